@@ -1,0 +1,49 @@
+# Needs Python 3.11+ and make; everything else is set up here, uv included.
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := $(UV) run --locked --no-sync
+export UV_PYTHON ?= $(PYTHON)
+export UV_PYTHON_DOWNLOADS ?= never
+
+.PHONY: help demo test check bench setup setup-dev clean
+
+help:
+	@echo "make demo    the main job, end to end, on this machine: no account, no key"
+	@echo "make test    every check and every test"
+	@echo "make check   lint, format, types, import contracts"
+	@echo "make bench   the benchmarks, quick"
+	@echo "make clean   remove the environment and the demo workspace"
+
+demo: setup
+	@$(RUN) spotter demo
+
+test: check
+	@$(RUN) pytest -n auto --dist loadgroup
+
+check: setup-dev
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+
+bench: setup-dev
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(RUN) python $$bench --quick || exit 1; done
+
+setup: .uv/ready
+	@$(UV) sync --locked --quiet --inexact --no-dev
+
+setup-dev: .uv/ready
+	@$(UV) sync --locked --quiet --inexact
+
+.uv/ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Spotter needs Python 3.11 or newer; $(PYTHON) is older. Run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@mkdir -p .uv
+	@if ! command -v uv >/dev/null; then \
+	  { $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet uv; } >.uv/log 2>&1 || \
+	  { cat .uv/log >&2; echo "Could not set up uv: install it (pip install uv), or the venv module (apt-get install python3-venv), then run make again." >&2; exit 1; }; \
+	fi
+	@touch .uv/ready
+
+clean:
+	rm -rf .venv .uv demo
