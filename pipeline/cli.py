@@ -1,0 +1,119 @@
+"""The box contract as a command line: plan, run, status. Anything long is said by events, not here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+FAILED_EXIT = 1
+USAGE_EXIT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code.
+
+    0 succeeded, 1 failed, 2 bad input or usage, 3 incomplete, 4 cancelled, 5 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    from pipeline.core.errors import UsageError
+
+    try:
+        return int(options.command(options))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_EXIT
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or options.run_dir}", file=sys.stderr)
+        return FAILED_EXIT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Plan and run pipelines over a manifest.")
+    commands = parser.add_subparsers(required=True, metavar="plan|run|status")
+
+    plan = commands.add_parser("plan", help="scan the sources and write the manifest")
+    plan.add_argument("pipeline", help="a pipeline's name, such as docparse, or module:attribute")
+    plan.add_argument("--params", type=Path, required=True, help="parameters as YAML")
+    plan.add_argument("--run-dir", type=Path, required=True, help="folder of the run; made if it is missing")
+    plan.add_argument("--workspace", type=Path, required=True, help="folder that source paths are relative to")
+    plan.set_defaults(command=_plan)
+
+    run = commands.add_parser("run", help="work on a planned run until it ends")
+    run.add_argument("pipeline", help="the pipeline that the run was planned for")
+    run.add_argument("--run-dir", type=Path, required=True)
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--blobs", type=Path, help="content-addressed store that holds the sources")
+    where.add_argument("--workspace", type=Path, help="folder that source paths are relative to (default: .)")
+    run.add_argument("--resume", action="store_true", help="go on with a run that was started before")
+    run.add_argument("--limit", type=_positive, metavar="N", help="only the first N items; the run ends incomplete")
+    run.add_argument("--shard", type=_shard, metavar="i/n", help="only part i of n")
+    run.add_argument("--dry-run", action="store_true", help="say what each stage would do, and do nothing")
+    run.set_defaults(command=_run)
+
+    status = commands.add_parser("status", help="print one JSON line: state, and counts per stage")
+    status.add_argument("--run-dir", type=Path, required=True)
+    status.set_defaults(command=_status)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return number
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, of = text.partition("/")
+    if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with 1 <= i <= n, such as 2/4")
+    return int(index), int(of)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pipeline.core.pipeline import read_params
+    from pipeline.core.plan import plan
+    from pipeline.core.registry import load_pipeline
+
+    planned = plan(load_pipeline(options.pipeline), read_params(options.params), options.run_dir, options.workspace)
+    print(json.dumps(planned.answer(), ensure_ascii=False))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pipeline.core.errors import UsageError
+    from pipeline.core.rundir import RunFolder
+    from pipeline.core.runner import Runner, RunOptions, load_run
+    from pipeline.core.sources import Sources
+    from pipeline.core.stop import StopSignal
+
+    folder = RunFolder(options.run_dir)
+    chosen = RunOptions(options.resume, options.limit, options.shard)
+    sources = Sources(options.blobs, True) if options.blobs else Sources(options.workspace or Path(), False)
+    run = load_run(folder, options.pipeline, chosen)
+    if options.dry_run:
+        from pipeline.core.survey import survey
+
+        for line in survey(run):
+            print(line)
+        return 0
+    stop = StopSignal()
+    with folder.hold():
+        info = folder.read_info()
+        if info.state != "queued" and not options.resume:
+            raise UsageError(f"{folder.path} holds a run that was started before (it is {info.state}): add --resume")
+        # A cancel file from before this session was meant for another one.
+        folder.cancel_file.unlink(missing_ok=True)
+        with stop.on_signals():
+            return Runner(run, sources, chosen, stop, say=lambda line: print(line, flush=True)).run()
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipeline.core.rundir import RunFolder
+    from pipeline.core.survey import status
+
+    print(json.dumps(status(RunFolder(options.run_dir)), ensure_ascii=False))
+    return 0

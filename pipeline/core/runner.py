@@ -1,0 +1,333 @@
+"""The runner: takes a planned run from wherever it stands to its end, stage by stage."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.core.artifacts import ArtifactLog, describe_file
+from pipeline.core.errors import ErrorInfo, StageCrash, UsageError
+from pipeline.core.events import EventLog, ItemErrorInfo, ItemEvent, LogEvent, MetricEvent, RunState, StateEvent
+from pipeline.core.execution import ErrorRateExceeded, MapExecution, Work
+from pipeline.core.files import LineFile, digest
+from pipeline.core.ledger import Execution, Ledger, Result
+from pipeline.core.manifest import Item, Manifest, read_manifest
+from pipeline.core.outcome import SCAN, Outcomes, final_state, publish
+from pipeline.core.pipeline import Pipeline, RunParams, read_params
+from pipeline.core.pool import WorkerPool
+from pipeline.core.progress import StageProgress
+from pipeline.core.reduction import run_reduction
+from pipeline.core.registry import load_pipeline
+from pipeline.core.rundir import EXIT_CODES, RunFolder, RunInfo
+from pipeline.core.sources import Sources
+from pipeline.core.stage import MapStage, ReduceStage, Site, Stage, cache_keys
+from pipeline.core.stop import StopSignal
+from pipeline.core.worker import WorkerSetup
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How this session goes about the run; none of it is part of what the run is."""
+
+    resume: bool = False
+    limit: int | None = None
+    """Work on the first so many items only; the run then ends `incomplete`."""
+    shard: tuple[int, int] | None = None
+    """(i, n): work on part i of n, 1-based; the run folder then holds that part's results."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A planned run, read from its folder and checked against its own digests."""
+
+    folder: RunFolder
+    info: RunInfo
+    pipeline: Pipeline
+    pipeline_name: str
+    params: RunParams
+    manifest: Manifest
+    stages: tuple[Stage, ...]
+    keys: Mapping[str, str]
+    scope: tuple[Item, ...]
+    """The items of this session."""
+
+
+def load_run(folder: RunFolder, pipeline_name: str, options: RunOptions) -> LoadedRun:
+    """Read a planned run.
+
+    Raises:
+        UsageError: the folder holds none, holds another pipeline's, or was changed after planning.
+    """
+    info = folder.read_info()
+    pipeline = load_pipeline(pipeline_name)
+    if info.pipeline != pipeline.name:
+        raise UsageError(f"{folder.path} holds a run of {info.pipeline}, not of {pipeline.name}")
+    params = pipeline.parse_params(read_params(folder.params_file))
+    manifest = read_manifest(folder.manifest_file)
+    if digest(params.model_dump(mode="json")) != info.params_digest:
+        raise UsageError(f"{folder.params_file} was changed after planning: plan a new run with these parameters")
+    if manifest.digest != info.manifest_digest:
+        raise UsageError(f"{folder.manifest_file} was changed after planning: plan the run again in a new folder")
+    scope = manifest.shard(*options.shard).items if options.shard else manifest.items
+    if options.limit is not None:
+        scope = scope[: options.limit]
+    stages = pipeline.make_stages(params)
+    return LoadedRun(
+        folder, info, pipeline, pipeline_name, params, manifest, stages, cache_keys(pipeline.name, stages), scope
+    )
+
+
+class Runner:
+    """One session of work on a run; made after the run's lock is held."""
+
+    def __init__(
+        self, run: LoadedRun, sources: Sources, options: RunOptions, stop: StopSignal, say: Callable[[str], None]
+    ) -> None:
+        self._run = run
+        self._options = options
+        self._stop = stop
+        self._say = say
+        self._sources = sources
+        folder = run.folder
+        self._ledger = Ledger(folder.ledger_file)
+        self._artifacts = ArtifactLog(folder.artifacts_file)
+        self._events = EventLog(folder.events_file, run.info.run_id)
+        self._metrics = LineFile(folder.metrics_file)
+        self._outcomes = Outcomes(run.scope)
+        setup = WorkerSetup(run.pipeline_name, run.params, Site(folder.path, sources))
+        workers = run.params.workers or _processors()
+        self._pool: WorkerPool[Work] = WorkerPool(setup, max(1, min(workers, len(run.scope))))
+        self._session = self._ledger.begin_session(os.getpid(), time.time())
+        self._progress: StageProgress | None = None
+
+    def run(self) -> int:
+        """Work until the run ends or is stopped; returns the exit code."""
+        self._begin()
+        crash: str | None = None
+        try:
+            self._scan()
+            for stage in self._run.stages:
+                if self._stop:
+                    break
+                self._run_stage(stage)
+        except StageCrash as error:
+            crash = str(error)
+        except Exception as error:  # noqa: BLE001 - a defect must still leave a finished folder behind
+            traceback.print_exc(file=sys.stderr)
+            crash = f"the runner broke: {ErrorInfo.of(error).message}"
+        finally:
+            self._pool.close(kill=crash is not None or self._stop.urgent)
+        return self._end(crash)
+
+    def _begin(self) -> None:
+        run = self._run
+        info = run.info.model_copy(
+            update={
+                "state": "running",
+                "started_at": run.info.started_at or time.time(),
+                "finished_at": None,
+                "exit_code": None,
+            }
+        )
+        run.folder.write_info(info)
+        again = f", session {self._session}" if self._session > 1 else ""
+        means = run.pipeline.means(run.params)
+        self._say(
+            f"run {run.info.run_id}: {run.pipeline.name}@{run.pipeline.version}"
+            f"{f' · {means}' if means else ''} · {len(run.scope)} {run.pipeline.noun}s{again}"
+        )
+        self._events.emit(StateEvent(state="running", message=f"process {os.getpid()}{again}"))
+
+    def _scan(self) -> None:
+        """Settle what planning already knows: documents that cannot be opened have failed."""
+        progress = self._watch(SCAN, Counter())
+        known = self._ledger.results(SCAN, SCAN)
+        now = time.time()
+        for item in self._run.scope:
+            if item.problem is None:
+                self._outcomes.add(Result(item.item_id, SCAN, SCAN, "ok", 1, 0.0, now, {}))
+                progress.counts["ok"] += 1
+                continue
+            error = ErrorInfo(item.problem.type, item.problem.message, False)
+            result = Result(item.item_id, SCAN, SCAN, "failed", 1, 0.0, now, {}, (), error)
+            if item.item_id not in known:
+                self._ledger.record([result], [Execution(item.item_id, SCAN, SCAN, 1, "failed", now, error.message)])
+            self._outcomes.add(result)
+            self._events.emit(self._item_event(result))
+            progress.counts["failed"] += 1
+        self._close_stage(progress, SCAN)
+        self._gate()
+
+    def _run_stage(self, stage: Stage) -> None:
+        eligible, skipped = self._outcomes.split(stage.requires or (SCAN,))
+        if isinstance(stage, ReduceStage):
+            self._reduce(stage, eligible, skipped)
+            return
+        assert isinstance(stage, MapStage)
+        kept = self._kept(stage)
+        before: Counter[str] = Counter({"skipped": len(skipped)})
+        for item in eligible:
+            if result := kept.get(item.item_id):
+                self._outcomes.add(result)
+                before[result.status] += 1
+                if result.status == "failed":
+                    self._events.emit(self._item_event(result))
+        progress = self._watch(stage.name, before)
+        open_items = sorted((item for item in eligible if item.item_id not in kept), key=lambda item: -item.priority)
+        if stage.reads_sources:
+            self._check_sources(open_items)
+        work = [Work(item, self._outcomes.inputs(item, stage.requires)) for item in open_items]
+        execution = MapExecution(
+            stage, self._run.keys[stage.name], work, params=self._run.params, pool=self._pool, stop=self._stop,
+            settle=partial(self._settle, progress), beat=progress.beat,
+        )  # fmt: skip
+        try:
+            execution.run()
+        finally:
+            self._close_stage(progress, stage.name, fresh=len(work))
+
+    def _check_sources(self, items: Sequence[Item]) -> None:
+        try:
+            self._sources.check({item.source for item in items})
+        except UsageError as error:
+            raise StageCrash(str(error)) from error
+
+    def _kept(self, stage: MapStage) -> dict[str, Result]:
+        """What earlier sessions finished for good: whole on disk, or failed in a way that trying again cannot mend."""
+        results = self._ledger.results(stage.name, self._run.keys[stage.name])
+        return {
+            item_id: result
+            for item_id, result in results.items()
+            if (
+                not (result.error and result.error.retryable)
+                if result.status == "failed"
+                else all(self._artifacts.holds(self._run.folder.path, artifact) for artifact in result.artifacts)
+            )
+        }
+
+    def _settle(
+        self,
+        progress: StageProgress,
+        results: Sequence[tuple[Result, float]],
+        executions: Sequence[Execution],
+        metrics: Mapping[str, float],
+    ) -> None:
+        """List files, then say done in the ledger, then tell events: a crash in between costs a repetition, no more."""
+        self._artifacts.append(artifact for result, _ in results for artifact in result.artifacts)
+        self._ledger.record([result for result, _ in results], executions)
+        for result, _ in results:
+            self._outcomes.add(result)
+        self._events.emit(*(self._item_event(result) for result, _ in results))
+        for status, items in Counter(result.status for result, _ in results).items():
+            progress.count(status, items)
+        for name, value in metrics.items():
+            progress.metrics[name] += value
+        self._gate()
+
+    def _gate(self) -> None:
+        rate = self._run.params.max_error_rate
+        failed = self._outcomes.failed
+        if rate is not None and self._run.scope and failed / len(self._run.scope) > rate:
+            raise ErrorRateExceeded(
+                f"{failed} of {len(self._run.scope)} {self._run.pipeline.noun}s failed, "
+                f"more than max_error_rate {rate:g} allows: mend the cause, or raise max_error_rate in a new plan"
+            )
+
+    def _reduce(self, stage: ReduceStage, eligible: Sequence[Item], skipped: Sequence[Item]) -> None:
+        progress = self._watch(stage.name, Counter({"skipped": len(skipped)}))
+        try:
+            if eligible:
+                result = run_reduction(
+                    stage, self._run.keys[stage.name], eligible, self._outcomes,
+                    ledger=self._ledger, artifacts=self._artifacts, folder=self._run.folder, params=self._run.params,
+                    pool=self._pool, stop=self._stop, beat=progress.beat,
+                )  # fmt: skip
+                if result is not None:
+                    self._outcomes.cover(stage.name, eligible)
+                    progress.count("ok", len(eligible))
+        finally:
+            self._close_stage(progress, stage.name)
+
+    def _watch(self, stage: str, before: Counter[str]) -> StageProgress:
+        progress = StageProgress(stage, len(self._run.scope), before, self._events)
+        progress.started()
+        return progress
+
+    def _close_stage(self, progress: StageProgress, stage: str, fresh: int = 0) -> None:
+        progress.finished()
+        counts = progress.counts
+        self._outcomes.stages[stage] = {
+            "ok": counts["ok"], "failed": counts["failed"], "rejected": counts["rejected"],
+            "skipped": counts["skipped"], "elapsed_s": round(progress.elapsed_s, 3),
+        }  # fmt: skip
+        others = "".join(f", {counts[word]} {word}" for word in ("failed", "rejected", "skipped") if counts[word])
+        self._say(f"{stage}: {counts['ok']} of {len(self._run.scope)} ok{others}, {progress.elapsed_s:.1f} s")
+        if fresh:
+            self._measure(stage, "elapsed", progress.elapsed_s, "s")
+            self._measure(stage, "rate", fresh / max(progress.elapsed_s, 1e-6), f"{self._run.pipeline.noun}s/s")
+        for name, value in sorted(progress.metrics.items()):
+            self._measure(stage, name, value, None)
+
+    def _measure(self, stage: str, name: str, value: float, unit: str | None) -> None:
+        line = {"ts": time.time(), "session": self._session, "stage": stage, "name": name, "value": round(value, 6)}
+        self._metrics.append([line | ({"unit": unit} if unit else {})])
+        self._events.emit(MetricEvent(name=name, value=round(value, 6), unit=unit, stage=stage))
+
+    def _item_event(self, result: Result) -> ItemEvent:
+        item = self._outcomes.items[result.item_id]
+        error = result.error
+        return ItemEvent(
+            stage=result.stage, item=item.item_id, group=item.group, page=item.page, status=result.status,
+            attempt=result.attempts, elapsed_s=round(result.elapsed_s, 4),
+            error=error and ItemErrorInfo(type=error.type, message=error.message, retryable=error.retryable),
+        )  # fmt: skip
+
+    def _end(self, crash: str | None) -> int:
+        """Write the report, close and list everything that is not a stage's, and say how the run ended, last of all."""
+        run = self._run
+        state, message = final_state(run, self._outcomes, crash, bool(self._stop), self._options)
+        failures = self._outcomes.failures()
+        if crash is not None:
+            self._events.emit(LogEvent(level="error", message=crash))
+        publish(run, self._outcomes, state, message, self._artifacts)
+        self._metrics.close()
+        whole = self._ledger.settle()
+        if not whole:
+            self._events.emit(
+                LogEvent(level="warning", message="ledger.sqlite is not listed: somebody else is reading it")
+            )
+        self._finish_info(state, ["metrics.jsonl", *(["ledger.sqlite"] if whole else []), "run.json"])
+        run.folder.cancel_file.unlink(missing_ok=True)
+        for failed in failures:
+            print(f"failed: {failed.where!r}: {failed.message}", file=sys.stderr)
+        if crash is not None:
+            print(f"error: {crash}", file=sys.stderr)
+        self._say(f"run {run.info.run_id}: {state}: {message}")
+        self._events.emit(StateEvent(state=state, message=message))
+        self._events.close()
+        return EXIT_CODES[state]
+
+    def _finish_info(self, state: RunState, books: Sequence[str]) -> None:
+        run = self._run
+        info = run.folder.read_info().model_copy(
+            update={
+                "state": state,
+                "exit_code": EXIT_CODES[state],
+                "finished_at": time.time(),
+                "counts": self._outcomes.counts([stage.name for stage in run.stages]),
+            }
+        )
+        run.folder.write_info(info)
+        self._artifacts.append(describe_file(run.folder.path, name, Path(name).stem, "run") for name in books)
+        self._artifacts.close()
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

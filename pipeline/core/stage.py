@@ -1,0 +1,156 @@
+"""What a pipeline is made of: stages that map items, and stages that reduce all of them to one result.
+
+A map stage splits its work so that a device never waits for a processor: `prepare` and `finish` run in worker
+processes, item by item, while `process` takes batches where the device is. A stage without a device runs all three in
+a worker. Stage objects are made anew in every process from the same parameters, so they hold settings only until
+`setup` is called.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pipeline.core.artifacts import ArtifactWriter
+from pipeline.core.files import digest
+from pipeline.core.manifest import Item
+from pipeline.core.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a stage works."""
+
+    run_dir: Path
+    sources: Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One item that a map stage works on."""
+
+    item: Item
+    inputs: Mapping[str, Mapping[str, Any]]
+    """Output of every stage that this one requires, by the stage's name."""
+    site: Site
+    writer: ArtifactWriter
+    """Writes into the item's folder; everything written is listed when the item is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a stage hands on about an item: small JSON data for later stages, and numbers worth keeping."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    status: Literal["ok", "rejected"] = "ok"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Name → value; summed over the stage's items into `metrics.jsonl`."""
+
+
+class Stage(ABC):
+    """What both kinds of stage share."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    """Raised whenever the stage's code changes what it writes; part of the cache key."""
+    kind: ClassVar[Literal["map", "reduce"]]
+    requires: ClassVar[tuple[str, ...]] = ()
+    done_word: ClassVar[str] = "done"
+    """How a report calls an item that is through: `rendered`, `detected` …"""
+
+    def key_parts(self) -> Mapping[str, Any]:
+        """JSON values that change this stage's output, beyond its version and what comes from upstream."""
+        return {}
+
+    def teardown(self) -> None:
+        """Let go of what `setup` took; called in the process that called `setup`."""
+        return
+
+
+class MapStage(Stage):
+    """A stage that works on items one by one or in batches."""
+
+    kind = "map"
+    device: ClassVar[bool] = False
+    """Whether `process` needs the one device: then it runs in one place, a batch at a time, beside the workers."""
+    batch_size: int = 1
+    """Most items that `process` takes at once, on a device."""
+    reads_sources: ClassVar[bool] = False
+    """Whether it opens source files; they are then looked for before the run begins."""
+
+    def setup(self) -> None:
+        """Load what `process` needs; called once where `process` runs.
+
+        Raises:
+            StageCrash: something is missing that no item can do without.
+        """
+        return
+
+    def setup_worker(self) -> None:
+        """Load what `prepare` and `finish` need; called once in every worker process."""
+        return
+
+    def prepare(self, task: Task) -> Any:
+        """Turn a task into what `process` takes; must be picklable when the stage has a device."""
+        return task
+
+    @abstractmethod
+    def process(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Work on a batch; returns one result per entry, in order.
+
+        Raises:
+            ItemError, RetryableError: about an item; a batch that raises is halved until the item is found.
+        """
+
+    def finish(self, task: Task, result: Any) -> Output:
+        """Write what `process` found about the task's item; by default `result` is the output."""
+        assert isinstance(result, Output), f"{self.name}.process must return Output or {self.name}.finish make it"
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Everything that a reduce stage works on."""
+
+    items: Sequence[Item]
+    """The run's items that passed every required stage, in the manifest's order."""
+    outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    """Stage name → item id → output."""
+    site: Site
+    writer: ArtifactWriter
+    """Writes relative to the run folder."""
+
+    def rows(self) -> Iterator[tuple[Item, dict[str, Mapping[str, Any]]]]:
+        """Every item with the outputs of the required stages."""
+        for item in self.items:
+            yield item, {stage: outputs[item.item_id] for stage, outputs in self.outputs.items()}
+
+
+class ReduceStage(Stage):
+    """A stage that makes one result of all items; runs once, when every item is through."""
+
+    kind = "reduce"
+
+    @abstractmethod
+    def reduce(self, reduction: Reduction) -> Output:
+        """Write the result; the same items and outputs must give the same bytes."""
+
+
+def cache_keys(pipeline: str, stages: Sequence[Stage]) -> dict[str, str]:
+    """Every stage's cache key: a digest of all that shapes its output, the keys of what it requires included."""
+    keys: dict[str, str] = {}
+    for stage in stages:
+        keys[stage.name] = digest(
+            {
+                "pipeline": pipeline,
+                "stage": stage.name,
+                "version": stage.version,
+                "kind": stage.kind,
+                "parts": dict(stage.key_parts()),
+                "upstream": {name: keys[name] for name in stage.requires},
+            }
+        )[:32]
+    return keys

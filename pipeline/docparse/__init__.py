@@ -1,0 +1,1 @@
+"""Documents → pages → regions → records: scan, render, detect, analyze, records."""

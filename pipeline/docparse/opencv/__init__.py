@@ -1,0 +1,1 @@
+"""The `opencv` detector: contours and morphology, no model, no learning."""

@@ -1,0 +1,61 @@
+"""Frames drawn with dashes, which close no area: four long dashed lines that meet at the corners."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from pipeline.docparse.opencv.sheet import Pixels, Sheet
+from pipeline.docparse.words import Box
+
+DASH_GAP_PX = 15
+MIN_LENGTH_PX = 90
+CORNER_PX = 24
+"""A round corner takes so much from the ends of its lines."""
+MIN_COVER = 0.7
+"""Share of a side that its line must cover; arrows may cross it."""
+
+
+def find_frames(strokes: Pixels, sheet: Sheet) -> list[Box]:
+    """Boxes of dashed frames; `strokes` without text, and without what closed shapes explain."""
+    across = _long_lines(strokes, sheet, vertical=False)
+    down = _long_lines(strokes, sheet, vertical=True)
+    corner = CORNER_PX * sheet.scale
+    frames: list[Box] = []
+    for upper, lower in combinations(sorted(across, key=lambda line: line[1]), 2):
+        if abs(upper[0] - lower[0]) > corner or abs(upper[2] - lower[2]) > corner:
+            continue
+        top, bottom = upper[1], lower[3]
+        left = _side(down, min(upper[0], lower[0]), top, bottom, corner, -1)
+        right = _side(down, max(upper[2], lower[2]), top, bottom, corner, +1)
+        if bottom - top > 2 * corner and left is not None and right is not None:
+            frames.append((left, top, right, bottom))
+    return frames
+
+
+def _long_lines(strokes: Pixels, sheet: Sheet, *, vertical: bool) -> list[Box]:
+    """Boxes of long horizontal or vertical lines, dashes joined."""
+    gap, length = (max(3, round(px * sheet.scale)) for px in (DASH_GAP_PX, MIN_LENGTH_PX))
+
+    def kernel(size: int) -> Pixels:
+        return np.ones((size, 1) if vertical else (1, size), np.uint8)
+
+    joined = cv2.morphologyEx(strokes.astype(np.uint8), cv2.MORPH_CLOSE, kernel(gap))
+    lines = cv2.morphologyEx(joined, cv2.MORPH_OPEN, kernel(length))
+    contours, _ = cv2.findContours(lines, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    thick = 9 * sheet.scale
+    boxes = [cv2.boundingRect(contour) for contour in contours]
+    return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes if (w if vertical else h) <= thick]
+
+
+def _side(lines: list[Box], x: float, top: float, bottom: float, corner: float, outward: int) -> float | None:
+    """Outer edge of the upright line that closes a frame near `x`, or None."""
+    for line in lines:
+        edge = line[0] if outward < 0 else line[2]
+        away = (edge - x) * outward
+        covered = min(line[3], bottom) - max(line[1], top)
+        if -corner / 3 <= away <= corner and covered >= MIN_COVER * (bottom - top - 2 * corner):
+            return edge
+    return None

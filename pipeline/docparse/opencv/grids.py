@@ -1,0 +1,156 @@
+"""Grids of cells: tables, and canvases, whose few large cells hold lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from pipeline.docparse.opencv.geometry import area, merge_close, overlap, share_inside, shared_span, union
+from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.text import TextLine, held
+from pipeline.docparse.words import Box
+
+CELL_GAP_PX = 6.0
+MIN_COVER = 0.8
+"""Share of its box that a grid's cells fill."""
+CANVAS_LINES = 2.6
+"""A canvas's cells hold at least so many lines of text on average, a table's hold fewer."""
+CANVAS_CELL_PX = 120.0
+CANVAS_PITCH = 2.4
+"""A canvas's lines follow one another within so many letter heights; rows of a table stand further apart."""
+MAX_CANVAS_CELLS = 20
+MIN_COLUMN_GAP_PX = 8.0
+MIN_ROW_GAP = 1.6
+"""Rows stand at least so many letter heights apart where no rule separates them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Adjacent cells in rows and columns."""
+
+    box: Box
+    cells: tuple[Shape, ...]
+    columns: tuple[float, ...]
+    """x of the column rules, outer ones included."""
+    rows: tuple[float, ...]
+    """y of the row rules, outer ones included."""
+    cover: float
+    """Share of the box that cells fill."""
+
+
+def find_grids(shapes: Sequence[Shape], scale: float) -> list[Grid]:
+    """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips."""
+    boxes = [shape for shape in shapes if shape.form == "box"]
+    leaves = [shape for shape in boxes if not any(_holds(shape, other) for other in boxes)]
+    grids = []
+    for group in _adjacent(leaves, CELL_GAP_PX * scale):
+        cells = [leaves[index] for index in group]
+        if len(cells) < 3:
+            continue
+        box = union([cell.box for cell in cells])
+        columns = _rules([(cell.box[0], cell.box[2], cell.height) for cell in cells], box[3] - box[1], 10 * scale)
+        rows = _rules([(cell.box[1], cell.box[3], cell.width) for cell in cells], box[2] - box[0], 10 * scale)
+        cover = min(1.0, sum(area(cell.box) for cell in cells) / area(box))
+        strips = len(columns) == 2 and len(rows) >= 4
+        if cover >= MIN_COVER and len(rows) >= 3 and (len(columns) >= 3 or strips):
+            grids.append(Grid(box, tuple(cells), tuple(columns), tuple(rows), cover))
+    return grids
+
+
+def _holds(outer: Shape, inner: Shape) -> bool:
+    return outer is not inner and area(inner.box) < 0.9 * area(outer.box) and share_inside(inner.box, outer.box) > 0.9
+
+
+def _adjacent(cells: Sequence[Shape], reach: float) -> list[list[int]]:
+    group = list(range(len(cells)))
+
+    def find(index: int) -> int:
+        while group[index] != index:
+            index = group[index]
+        return index
+
+    for i, a in enumerate(cells):
+        for j in range(i):
+            if _touch(a.box, cells[j].box, reach):
+                group[find(i)] = find(j)
+    found: dict[int, list[int]] = {}
+    for index in range(len(cells)):
+        found.setdefault(find(index), []).append(index)
+    return list(found.values())
+
+
+def _touch(a: Box, b: Box, reach: float) -> bool:
+    beside = shared_span(a[1], a[3], b[1], b[3]) > 0.6 and -2 * reach <= max(a[0], b[0]) - min(a[2], b[2]) <= reach
+    above = shared_span(a[0], a[2], b[0], b[2]) > 0.6 and -2 * reach <= max(a[1], b[1]) - min(a[3], b[3]) <= reach
+    return beside or above
+
+
+def _rules(edges: Sequence[tuple[float, float, float]], extent: float, within: float) -> list[float]:
+    """Positions where cells begin or end, kept when the cells there span a third of the grid's `extent` across."""
+    positions = merge_close([edge for low, high, _ in edges for edge in (low, high)], within)
+    kept = []
+    for position in positions:
+        support = sum(
+            across for low, high, across in edges if min(abs(low - position), abs(high - position)) <= 1.5 * within
+        )
+        if support >= 0.33 * extent:
+            kept.append(position)
+    return kept
+
+
+def is_canvas(grid: Grid, lines: Sequence[TextLine], scale: float) -> bool:
+    """Whether a grid is a canvas: few large cells that hold lists, line close under line."""
+    body = [cell for cell in grid.cells if cell.height > 0.5 * CANVAS_CELL_PX * scale]
+    if not body or len(body) > MAX_CANVAS_CELLS:
+        return False
+    inside = [held(lines, cell.box) for cell in body]
+    tall = sum(cell.height for cell in body) / len(body)
+    pitches = [(low.middle - high.middle) / low.height for cell in inside for high, low in pairwise(cell)]
+    pitches = [pitch for pitch in pitches if pitch > 0.5]
+    return (
+        sum(map(len, inside)) / len(inside) >= CANVAS_LINES
+        and tall >= CANVAS_CELL_PX * scale
+        and bool(pitches)
+        and median(pitches) <= CANVAS_PITCH
+    )
+
+
+def is_table(grid: Grid, lines: Sequence[TextLine]) -> bool:
+    """Whether a grid says something in at least two columns and two rows."""
+    inside = held(lines, grid.box)
+    return len(grid.columns) > 2 and len(grid.rows) > 2 and len(inside) >= 4
+
+
+def completed(grid: Grid, lines: Sequence[TextLine]) -> Grid:
+    """A table with the rules that are not drawn: between columns of strips, and between rows told apart by shade only.
+
+    A rule is put where no line of text crosses: between columns, and between rows that stand clearly apart.
+    """
+    inside = held(lines, grid.box, 0.8)
+    columns, rows = list(grid.columns), list(grid.rows)
+    columns = _between(columns, [(line.box[0], line.box[2]) for line in inside], MIN_COLUMN_GAP_PX)
+    if inside:
+        height = median(line.height for line in inside)
+        rows = _between(rows, [(line.box[1], line.box[3]) for line in inside], MIN_ROW_GAP * height)
+    return Grid(grid.box, grid.cells, tuple(columns), tuple(rows), grid.cover)
+
+
+def _between(rules: Sequence[float], spans: Sequence[tuple[float, float]], least: float) -> list[float]:
+    """Rules with one more in the middle of every gap of at least `least` that has spans on both sides and no rule."""
+    found = list(rules)
+    reached: float | None = None
+    for low, high in sorted(spans):
+        if reached is not None and low - reached >= least and not any(reached <= rule <= low for rule in rules):
+            found.append((low + reached) / 2)
+        reached = high if reached is None else max(reached, high)
+    return sorted(found)
+
+
+def crowd(shapes: Sequence[Shape], frame: Shape) -> list[Shape]:
+    """The boxes right inside a frame, when at least three of them fill half of it: a board."""
+    within = [s for s in shapes if s is not frame and s.form == "box" and share_inside(s.box, frame.box) > 0.95]
+    direct = [s for s in within if not any(_holds(other, s) for other in within)]
+    filled = sum(overlap(s.box, frame.box) for s in direct)
+    return direct if len(direct) >= 3 and filled >= 0.5 * area(frame.box) else []

@@ -1,0 +1,55 @@
+"""What is left of a page's strokes once text, shapes and frames are taken out: arrows, and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipeline.docparse.opencv.geometry import grown
+from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.sheet import Pixels, Sheet
+from pipeline.docparse.words import Box
+
+RING_PX = 4.0
+"""Width of what is taken away on either side of an outline."""
+OUTLINE_COVER = 0.85
+"""Share of each side of a box that a line must cover to be its outline."""
+
+
+def unexplained(
+    sheet: Sheet, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape], outlines: Sequence[Box]
+) -> Pixels:
+    """Strokes (bool) outside of `texts` and `taken`, outside of `shapes`, and not on one of the `outlines`."""
+    mask = sheet.strokes.astype(np.uint8)
+    ring = RING_PX * sheet.scale
+
+    def blank(box: Box, by: float) -> None:
+        left, top, right, bottom = (round(side) for side in grown(box, by))
+        mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 0
+
+    for box in texts:
+        blank(box, 1.0)
+    for box in taken:
+        blank(box, ring)
+    for shape in shapes:
+        cv2.drawContours(mask, [shape.contour], -1, 0, -1)
+        cv2.drawContours(mask, [shape.contour], -1, 0, round(2 * ring) + 2)
+    for box in outlines:
+        left, top, right, bottom = (round(side) for side in box)
+        cv2.rectangle(mask, (left, top), (right, bottom), 0, round(1.6 * ring))
+    return mask.astype(bool)
+
+
+def drawn_all_round(sheet: Sheet, box: Box) -> bool:
+    """Whether a dark line runs along all four sides; an area that arrows happen to close has no such outline."""
+    near = round(RING_PX * sheet.scale)
+    left, top, right, bottom = (round(side) for side in box)
+    bands = (
+        sheet.strokes[max(0, top - near) : top + near, left:right].any(axis=0),
+        sheet.strokes[max(0, bottom - near) : bottom + near, left:right].any(axis=0),
+        sheet.strokes[top:bottom, max(0, left - near) : left + near].any(axis=1),
+        sheet.strokes[top:bottom, max(0, right - near) : right + near].any(axis=1),
+    )
+    return all(float(band.mean()) >= OUTLINE_COVER for band in bands if band.size)

@@ -1,0 +1,110 @@
+"""Records: everything searchable about the documents as NDJSON, and the regions as a COCO file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+
+from pipeline.core.manifest import Item
+from pipeline.core.records import Record, RecordMeta
+from pipeline.core.stage import Output, ReduceStage, Reduction
+from pipeline.docparse.chunks import box_of, chunks, flow
+from pipeline.docparse.coco import coco_file
+from pipeline.docparse.headings import headings, outside
+from pipeline.docparse.params import DocparseParams
+from pipeline.docparse.regions import Region
+from pipeline.docparse.render import read_text
+from pipeline.docparse.words import Box, PageText
+
+CAPTIONED = frozenset({"diagram", "canvas", "legend"})
+"""Labels whose caption is worth a record of its own; a table's text is its record, a node's is in its diagram's."""
+
+
+class RecordsStage(ReduceStage):
+    """Writes `records/docparse.ndjson` and `coco.json` from all pages that came through, in the manifest's order."""
+
+    name = "records"
+    version = "1"
+    requires = ("render", "detect", "analyze")
+    done_word = "recorded"
+
+    def __init__(self, params: DocparseParams) -> None:
+        self._params = params
+
+    def key_parts(self) -> Mapping[str, Any]:
+        """The analyst's name, which records carry."""
+        return self._params.stage_values("analyst")
+
+    def reduce(self, reduction: Reduction) -> Output:
+        """Write the records; the same pages give the same bytes."""
+        lines: list[bytes] = []
+        counts: dict[str, float] = {}
+        pages: list[tuple[Item, tuple[int, int], Sequence[Region]]] = []
+        seen: set[str] = set()
+        for item, outputs in reduction.rows():
+            regions = [Region.model_validate(entry) for entry in outputs["detect"]["regions"]]
+            text = read_text(reduction.site.run_dir, item.folder)
+            pages.append((item, (text.width, text.height), regions))
+            page = _PageRecords(item, text, self._params.analyst.name)
+            for record in page.records(regions, outputs["analyze"]["regions"]):
+                if record.id in seen:
+                    continue
+                seen.add(record.id)
+                lines.append(record.to_line())
+                counts[f"records_{record.meta.type}"] = counts.get(f"records_{record.meta.type}", 0.0) + 1
+        reduction.writer.write("records/docparse.ndjson", b"".join(lines), "records")
+        reduction.writer.write("coco.json", coco_file(pages), "coco")
+        return Output({"records": len(lines)}, metrics=counts)
+
+
+class _PageRecords:
+    """Makes the records of one page."""
+
+    def __init__(self, item: Item, text: PageText, analyst: str) -> None:
+        assert item.page is not None
+        self._item = item
+        self._page = item.page
+        self._text = text
+        self._analyst = analyst
+
+    def records(self, regions: Sequence[Region], told: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
+        """Titles, text, tables, captions, facts."""
+        drawn = [region.box for region in regions if region.label in ("node", "table", "legend")]
+        for heading in outside(headings(self._text), drawn):
+            yield self._record("Title", heading.text, box=heading.box)
+        page = flow(self._text)
+        for chunk in chunks(page):
+            box = box_of(self._text, page, chunk)
+            yield self._record("NarrativeText", chunk.text, box=box, span=(chunk.start, chunk.end))
+        for region, said in zip(regions, told, strict=True):
+            if region.label == "table" and said["rows"]:
+                text = "\n".join(" | ".join(row) for row in said["rows"])
+                yield self._about("Table", text, region)
+            elif region.label in CAPTIONED or (region.label == "table" and not region.text):
+                yield self._about("VisualCaption", said["caption"], region)
+        for region, said in zip(regions, told, strict=True):
+            for fact in said["facts"]:
+                yield self._about("VisualFact", fact["text"], region)
+
+    def _about(self, kind: str, text: str, region: Region) -> Record:
+        return self._record(
+            kind, text, box=region.box, region_id=region.id, label=region.label, crop=region.crop, tags=[region.label],
+            detector=region.detector.name, analyst=self._analyst,
+        )  # fmt: skip
+
+    def _record(
+        self, kind: str, text: str, box: Box | None, span: tuple[int, int] | None = None, **region: Any
+    ) -> Record:
+        source = self._item.source.path
+        place = [self._item.group, self._page, kind, region.get("region_id") or (list(span) if span else None), text]
+        bbox = None if box is None else tuple(round(v, 1) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
+        meta = RecordMeta(
+            type=kind, filename=PurePosixPath(source).name, source_file=source, document_id=self._item.group,
+            page=self._page, span=span, bbox_px=bbox, page_size_px=(self._text.width, self._text.height),
+            page_image=f"{self._item.folder}/page.png", **region,
+        )  # fmt: skip
+        return Record(id=hashlib.sha256(orjson.dumps(place)).hexdigest()[:24], text=text, meta=meta)

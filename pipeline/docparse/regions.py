@@ -1,0 +1,166 @@
+"""A region: a labelled box on a page, as detectors find it and files keep it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.docparse.params import Label
+from pipeline.docparse.words import Box
+
+ID_ROUNDING_PX = 2
+"""A region that moves by less than this keeps its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a detector says: a labelled box, and how it relates to others of the same page."""
+
+    label: Label
+    box: Box
+    score: float
+    """0 to 1; what it means is the detector's to document."""
+    parent: int | None = None
+    """Index of the container among the page's detections."""
+    start: int | None = None
+    """For an arrow: index of the node that it leaves."""
+    end: int | None = None
+    """For an arrow: index of the node that it points to."""
+    both_ways: bool = False
+    """For an arrow: it has a head at either end."""
+    grid: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """For a table or canvas: (x of its column rules, y of its row rules) in page pixels, outer ones included."""
+
+    def related(self, renumber: dict[int, int]) -> Detection:
+        """The same detection after the page's list was reordered: old index → new."""
+        return replace(
+            self,
+            parent=None if self.parent is None else renumber[self.parent],
+            start=None if self.start is None else renumber[self.start],
+            end=None if self.end is None else renumber[self.end],
+        )
+
+
+class DetectorName(BaseModel):
+    """Who found a region."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+
+
+class Region(BaseModel):
+    """`region-0007.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    """Stable: the same document, page, label and box have it in every run."""
+    number: int
+    """Place in the page's reading order, from 1; also the file's number."""
+    document: str
+    page: int
+    label: Label
+    score: float
+    bbox_px: tuple[float, float, float, float]
+    """x, y, width, height in page pixels (COCO)."""
+    bbox_norm: tuple[float, float, float, float]
+    """x, y, width, height as shares of the page."""
+    page_size_px: tuple[int, int]
+    parent: str | None
+    """Id of the region that contains this one."""
+    from_node: str | None = None
+    """For an arrow: id of the node that it leaves."""
+    to_node: str | None = None
+    """For an arrow: id of the node that it points to."""
+    both_ways: bool = False
+    column_rules_px: tuple[float, ...] | None = None
+    row_rules_px: tuple[float, ...] | None = None
+    text: str
+    """Words of the text layer inside the box, in their own order."""
+    text_source: str
+    """`pdf`, or `none` when the page has no text layer."""
+    detector: DetectorName
+    crop: str
+    """Path of the region's picture, relative to the run folder."""
+
+    @property
+    def box(self) -> Box:
+        """Left, top, right, bottom in page pixels."""
+        x, y, width, height = self.bbox_px
+        return x, y, x + width, y + height
+
+
+def region_id(document: str, page: int, label: str, box: Box) -> str:
+    """Stable id of a region (16 hex digits)."""
+    rounded = [round(side / ID_ROUNDING_PX) for side in box]
+    return hashlib.sha1(f"{document}\0{page}\0{label}\0{rounded}".encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def make_regions(
+    detections: Sequence[Detection],
+    texts: Sequence[str],
+    *,
+    document: str,
+    page: int,
+    page_size_px: tuple[int, int],
+    text_source: str,
+    detector: DetectorName,
+    folder: str,
+) -> list[Region]:
+    """Regions of a page from its detections, which come in reading order, and the text inside each."""
+    width, height = page_size_px
+    ids = _unique([region_id(document, page, found.label, found.box) for found in detections])
+    regions = []
+    for index, (found, text) in enumerate(zip(detections, texts, strict=True)):
+        left, top, right, bottom = found.box
+        bbox = (round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1))
+        regions.append(
+            Region(
+                id=ids[index],
+                number=index + 1,
+                document=document,
+                page=page,
+                label=found.label,
+                score=round(found.score, 3),
+                bbox_px=bbox,
+                bbox_norm=tuple(
+                    round(side / size, 5) for side, size in zip(bbox, (width, height, width, height), strict=True)
+                ),
+                page_size_px=page_size_px,
+                parent=None if found.parent is None else ids[found.parent],
+                from_node=None if found.start is None else ids[found.start],
+                to_node=None if found.end is None else ids[found.end],
+                both_ways=found.both_ways,
+                column_rules_px=None if found.grid is None else tuple(round(x, 1) for x in found.grid[0]),
+                row_rules_px=None if found.grid is None else tuple(round(y, 1) for y in found.grid[1]),
+                text=text,
+                text_source=text_source,
+                detector=detector,
+                crop=f"{folder}/regions/region-{index + 1:04d}.png",
+            )
+        )
+    return regions
+
+
+def _unique(ids: list[str]) -> list[str]:
+    """Two boxes so close that rounding makes them one are told apart by their order."""
+    seen: dict[str, int] = {}
+    unique = []
+    for name in ids:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return unique
+
+
+def to_file(model: BaseModel) -> bytes:
+    """A model as an indented JSON file."""
+    import orjson
+
+    data: dict[str, Any] = model.model_dump(mode="json")
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"

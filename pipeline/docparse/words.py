@@ -1,0 +1,86 @@
+"""The words of a page with their boxes: `words.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in page pixels, origin at the page's top left corner."""
+
+TextSource = Literal["pdf", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of the text layer."""
+
+    text: str
+    box: Box
+    block: int
+    """Number of its block (paragraph) on the page."""
+    line: int
+    """Number of its line in the block."""
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle of its box."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """What a page says, and how large the page is that it says it on."""
+
+    width: int
+    height: int
+    """Pixels."""
+    dpi: int | None
+    """None for an image, whose pixels say nothing about its size on paper."""
+    words: Sequence[Word]
+
+    @property
+    def source(self) -> TextSource:
+        """`pdf` when there is a text layer, `none` when there is not; text is never guessed from pixels."""
+        return "pdf" if self.words else "none"
+
+    def to_json(self) -> bytes:
+        """`words.json`; a word's place in its list is its index, which facts name as evidence."""
+        return orjson.dumps(
+            {
+                "width": self.width, "height": self.height, "dpi": self.dpi, "text_source": self.source,
+                "words": [
+                    {
+                        "text": word.text,
+                        "bbox_px": [round(word.box[0], 1), round(word.box[1], 1), round(word.box[2] - word.box[0], 1),
+                                    round(word.box[3] - word.box[1], 1)],
+                        "block": word.block, "line": word.line,
+                    }
+                    for word in self.words
+                ],
+            }
+        ) + b"\n"  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: bytes) -> PageText:
+        """Read what `to_json` wrote."""
+        page: dict[str, Any] = orjson.loads(data)
+        words = [_word(entry) for entry in page["words"]]
+        return cls(page["width"], page["height"], page["dpi"], words)
+
+    def inside(self, box: Box) -> list[int]:
+        """Indices of the words whose centre lies in `box`."""
+        left, top, right, bottom = box
+        return [
+            index
+            for index, word in enumerate(self.words)
+            if left <= word.centre[0] <= right and top <= word.centre[1] <= bottom
+        ]
+
+
+def _word(entry: dict[str, Any]) -> Word:
+    x, y, width, height = entry["bbox_px"]
+    return Word(entry["text"], (x, y, x + width, y + height), entry["block"], entry["line"])
