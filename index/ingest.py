@@ -1,0 +1,310 @@
+"""Records of runs into the index: only what is new or changed costs anything.
+
+A record's id names its place and content, so the same id in several runs is one record: the newest run has the last
+word on it, and provenance lists them all. A run that delivers a document replaces what older runs of the same pipeline
+said of that document (same document id or same source file): whatever it no longer holds is removed. A run that did not
+succeed replaces only the pages it holds records for, so that one failed page does not erase an older, good one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from index.embed import Embedder
+from index.errors import BadVector
+from index.progress import Progress, Report, silent
+from index.snapshot import NewRecord, StoredRecord
+from index.sources import RecordFile, Source, find_sources
+from index.store import Store
+from index.vectors import Matrix, unit
+from pipeline.core.records import Record, read_records
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that was not taken, and why."""
+
+    record_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What one ingest did; added + updated + unchanged + superseded + duplicates + rejected = read."""
+
+    read: int
+    added: int
+    updated: int
+    unchanged: int
+    removed: int
+    seconds: float
+    superseded: int = 0
+    """Records of an older run of a document that a newer run has already replaced."""
+    duplicates: int = 0
+    """Further lines with an id that the same run had already used; the first counts."""
+    embedded: int = 0
+    """Texts that the embedder was asked for."""
+    mirrored: int = 0
+    """Records written to or deleted from Chroma."""
+    rejected: tuple[Rejection, ...] = ()
+    records: int = 0
+    """Records in the index afterwards."""
+    space: str = ""
+
+
+def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: Report = silent) -> IngestResult:
+    """Bring the index up to date with run folders (`out/runs/<id>`), folders of them, or NDJSON files.
+
+    A vector that a record carries is used as it is when its provider, model and length are the embedder's; any other
+    text is embedded.
+
+    Raises:
+        IndexLocked: another process writes this index.
+        SpaceMismatch: the index was made with another embedder.
+        BadSource: a path holds no records.
+        pipeline.core.records.RecordFormatError: a line is not a record; what came before it is kept.
+    """
+    started = time.monotonic()
+    sources = find_sources(paths, workspace)
+    total = sum(_lines(file.path) for source in sources for file in source.files)
+    with Store(workspace, embedder.space, f"ingest of {len(sources)} run(s)") as store:
+        counts = _Counts()
+        for source in sources:
+            _RunIngest(store, embedder, source, counts, total, report).ingest()
+        report(Progress("snapshot", f"Read {counts.read} records", counts.read, total, "records"))
+        mirrored = store.mirror(report)
+        return IngestResult(
+            read=counts.read,
+            added=counts.added,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            removed=counts.removed,
+            seconds=time.monotonic() - started,
+            superseded=counts.superseded,
+            duplicates=counts.duplicates,
+            embedded=counts.embedded,
+            mirrored=mirrored,
+            rejected=tuple(counts.rejected),
+            records=store.snapshot.count,
+            space=embedder.space.id,
+        )
+
+
+def content_hash(record: Record) -> str:
+    """128 bits of a record's line: equal for equal records, whichever run delivers them."""
+    return hashlib.blake2b(record.to_line(), digest_size=16).hexdigest()
+
+
+@dataclass
+class _Counts:
+    read: int = 0
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    superseded: int = 0
+    duplicates: int = 0
+    embedded: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+@dataclass
+class _Coverage:
+    """What one run says of one producer's documents."""
+
+    seen: set[str] = field(default_factory=set)
+    documents: set[str] = field(default_factory=set)
+    pages: set[tuple[str, int | None]] = field(default_factory=set)
+
+
+class _RunIngest:
+    """One run's records on their way into the store."""
+
+    def __init__(
+        self, store: Store, embedder: Embedder, source: Source, counts: _Counts, total: int, report: Report
+    ) -> None:
+        self._store = store
+        self._snapshot = store.snapshot
+        self._embedder = embedder
+        self._source = source
+        self._counts = counts
+        self._total = total
+        self._report = report
+        self._replaced_documents: dict[tuple[str, str], bool] = {}
+        with self._snapshot.transaction(visible=False):
+            self._run_key = self._snapshot.run_key(
+                source.run_id, _relative(source.folder, store.layout.workspace), source.created_ms
+            )
+        self._orders = self._snapshot.run_orders()
+
+    def ingest(self) -> None:
+        for file in self._source.files:
+            coverage = _Coverage()
+            for batch in _batches(read_records(file.path)):
+                self._take(file, batch, coverage)
+                self._report(Progress("snapshot", self._source.run_id, self._counts.read, self._total, "records"))
+            self._remove_vanished(file.producer, coverage)
+
+    def _take(self, file: RecordFile, batch: Sequence[Record], coverage: _Coverage) -> None:
+        self._counts.read += len(batch)
+        fresh: list[Record] = []
+        for record in batch:
+            if not record.id or not record.text.strip():
+                self._counts.rejected.append(
+                    Rejection(record.id, "it has no text to search" if record.id else "it has no id")
+                )
+            elif record.id in coverage.seen:
+                self._counts.duplicates += 1
+            else:
+                coverage.seen.add(record.id)
+                fresh.append(record)
+        known = self._snapshot.known([record.id for record in fresh])
+        writes: list[tuple[NewRecord, Record, StoredRecord | None]] = []
+        again: list[str] = []
+        again_newest: list[str] = []
+        for record in fresh:
+            names = document_names(record)
+            digest = content_hash(record)
+            old = known.get(record.id)
+            outdated = old is not None and self._is_newer(old.run_key)
+            if old is not None and old.hash == digest:
+                self._counts.unchanged += 1
+                if old.run_key != self._run_key:
+                    (again if outdated else again_newest).append(record.id)
+            elif outdated or any(self._replaced(file.producer, name) for name in names):
+                self._counts.superseded += 1
+                continue
+            else:
+                writes.append((self._new_record(file, record, digest), record, old))
+            coverage.documents.update(names)
+            coverage.pages.update((name, record.meta.page) for name in names)
+        self._write(writes)
+        if again or again_newest:
+            with self._snapshot.transaction():
+                self._snapshot.seen_again(again, self._run_key, newest=False)
+                self._snapshot.seen_again(again_newest, self._run_key, newest=True)
+
+    def _write(self, writes: Sequence[tuple[NewRecord, Record, StoredRecord | None]]) -> None:
+        ready: list[tuple[NewRecord, StoredRecord | None, Matrix]] = []
+        wanting: list[tuple[NewRecord, StoredRecord | None]] = []
+        for new, record, old in writes:
+            if new.carried:
+                try:
+                    ready.append((new, old, unit(record.vector or (), self._embedder.space.dim, f"record {new.id}")))
+                except BadVector as error:
+                    self._counts.rejected.append(Rejection(new.id, str(error)))
+            elif old is not None and old.text == new.text and not old.carried:
+                ready.append((new, old, self._store.stored_vectors([old.row])[0]))
+            else:
+                wanting.append((new, old))
+        if wanting:
+            texts = list(dict.fromkeys(new.text for new, _ in wanting))
+            embedded = dict(zip(texts, self._embedder.embed(texts, kind="doc"), strict=True))
+            self._counts.embedded += len(texts)
+            dim = self._embedder.space.dim
+            ready += [(new, old, unit(embedded[new.text], dim, f"record {new.id}")) for new, old in wanting]
+        if not ready:
+            return
+        replaced = [old.row for _, old, _ in ready if old is not None]
+        self._store.put([new for new, _, _ in ready], np.stack([vector for _, _, vector in ready]), replaced)
+        self._counts.updated += len(replaced)
+        self._counts.added += len(ready) - len(replaced)
+
+    def _new_record(self, file: RecordFile, record: Record, digest: str) -> NewRecord:
+        meta = record.meta
+        space = self._embedder.space
+        return NewRecord(
+            row=-1,
+            id=record.id,
+            hash=digest,
+            text=record.text,
+            type=meta.type,
+            producer=file.producer,
+            filename=meta.filename,
+            source_file=meta.source_file,
+            document_id=meta.document_id,
+            page=meta.page,
+            carried=(
+                record.vector is not None
+                and (record.provider, record.model) == (space.provider, space.model)
+                and len(record.vector) == space.dim
+            ),
+            run_key=self._run_key,
+            meta=orjson.dumps(meta.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS),
+        )
+
+    def _is_newer(self, run_key: int) -> bool:
+        return self._orders[run_key] > self._orders[self._run_key]
+
+    def _replaced(self, producer: str, name: str) -> bool:
+        """Whether a newer run has already replaced this document as a whole."""
+        key = (producer, name)
+        if key not in self._replaced_documents:
+            newest = self._snapshot.document_run(producer, name)
+            self._replaced_documents[key] = newest is not None and newest[1] and self._is_newer(newest[0])
+        return self._replaced_documents[key]
+
+    def _remove_vanished(self, producer: str, coverage: _Coverage) -> None:
+        """Remove what older runs, or an older state of this one, said of the documents that this run covers."""
+        vanished: dict[int, str] = {}
+        for name in sorted(coverage.documents):
+            for row, record_id, page, run_key in self._snapshot.of_document(producer, name):
+                covered = self._source.whole or (name, page) in coverage.pages
+                if record_id not in coverage.seen and covered and not self._is_newer(run_key):
+                    vanished[row] = record_id
+        if self._source.whole:
+            for row, record_id in self._snapshot.of_run(producer, self._run_key):
+                if record_id not in coverage.seen:
+                    vanished[row] = record_id
+        if vanished:
+            with self._snapshot.transaction():
+                self._snapshot.remove(sorted(vanished.items()))
+            self._counts.removed += len(vanished)
+        self._note_documents(producer, coverage.documents)
+
+    def _note_documents(self, producer: str, names: set[str]) -> None:
+        stale = []
+        for name in sorted(names):
+            newest = self._snapshot.document_run(producer, name)
+            if newest is None or (newest != (self._run_key, self._source.whole) and not self._is_newer(newest[0])):
+                stale.append(name)
+        if stale:
+            with self._snapshot.transaction(visible=False):
+                for name in stale:
+                    self._snapshot.note_document(producer, name, self._run_key, whole=self._source.whole)
+
+
+def document_names(record: Record) -> tuple[str, ...]:
+    """What a record's document is known by: its document id and its source file, or only a file name, or nothing."""
+    meta = record.meta
+    names = [f"id:{meta.document_id}"] if meta.document_id else []
+    if meta.source_file:
+        names.append(f"source:{meta.source_file}")
+    if not names and meta.filename:
+        names.append(f"file:{meta.filename}")
+    return tuple(names)
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    while batch := list(islice(records, BATCH)):
+        yield batch
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def _relative(folder: Path, workspace: Path) -> str:
+    """A run's folder as it is noted: relative inside the workspace, so that the workspace can move."""
+    return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else folder.as_posix()

@@ -1,0 +1,71 @@
+"""Pure ranking: joining result lists and keeping text in sight. Rows are record numbers; lists are best first."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+
+LEXICAL_SHARE = 0.7
+"""Weight of words beside vectors in the joined score; any value from .5 to .8 ranks public questions about alike."""
+
+VISUAL_TYPES = frozenset({"VisualCaption", "VisualFact", "ImageVec"})
+"""Types that speak of a region; all others are text of the document itself."""
+
+
+def is_text(record_type: str) -> bool:
+    """Whether records of this type are the document's own text and count for the text quota."""
+    return record_type not in VISUAL_TYPES
+
+
+def convex_fusion(
+    lexical: Mapping[int, float], cosines: Mapping[int, float], lexical_share: float = LEXICAL_SHARE
+) -> dict[int, float]:
+    """Join BM25 scores and cosines: share * lexical + (1 - share) * cosine, each over the query's greatest, 0..1.
+
+    A row that one side did not find has 0 there, which is the least that either score can be. Bruch, Gai, Ingber, "An
+    Analysis of Fusion Functions for Hybrid Retrieval" (ACM TOIS 2023, arXiv 2210.11934): convex combination beats
+    reciprocal rank fusion and is hardly sensitive to the normalisation. When one side found nothing, the other counts
+    in full.
+    """
+    share = 1.0 if not cosines else 0.0 if not lexical else lexical_share
+    fused: dict[int, float] = {}
+    for scores, weight in ((lexical, share), (cosines, 1.0 - share)):
+        greatest = max(scores.values(), default=0.0)
+        for row, score in scores.items():
+            fused[row] = fused.get(row, 0.0) + (weight * score / greatest if greatest > 0 else 0.0)
+    return fused
+
+
+def best_first(scores: dict[int, float]) -> list[int]:
+    """Rows by falling score; equal scores by row, so that the order is always the same."""
+    return sorted(scores, key=lambda row: (-scores[row], row))
+
+
+def with_text_quota(
+    ranking: Sequence[int], text_rows: Container[int], *, first: int = 5, minimum: int = 2
+) -> list[int]:
+    """The ranking with at least `minimum` text rows among each `first`, as far as there are any.
+
+    Every block of `first` places takes the best rows left over, except that its last places are kept for text while the
+    block has too little of it. Order inside text and inside the rest never changes. So a few hundred text chunks can't
+    drown in thousands of facts, and visual answers keep the majority when they are better.
+    """
+    text = [row for row in ranking if row in text_rows]
+    place = {row: at for at, row in enumerate(ranking)}
+    visual = [row for row in ranking if row not in text_rows]
+    result: list[int] = []
+    next_text = next_visual = 0
+    while next_text < len(text) or next_visual < len(visual):
+        texts_in_block = 0
+        for free in range(first, 0, -1):
+            has_text, has_visual = next_text < len(text), next_visual < len(visual)
+            if not has_text and not has_visual:
+                break
+            owed = min(minimum - texts_in_block, len(text) - next_text)
+            if has_text and (not has_visual or owed >= free or place[text[next_text]] < place[visual[next_visual]]):
+                result.append(text[next_text])
+                next_text += 1
+                texts_in_block += 1
+            else:
+                result.append(visual[next_visual])
+                next_visual += 1
+    return result

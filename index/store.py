@@ -1,0 +1,135 @@
+"""The writer: one lock, two sides, one order of writes.
+
+Each batch goes (1) vectors to the vector file, synced; (2) records, words, provenance and a note "Chroma needs this"
+in one SQLite transaction; (3) later, the noted records to Chroma; (4) the notes are struck out. A kill after (1) leaves
+rows that nothing refers to; a kill after (2) or (3) leaves notes, and the next writer brings Chroma up to date from
+them, which repeats harmlessly what was done already. So the snapshot is the truth and Chroma follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from index import vectors
+from index.chroma import MAX_BATCH, Mirror, MirrorRow, chroma_metadata
+from index.embed import Space
+from index.errors import SpaceMismatch
+from index.layout import Layout
+from index.lock import WriterLock
+from index.progress import Progress, Report, silent
+from index.snapshot import NewRecord, Snapshot
+
+Matrix = npt.NDArray[np.float32]
+
+
+class Store:
+    """Snapshot and Chroma of one space, open for writing."""
+
+    def __init__(self, workspace: Path, space: Space, purpose: str) -> None:
+        self.layout = Layout(workspace.absolute())
+        self.space = space
+        self._lock = WriterLock(self.layout.lock, purpose)
+        self._snapshot: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock and open the snapshot.
+
+        Raises:
+            IndexLocked: another process writes.
+            SpaceMismatch: the workspace's index belongs to another space.
+            IndexCorrupt: the snapshot can't be read.
+        """
+        with_lock = self._lock.__enter__()
+        try:
+            current = self.layout.current()
+            if current is not None and current.space != self.space:
+                raise SpaceMismatch(index_space=current.space.id, other_space=self.space.id)
+            self._snapshot = Snapshot(self.layout.snapshot(self.space), self.space)
+            if current is None:
+                self.layout.switch_to(self.space)
+            if self.snapshot.count and not (self.layout.chroma / "chroma.sqlite3").exists():
+                self.snapshot.mirror_anew()
+        except BaseException:
+            if self._snapshot is not None:
+                self._snapshot.close()
+            with_lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.snapshot.close()
+        self._lock.__exit__(kind, error, trace)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The ranking snapshot."""
+        assert self._snapshot is not None, "the store is used outside its context"
+        return self._snapshot
+
+    def put(self, records: Sequence[NewRecord], matrix: Matrix, replaced_rows: Sequence[int]) -> None:
+        """Write a batch of records to the snapshot; `matrix[i]` belongs to `records[i]`, whose row is set here."""
+        first = self.snapshot.vector_rows
+        vectors.append(self.snapshot.vector_path, first, matrix)
+        placed = [replace(record, row=first + at) for at, record in enumerate(records)]
+        with self.snapshot.transaction():
+            self.snapshot.write(placed, replaced_rows, first + len(placed))
+
+    def stored_vectors(self, rows: Sequence[int]) -> Matrix:
+        """The vectors at these rows, (len(rows), dim)."""
+        mapped = vectors.mapped(self.snapshot.vector_path, self.snapshot.vector_rows, self.space.dim)
+        return mapped[np.asarray(rows, dtype=np.int64)]
+
+    def mirror(self, report: Report = silent) -> int:
+        """Bring Chroma up to date with the snapshot; returns how many records were written or deleted there.
+
+        Chroma is not even opened when it is up to date. Raises ChromaBroken.
+        """
+        total = self.snapshot.pending_count()
+        if not total:
+            return 0
+        done = 0
+        with Mirror(self.layout.chroma, self.space.slug) as chroma:
+            if self.snapshot.chroma_reset:
+                chroma.clear()
+                self.snapshot.chroma_was_reset()
+            while ids := self.snapshot.pending(MAX_BATCH):
+                rows = self._mirror_rows(ids)
+                if rows:
+                    chroma.upsert(rows)
+                gone = sorted(set(ids) - {row.id for row in rows})
+                if gone:
+                    chroma.delete(gone)
+                self.snapshot.mirrored(ids)
+                done += len(ids)
+                report(Progress("chroma", "Writing to Chroma", done, total, "records"))
+        return done
+
+    def _mirror_rows(self, ids: Sequence[str]) -> list[MirrorRow]:
+        sources = self.snapshot.mirror_sources(ids)
+        if not sources:
+            return []
+        matrix = self.stored_vectors([source.row for source in sources])
+        return [
+            MirrorRow(
+                source.id,
+                source.text,
+                vector,
+                chroma_metadata(
+                    orjson.loads(source.meta),
+                    content_hash=source.hash,
+                    provider=self.space.provider,
+                    model=self.space.model,
+                ),
+            )
+            for source, vector in zip(sources, matrix, strict=True)
+        ]

@@ -1,0 +1,82 @@
+"""The vector file: float32 rows, one after another, appended and never changed.
+
+A row counts only once the snapshot's database has committed a row count that includes it; what lies beyond is the
+remains of a writer that was killed, and the next writer overwrites it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from index.errors import BadVector, IndexCorrupt
+
+Matrix = npt.NDArray[np.float32]
+
+FILE_NAME = "vectors.f32"
+
+
+def file_bytes(rows: int, dim: int) -> int:
+    """Size of a file of so many rows."""
+    return rows * dim * 4
+
+
+def append(path: Path, committed_rows: int, vectors: Matrix) -> None:
+    """Write rows behind the committed ones and wait until the disk has them."""
+    data = np.ascontiguousarray(vectors, dtype="<f4")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        offset = file_bytes(committed_rows, data.shape[1])
+        view = memoryview(data.tobytes())
+        while view:
+            written = os.pwrite(handle, view, offset)
+            offset += written
+            view = view[written:]
+        os.ftruncate(handle, offset)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def mapped(path: Path, rows: int, dim: int) -> Matrix:
+    """The committed rows, (rows, dim), mapped into memory read-only. Raises IndexCorrupt when the file is too short."""
+    size = file_bytes(rows, dim)
+    if size == 0:
+        return np.empty((0, dim), dtype=np.float32)
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < size:
+                raise IndexCorrupt(f"{path} is shorter than its {rows} vectors; {REBUILD}")
+            mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise IndexCorrupt(f"{path} is missing; {REBUILD}") from error
+    if hasattr(mmap, "MADV_WILLNEED"):
+        mapping.madvise(mmap.MADV_WILLNEED)
+    return np.frombuffer(mapping, dtype="<f4").reshape(rows, dim)
+
+
+def unit(vector: npt.ArrayLike, dim: int, owner: str) -> Matrix:
+    """A vector as float32 of length 1; one that has this length already is kept bit for bit.
+
+    Raises:
+        BadVector: not `dim` numbers, not finite, or zero; the text names `owner`.
+    """
+    array = np.asarray(vector, dtype=np.float32)
+    if array.shape != (dim,):
+        raise BadVector(f"The vector of {owner} has the shape {array.shape} instead of ({dim},).")
+    length = float(np.linalg.norm(array.astype(np.float64)))
+    if not np.isfinite(length):
+        raise BadVector(f"The vector of {owner} holds NaN or infinity.")
+    if length < 1e-12:
+        raise BadVector(f"The vector of {owner} is zero, so it has no direction to compare.")
+    return array if abs(length - 1.0) < 1e-3 else (array / length).astype(np.float32)
+
+
+REBUILD = (
+    "the snapshot can't be used: move .spotter/index and .spotter/chroma away and run: "
+    "python -m index ingest --workspace DIR --embedder NAME out/runs"
+)

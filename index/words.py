@@ -1,0 +1,90 @@
+"""Russian and English words the way the index sees them: folded, stemmed, cut into character 4-grams."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+import Stemmer
+
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+_WORD = re.compile(rf"(?:[^\W_]|[\u0300-\u036f{_INVISIBLE}])+")
+_DROP = dict.fromkeys(map(ord, _INVISIBLE))
+_ACCENTED = re.compile("[\u0300-\u036f\u00c0-\u024f\u1e00-\u1eff]")
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_LATIN = re.compile(r"[a-z]")
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a text: its character range and its stem."""
+
+    start: int
+    end: int
+    stem: str
+
+
+def fold(text: str) -> str:
+    """One spelling for what readers take as the same: NFKC, lower case, ё as е, no soft hyphens, no accents.
+
+    Only Latin letters and stress marks lose their accents; й is a letter of its own.
+    """
+    composed = unicodedata.normalize("NFKC", text.translate(_DROP)).lower().replace("ё", "е")
+    return composed if composed.isascii() else _ACCENTED.sub(_without_accent, composed)
+
+
+def _without_accent(match: re.Match[str]) -> str:
+    base = unicodedata.normalize("NFD", match.group())[0]
+    return "" if unicodedata.combining(base) else base
+
+
+def folded_words(text: str) -> list[str]:
+    """The words of a text, folded, in order."""
+    return _WORD.findall(fold(text))
+
+
+_stemmers: dict[str, Stemmer.Stemmer] = {}
+
+
+def _stemmer(language: str) -> Stemmer.Stemmer:
+    if language not in _stemmers:
+        _stemmers[language] = Stemmer.Stemmer(language, 0)
+    return _stemmers[language]
+
+
+@lru_cache(maxsize=200_000)
+def stem(folded: str) -> str:
+    """The Snowball stem of a folded word: Russian for Cyrillic letters, English for Latin, else the word itself."""
+    if _CYRILLIC.search(folded):
+        return str(_stemmer("russian").stemWord(folded))
+    if _LATIN.search(folded):
+        return str(_stemmer("english").stemWord(folded))
+    return folded
+
+
+def char_grams(folded: str, size: int = 4) -> tuple[str, ...]:
+    """Overlapping character n-grams of a word with its two ends marked; a short word is one gram."""
+    marked = f"‹{folded}›"
+    if len(marked) <= size:
+        return (marked,)
+    return tuple(marked[at : at + size] for at in range(len(marked) - size + 1))
+
+
+def occurrences(text: str, stems: Collection[str], prefix: str | None = None) -> list[Word]:
+    """Where words with these stems, or that begin with this folded prefix, stand in a text as given."""
+    found = []
+    for match in _WORD.finditer(text):
+        for folded, base in _parts(match.group()):
+            if base in stems or (prefix is not None and folded.startswith(prefix)):
+                found.append(Word(match.start(), match.end(), base))
+                break
+    return found
+
+
+@lru_cache(maxsize=100_000)
+def _parts(written: str) -> tuple[tuple[str, str], ...]:
+    """Folding can cut a written word in two (a ligature of symbols); mostly it is one."""
+    return tuple((folded, stem(folded)) for folded in folded_words(written))
