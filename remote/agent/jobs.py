@@ -1,0 +1,193 @@
+"""Jobs of one box as folders: claimed once, started once, read and cancelled by anybody.
+
+    jobs/<id>/spec.json  claim/  lock  status.json  log  cancel  stats.jsonl  supervisor.log
+
+A launch writes the spec into a draft folder and renames it to `jobs/<id>`: the one whose rename succeeds owns the id.
+The supervisor holds `lock` for its life and makes `claim` just before it starts the process, so a second supervisor
+for the same job ends at once, and a launch that was killed half-way can be finished by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from remote.agent import process
+from remote.agent.files import resolve_inside, write_atomically
+from remote.agent.spec import ENDED_STATES, JobSpec, JobStatus
+
+START_LIMIT_S = 15.0
+JOB_MARK = "SPOTTER_JOB_FOLDER"
+"""In the environment of everything that a job starts. The folder, not the id: emulated boxes share one machine."""
+
+
+class JobConflict(Exception):
+    """The id is taken by a job with another spec."""
+
+
+class NoSuchJob(Exception):
+    """No job with this id."""
+
+
+class Jobs:
+    """The jobs below one Spotter root."""
+
+    def __init__(self, root: Path, program: Path) -> None:
+        """`program` is the folder of the agent's code: supervisors run from it."""
+        self.root = root
+        self._program = program
+
+    def folder(self, job_id: str) -> Path:
+        """`jobs/<id>`, which exists. Raises NoSuchJob."""
+        folder = self.root / "jobs" / job_id
+        if "/" in job_id or job_id.startswith(".") or not (folder / "spec.json").is_file():
+            raise NoSuchJob(f"this box has no job {job_id!r}")
+        return folder
+
+    def launch(self, spec: JobSpec) -> JobStatus:
+        """Start it unless it was started; how it stands."""
+        folder = self.root / "jobs" / spec.id
+        claimed = self._claim(folder, spec)
+        if not claimed and read_spec(folder).digest != spec.digest:
+            raise JobConflict(f"job {spec.id} exists and was started with another spec; take a new id")
+        if not claimed:
+            _wait_until((folder / "status.json").exists, 3.0)  # whoever claimed it is starting it
+        if not (folder / "status.json").exists():
+            self._start_supervisor(folder)
+            _wait_until((folder / "status.json").exists, START_LIMIT_S)
+        return self.status(spec.id)
+
+    def status(self, job_id: str) -> JobStatus:
+        """How it stands now; a job whose supervisor died is `lost`."""
+        folder = self.folder(job_id)
+        values = _read_json(folder / "status.json")
+        if values and values["state"] not in ENDED_STATES and not process.alive(values["supervisor"]):
+            values = _read_json(folder / "status.json")  # it may have ended well just now
+            if values and values["state"] not in ENDED_STATES:
+                values = dict(
+                    values,
+                    state="lost",
+                    message="its supervisor died, nobody knows the exit code; cancel ends what is left of it",
+                    survivors=_survivors(folder, values),
+                )
+        if values:
+            return JobStatus.from_json(values)
+        lost = time.time() - folder.stat().st_mtime > START_LIMIT_S and not _locked(folder)
+        return JobStatus(
+            job_id,
+            "lost" if lost else "starting",
+            str(log_path(self.root, folder, read_spec(folder))),
+            message="no supervisor was started; launch it again" if lost else "",
+        )
+
+    def all(self) -> list[JobStatus]:
+        """Every job, oldest first."""
+        folders = (self.root / "jobs").glob("*/spec.json")
+        return [self.status(path.parent.name) for path in sorted(folders, key=lambda path: path.stat().st_mtime)]
+
+    def cancel(self, job_id: str) -> JobStatus:
+        """Ask its supervisor to end it; without a living supervisor, end what is left of it here."""
+        folder = self.folder(job_id)
+        status = self.status(job_id)
+        if status.state not in ENDED_STATES:
+            (folder / "cancel").touch()
+        elif status.state == "lost":
+            (folder / "cancel").touch()
+            self._end_survivors(folder)
+        return self.status(job_id)
+
+    def _claim(self, folder: Path, spec: JobSpec) -> bool:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(f".{spec.id}.{secrets.token_hex(4)}.draft")
+        draft.mkdir(mode=0o700)
+        try:
+            write_atomically(draft / "spec.json", json.dumps(spec.to_json()).encode())
+            os.rename(draft, folder)  # noqa: PTH104 - fails when the folder exists and is not empty, which is the claim
+        except OSError:
+            if not (folder / "spec.json").is_file():
+                raise
+            return False
+        else:
+            return True
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _start_supervisor(self, folder: Path) -> None:
+        argv = [sys.executable, "-S", "-u", str(self._program), "supervise", str(self.root), str(folder)]
+        with (folder / "supervisor.log").open("ab") as log:
+            # It detaches itself by a double fork, so this process ends at once.
+            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", timeout=30, check=True)
+
+    def _end_survivors(self, folder: Path) -> None:
+        values = _read_json(folder / "status.json")
+        if values is None:
+            return
+        pids = _survivors(folder, values)
+        spec = read_spec(folder)
+        if spec.cancel_file:
+            touch(self.root, spec.cancel_file)
+        process.send_signal(pids, signal.SIGTERM)
+        _wait_until(lambda: not _survivors(folder, values), spec.grace_s)
+        deadline = time.monotonic() + 10
+        while _survivors(folder, values) and time.monotonic() < deadline:
+            process.send_signal(_survivors(folder, values), signal.SIGKILL)
+            time.sleep(0.05)
+        ended = dict(values, state="cancelled", ended_at=time.time(), message="cancelled after its supervisor had died")
+        write_atomically(folder / "status.json", json.dumps(ended).encode())
+
+
+def read_spec(folder: Path) -> JobSpec:
+    """The spec of a claimed job."""
+    return JobSpec(**json.loads((folder / "spec.json").read_text(encoding="utf-8")))
+
+
+def log_path(root: Path, folder: Path, spec: JobSpec) -> Path:
+    """Where its output goes, absolute."""
+    return Path(resolve_inside(str(root), spec.log)) if spec.log else folder / "log"
+
+
+def touch(root: Path, name: str) -> None:
+    """Make a file below the root."""
+    path = Path(resolve_inside(str(root), name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def _survivors(folder: Path, values: dict[str, Any]) -> list[int]:
+    found = set(process.marked(JOB_MARK, os.path.realpath(folder)))
+    if process.alive(values.get("child")):
+        child = int(values["child"]["pid"])
+        found.update([child, *process.descendants(child)])
+    return sorted(found)
+
+
+def _locked(folder: Path) -> bool:
+    with (folder / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _wait_until(condition: Any, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)

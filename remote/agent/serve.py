@@ -1,0 +1,150 @@
+"""The agent's long-lived side: requests come as frames on stdin, each answered by id on stdout, several at a time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from remote.agent.files import resolve_inside, sha256_of, write_atomically
+from remote.agent.frames import FrameReader, frame
+from remote.agent.jobs import Jobs
+from remote.agent.samples import Sampler
+from remote.agent.snapshot import snapshot_sqlite
+from remote.agent.spec import JobSpec
+
+GREETING = b'{"spotter-agent":'
+IDLE_LIMIT_S = 1800.0
+"""A laptop that vanished leaves its agent behind; it ends itself. Jobs do not depend on it."""
+POLL_S = 0.05
+MAX_READ_BYTES = 8 * 1024 * 1024
+
+Answer = tuple[dict[str, Any], bytes]
+
+
+class FileShrank(Exception):
+    """A file that was followed is shorter than what was read of it: it was replaced."""
+
+
+class Server:
+    """The operations of one box."""
+
+    def __init__(self, root: Path, program: Path) -> None:
+        self._root = root
+        self._jobs = Jobs(root, program)
+        self._sampler = Sampler(root)
+        self._sampling = threading.Lock()
+        self._operations: dict[str, Callable[..., Answer]] = {
+            "hello": self._hello,
+            "launch": lambda spec: (self._jobs.launch(JobSpec(**spec)).to_json(), b""),
+            "status": lambda job: (self._jobs.status(job).to_json(), b""),
+            "list": lambda: ({"jobs": [each.to_json() for each in self._jobs.all()]}, b""),
+            "cancel": lambda job: (self._jobs.cancel(job).to_json(), b""),
+            "read": self._read,
+            "stat": self._stat,
+            "sha256": lambda path: ({"sha256": sha256_of(self._inside(path))}, b""),
+            "write": self._write,
+            "sample": self._sample,
+            "snapshot_sqlite": self._snapshot_sqlite,
+        }
+
+    def answer(self, request: dict[str, Any], payload: bytes) -> bytes:
+        """The frame that answers one request; a failure is an answer too."""
+        arguments = dict(request.get("with") or {})
+        if payload:
+            arguments["data"] = payload
+        try:
+            values, data = self._operations[str(request.get("op"))](**arguments)
+        except Exception as error:  # noqa: BLE001 - told to the other side, by its type and text
+            return frame({"id": request.get("id"), "error": {"type": type(error).__name__, "message": str(error)}})
+        return frame({"id": request.get("id"), "ok": values}, data)
+
+    def _inside(self, path: str) -> Path:
+        return Path(resolve_inside(str(self._root), path))
+
+    def _hello(self) -> Answer:
+        values = {
+            "root": str(self._root),
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "pid": os.getpid(),
+            "time": time.time(),
+        }
+        return values, b""
+
+    def _read(self, path: str, offset: int, max_bytes: int, wait_s: float = 0) -> Answer:
+        where = self._inside(path)
+        deadline = time.monotonic() + wait_s
+        while True:
+            size = where.stat().st_size if where.exists() else 0
+            if size < offset:
+                raise FileShrank(f"{where} has {size} bytes now, {offset} were read before")
+            if size > offset or time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_S)
+        if size == offset:
+            return {"size": size}, b""
+        with where.open("rb") as file:
+            file.seek(offset)
+            return {"size": size}, file.read(min(max_bytes, MAX_READ_BYTES))
+
+    def _stat(self, path: str) -> Answer:
+        where = self._inside(path)
+        if not where.exists():
+            return {"exists": False}, b""
+        found = where.stat()
+        return {"exists": True, "folder": where.is_dir(), "size": found.st_size, "mtime": found.st_mtime}, b""
+
+    def _write(self, path: str, mode: int, data: bytes = b"") -> Answer:
+        where = self._inside(path)
+        write_atomically(where, data, mode)
+        return {"path": str(where)}, b""
+
+    def _sample(self) -> Answer:
+        with self._sampling:
+            return self._sampler.sample(), b""
+
+    def _snapshot_sqlite(self, path: str, to: str) -> Answer:
+        target = self._inside(to)
+        size, sha256 = snapshot_sqlite(self._inside(path), target)
+        return {"path": str(target), "size": size, "sha256": sha256}, b""
+
+
+def serve(root: Path, program: Path) -> None:
+    """Answer requests until stdin ends or nobody asked for half an hour."""
+    server = Server(root, program)
+    output = sys.stdout.buffer
+    writing = threading.Lock()
+    asked_at = [time.monotonic()]
+
+    def send(data: bytes) -> None:
+        with writing:
+            output.write(data)
+            output.flush()
+
+    def work(request: dict[str, Any], payload: bytes) -> None:
+        try:
+            send(server.answer(request, payload))
+        except OSError:
+            os._exit(0)  # nobody listens any more
+
+    def end_when_idle() -> None:
+        while time.monotonic() - asked_at[0] < IDLE_LIMIT_S:
+            time.sleep(10)
+        os._exit(0)
+
+    threading.Thread(target=end_when_idle, daemon=True).start()
+    send(frame({"spotter-agent": 1, **server._hello()[0]}))
+    reader = FrameReader(lambda size: os.read(0, size))
+    while True:
+        request = reader.header()
+        if request is None:
+            os._exit(0)
+        asked_at[0] = time.monotonic()
+        payload = reader.exactly(int(request.get("payload", 0)))
+        threading.Thread(target=work, args=(request, payload), daemon=True).start()

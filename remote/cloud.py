@@ -1,0 +1,251 @@
+"""What every cloud offers, in our words: offers, instances, endpoints, and the errors of renting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+HOURS_PER_DAY = 24.0
+DAYS_PER_MONTH = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A machine that a cloud would rent now.
+
+    `gpu_usd_per_hour` is the machine without disk and traffic; ask `price` for what it will really cost.
+    """
+
+    id: int
+    machine_id: int
+    host_id: int
+    gpu_name: str
+    gpu_count: int
+    gpu_ram_mb: int
+    compute_capability: int
+    """Times ten, as vast.ai reports it: 890 is 8.9."""
+    cuda_max: float
+    cpu_name: str
+    cpu_cores: float
+    ram_mb: int
+    disk_gb: float
+    disk_name: str
+    gpu_usd_per_hour: float
+    storage_usd_per_gb_month: float
+    download_usd_per_gb: float
+    upload_usd_per_gb: float
+    download_mbps: float
+    upload_mbps: float
+    location: str
+    reliability: float
+    """0 to 1."""
+    verified: bool
+    rentable: bool
+    open_ports: int
+    max_duration_s: float
+
+    def price(self, disk_gb: float, *, traffic_gb: float = 0.0) -> Price:
+        """The full price with `disk_gb` of storage, and `traffic_gb` pulled in once."""
+        disk = disk_gb * self.storage_usd_per_gb_month / (DAYS_PER_MONTH * HOURS_PER_DAY)
+        return Price(self.gpu_usd_per_hour, disk, traffic_gb * self.download_usd_per_gb)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What an offer costs: running cost per hour, and once for traffic."""
+
+    gpu_usd_per_hour: float
+    disk_usd_per_hour: float
+    traffic_usd: float
+
+    @property
+    def usd_per_hour(self) -> float:
+        """GPU and disk together."""
+        return self.gpu_usd_per_hour + self.disk_usd_per_hour
+
+    @property
+    def usd_per_day(self) -> float:
+        """24 hours of it."""
+        return self.usd_per_hour * HOURS_PER_DAY
+
+    @property
+    def usd_per_30_days(self) -> float:
+        """30 days of it."""
+        return self.usd_per_day * DAYS_PER_MONTH
+
+
+@dataclass(frozen=True, slots=True)
+class OfferQuery:
+    """What an operator asks of a machine; `None` asks nothing."""
+
+    gpu_names: tuple[str, ...] = ()
+    gpu_count: int = 1
+    min_gpu_ram_gb: float | None = None
+    min_cpu_cores: float | None = None
+    min_ram_gb: float | None = None
+    disk_gb: float = 40.0
+    max_usd_per_hour: float | None = None
+    max_usd_per_day: float | None = None
+    min_reliability: float | None = None
+    min_download_mbps: float | None = None
+    verified: bool = True
+    limit: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One way to reach an instance by SSH."""
+
+    kind: Literal["direct", "proxy"]
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.port}"
+
+
+class InstanceStatus(StrEnum):
+    """What the container does, in the cloud's own words (`actual_status`)."""
+
+    PROVISIONING = "provisioning"  # the API says null
+    CREATED = "created"
+    LOADING = "loading"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FROZEN = "frozen"
+    EXITED = "exited"
+    REBOOTING = "rebooting"
+    RECYCLING = "recycling"
+    UNKNOWN = "unknown"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A rented machine as the cloud describes it, from the create call until the destroy is confirmed."""
+
+    id: int
+    machine_id: int
+    label: str
+    status: InstanceStatus
+    intended_status: str
+    status_message: str
+    gpu_name: str
+    gpu_count: int
+    gpu_ram_mb: int
+    disk_gb: float
+    usd_per_hour: float
+    """GPU and disk together, as the cloud bills it while running."""
+    image: str
+    location: str
+    started_at: float | None
+    """Unix seconds."""
+    endpoints: tuple[Endpoint, ...] = ()
+    download_mbps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """What to start on a rented machine. Nothing secret belongs in here: the cloud shows all of it in its rows."""
+
+    image: str
+    disk_gb: float
+    label: str
+    onstart: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that pays."""
+
+    email: str
+    credit_usd: float
+
+
+class CloudError(Exception):
+    """A cloud said no, or said nothing; the text names what to do about it."""
+
+
+class Unauthorized(CloudError):
+    """The API key is missing or wrong."""
+
+
+class OfferGone(CloudError):
+    """Somebody else rented it; take the next offer."""
+
+
+class NoCredit(CloudError):
+    """The account cannot pay for this."""
+
+
+class RateLimited(CloudError):
+    """Too many calls; `retry_after_s` when the cloud told."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(CloudError):
+    """A call that may have cost money got no answer; look by label before doing anything else."""
+
+
+class CloudUnreachable(CloudError):
+    """The cloud's API cannot be reached; nothing was changed."""
+
+
+class Cloud(Protocol):
+    """Where offers come from. Calls block: use them from a worker, never from the screen's loop."""
+
+    @property
+    def name(self) -> str:
+        """`vast` or `local`."""
+        ...
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the machines are emulated; every screen that shows them says so."""
+        ...
+
+    def search(self, query: OfferQuery) -> list[Offer]:
+        """Rentable offers that satisfy `query`, cheapest full price first."""
+        ...
+
+    def create(self, offer_id: int, spec: InstanceSpec) -> int:
+        """Rent; returns the instance's id. Sent once, never retried.
+
+        Raises:
+            OfferGone, NoCredit, Unauthorized, RateLimited: nothing was rented.
+            OutcomeUnknown: something may have been rented.
+        """
+        ...
+
+    def instances(self, label: str | None = None) -> list[Instance]:
+        """All instances of the account, or those with exactly this label."""
+        ...
+
+    def instance(self, instance_id: int) -> Instance | None:
+        """One instance, or None once the cloud no longer knows it."""
+        ...
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Let `public_key` (one OpenSSH line) in."""
+        ...
+
+    def attached_keys(self, instance_id: int) -> list[str]:
+        """The OpenSSH lines that the instance lets in."""
+        ...
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for destruction; an instance that is already gone is no error. Confirm with `instance`."""
+        ...
+
+    def logs(self, instance_id: int, tail: int = 200) -> str:
+        """The container's log as the cloud kept it."""
+        ...
+
+    def account(self) -> Account:
+        """Who pays, and what is left."""
+        ...

@@ -1,0 +1,1 @@
+"""vast.ai: its HTTP surface, and its words turned into ours."""

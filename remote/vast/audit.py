@@ -1,0 +1,50 @@
+"""One JSON line per call to the cloud: what was asked, what came back, how long it took. Neither key nor body."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class AuditLog:
+    """An append-only file of mode 0600; each row is one write, so several processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(
+        self, method: str, url: str, body: Any, status: int | str, elapsed_s: float, attempt: int, secret: str
+    ) -> None:
+        """Append the row of one attempt; `status` is the HTTP status or the name of what went wrong."""
+        parts = urlsplit(url)
+        row = {
+            "at": round(time.time(), 3),
+            "method": method,
+            "host": parts.netloc,
+            "path": parts.path,
+            "query": parts.query,
+            "body_sha256": _digest(body),
+            "status": status,
+            "ms": round(elapsed_s * 1000),
+            "attempt": attempt,
+        }
+        line = json.dumps(row, ensure_ascii=False)
+        if secret:
+            line = line.replace(secret, "[key]")
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, f"{line}\n".encode())
+        finally:
+            os.close(descriptor)
+
+
+def _digest(body: Any) -> str | None:
+    if not body:
+        return None
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()

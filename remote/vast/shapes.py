@@ -1,0 +1,147 @@
+"""vast.ai's JSON as our values. Sources disagree about some shapes: every one that was seen is accepted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from remote.cloud import DAYS_PER_MONTH, HOURS_PER_DAY, Endpoint, Instance, InstanceStatus, Offer
+
+Row = Mapping[str, Any]
+
+
+def offers_of(body: Any, storage_gb: float) -> list[Offer]:
+    """The offers of a search's answer: `{"offers": [...]}`, one dict in place of the list, or a bare list."""
+    rows = body.get("offers") if isinstance(body, Mapping) else body
+    if isinstance(rows, Mapping):
+        rows = [rows]
+    return [offer_of(row, storage_gb) for row in rows or ()]
+
+
+def offer_of(row: Row, storage_gb: float) -> Offer:
+    """One offer. `dph_total` holds the disk that the search was priced with; our price is told apart from it."""
+    storage = _number(row, "storage_cost")
+    base = row.get("dph_base")
+    if base is None:
+        base = _number(row, "dph_total") - storage * storage_gb / (DAYS_PER_MONTH * HOURS_PER_DAY)
+    return Offer(
+        id=int(row["id"]),
+        machine_id=int(_number(row, "machine_id")),
+        host_id=int(_number(row, "host_id")),
+        gpu_name=_text(row, "gpu_name"),
+        gpu_count=int(_number(row, "num_gpus", 1)),
+        gpu_ram_mb=int(_number(row, "gpu_ram")),
+        compute_capability=int(_number(row, "compute_cap")),
+        cuda_max=_number(row, "cuda_max_good"),
+        cpu_name=_text(row, "cpu_name"),
+        cpu_cores=_number(row, "cpu_cores_effective") or _number(row, "cpu_cores"),
+        ram_mb=int(_number(row, "cpu_ram")),
+        disk_gb=_number(row, "disk_space"),
+        disk_name=_text(row, "disk_name"),
+        gpu_usd_per_hour=float(base),
+        storage_usd_per_gb_month=storage,
+        download_usd_per_gb=_number(row, "inet_down_cost"),
+        upload_usd_per_gb=_number(row, "inet_up_cost"),
+        download_mbps=_number(row, "inet_down"),
+        upload_mbps=_number(row, "inet_up"),
+        location=_text(row, "geolocation"),
+        reliability=_number(row, "reliability2") or _number(row, "reliability"),
+        verified=bool(row.get("verified")) or row.get("verification") == "verified",
+        rentable=bool(row.get("rentable")) and not row.get("rented"),
+        open_ports=int(_number(row, "direct_port_count")),
+        max_duration_s=_number(row, "duration"),
+    )
+
+
+def instances_of(body: Any) -> list[Row]:
+    """The rows of a list or show answer: `{"instances": [...]}`, one dict, null, or a bare list."""
+    rows = body.get("instances") if isinstance(body, Mapping) else body
+    if rows is None:
+        return []
+    return [rows] if isinstance(rows, Mapping) else list(rows)
+
+
+def instance_of(row: Row) -> Instance:
+    """One instance with every endpoint that its row names."""
+    started = row.get("start_date")
+    return Instance(
+        id=int(row["id"]),
+        machine_id=int(_number(row, "machine_id")),
+        label=_text(row, "label"),
+        status=_status(row.get("actual_status")),
+        intended_status=_text(row, "intended_status"),
+        status_message=_text(row, "status_msg"),
+        gpu_name=_text(row, "gpu_name"),
+        gpu_count=int(_number(row, "num_gpus", 1)),
+        gpu_ram_mb=int(_number(row, "gpu_ram")),
+        disk_gb=_number(row, "disk_space"),
+        usd_per_hour=_number(row, "dph_total"),
+        image=_text(row, "image_uuid"),
+        location=_text(row, "geolocation"),
+        started_at=float(started) if started else None,
+        endpoints=endpoints_of(row),
+        download_mbps=_number(row, "inet_down"),
+    )
+
+
+def endpoints_of(row: Row) -> tuple[Endpoint, ...]:
+    """Direct (published port 22 on the machine's address) first, then vast.ai's proxy.
+
+    A jupyter image's proxy takes SSH one port above the one that the row names.
+    """
+    found = []
+    direct = _published_port(row.get("ports"))
+    address = _text(row, "public_ipaddr")
+    if direct is not None and address:
+        found.append(_endpoint("direct", address, direct))
+    host, port = _text(row, "ssh_host"), row.get("ssh_port")
+    if host and port:
+        offset = 1 if "jupyter" in _text(row, "image_runtype") else 0
+        found.append(_endpoint("proxy", host, int(port) + offset))
+    return tuple(found)
+
+
+def ssh_keys_of(body: Any) -> list[str]:
+    """OpenSSH lines of an instance or account: a list, or a JSON string of one; of lines, or of dicts that hold one."""
+    keys = body.get("ssh_keys", body.get("keys")) if isinstance(body, Mapping) else body
+    if isinstance(keys, str):
+        keys = json.loads(keys) if keys.strip() else []
+    lines = []
+    for key in keys or ():
+        line = key if isinstance(key, str) else key.get("public_key") or key.get("ssh_key") or key.get("key")
+        if line:
+            lines.append(str(line).strip())
+    return lines
+
+
+def _endpoint(kind: Literal["direct", "proxy"], host: str, port: int) -> Endpoint:
+    return Endpoint(kind, host, port)
+
+
+def _published_port(ports: Any) -> int | None:
+    bindings = ports.get("22/tcp") if isinstance(ports, Mapping) else None
+    if not bindings:
+        return None
+    binding = bindings[0] if isinstance(bindings, list) else bindings
+    port = binding.get("HostPort")
+    return int(port) if port else None
+
+
+def _status(actual: Any) -> InstanceStatus:
+    if actual is None or actual == "":
+        return InstanceStatus.PROVISIONING
+    try:
+        return InstanceStatus(str(actual).strip())
+    except ValueError:
+        return InstanceStatus.UNKNOWN
+
+
+def _number(row: Row, name: str, default: float = 0.0) -> float:
+    value = row.get(name)
+    return default if value is None else float(value)
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value).strip()
