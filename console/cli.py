@@ -1,0 +1,74 @@
+"""`spotter`: the app without arguments, the same operations as commands with them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console.commands import index, machines, place, runs
+from console.commands.frame import Place, guard
+from console.entry import open_console
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Parse documents with vision models on rented GPUs, and search the result. Without a command: the console.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Option("-C", metavar="DIR", help="The workspace, or a folder inside it.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Find out what is wanted."""
+    Place.directory = directory
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"spotter {installed('spotter-console')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(open_console(directory))
+
+
+def _command(name: str, call: Callable[..., int], group: str) -> None:
+    """Offer `call` as a command whose domain errors are sentences."""
+
+    @functools.wraps(call)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        raise typer.Exit(guard(lambda: call(*arguments, **options), as_json=bool(options.get("as_json"))))
+
+    app.command(name, rich_help_panel=group)(guarded)
+
+
+for _name, _call, _group in (
+    ("init", place.init, "Workspace"),
+    ("demo", place.demo, "Workspace"),
+    ("doctor", place.doctor, "Workspace"),
+    ("offers", machines.offers, "Machines"),
+    ("rent", machines.rent, "Machines"),
+    ("ps", machines.ps, "Machines"),
+    ("destroy", machines.destroy, "Machines"),
+    ("run", runs.run, "Runs"),
+    ("runs", runs.runs, "Runs"),
+    ("watch", runs.watch, "Runs"),
+    ("logs", runs.logs, "Runs"),
+    ("pull", runs.pull, "Runs"),
+    ("cancel", runs.cancel, "Runs"),
+    ("search", index.search, "Index"),
+    ("ingest", index.ingest, "Index"),
+    ("open", index.open_hit, "Index"),
+):
+    _command(_name, _call, _group)
+app.add_typer(place.cloud, name="cloud")

@@ -1,0 +1,117 @@
+"""What every command shares: finding the workspace, reporting, printing results, and turning errors into sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from console.errors import WrongInput
+
+if TYPE_CHECKING:
+    from console.operations.events import Report
+    from console.operations.session import Session
+    from console.workspace import Workspace
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout; progress goes to stderr.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+class Place:
+    """Where the command stands; set once by the root command."""
+
+    directory: Path | None = None
+
+
+def workspace() -> Workspace:
+    """The workspace that `-C` names, or the nearest upward."""
+    from console.workspace import find_workspace
+
+    return find_workspace(Place.directory or Path.cwd())
+
+
+def session() -> Session:
+    """The workspace's session."""
+    from console.operations.session import open_session
+
+    return open_session(workspace())
+
+
+@contextmanager
+def reporting(*, as_json: bool) -> Iterator[Report]:
+    """A report for this terminal, for as long as the block lasts."""
+    from console.terminal import reporter
+
+    with reporter(plain=as_json) as report:
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line, as programs like it."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say one sentence on stderr and end with `code`."""
+    print(f"spotter: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Ask before something costs money or loses data; without a terminal, `--yes` is the only answer.
+
+    Raises:
+        typer.Exit: the answer was no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{question} Add --yes to say so: there is no terminal to ask.", 2)
+    if not typer.confirm(question, default=False):
+        raise typer.Exit(1)
+
+
+def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
+    """Run a command; errors of the domain become one sentence (and one JSON object), a bug keeps its traceback.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return call() or 0
+    except KeyboardInterrupt:
+        print("spotter: stopped by Ctrl-C", file=sys.stderr)
+        # CPython remembers a Ctrl-C that fell into an exec of text (dataclasses are made so) as unhandled, and would
+        # end by SIGINT whatever we return; running any other text makes it forget.
+        exec("")  # noqa: S102
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if _is_of_the_domain(error):
+            print(f"spotter: {error}", file=sys.stderr)
+            for note in getattr(error, "__notes__", ()):
+                print(f"spotter: {note}", file=sys.stderr)
+            if as_json:
+                print_json({"error": str(error), "type": type(error).__name__})
+            return WRONG_INPUT if isinstance(error, WrongInput) else 1
+        if isinstance(error, OSError) and error.filename is not None:
+            print(f"spotter: {error.strerror}: {error.filename}", file=sys.stderr)
+            return 1
+        raise
+
+
+def _is_of_the_domain(error: Exception) -> bool:
+    """Our own packages' errors are sentences for the operator; anything else is a bug and shows where it is."""
+    return type(error).__module__.partition(".")[0] in ("console", "remote", "pipeline", "index")

@@ -1,0 +1,109 @@
+"""Commands about the place itself: init, doctor, demo, cloud."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.commands.frame import Json, Place, Yes, ask, guard, print_json, session, workspace
+from console.operations.signals import stop_on_signals
+
+
+def init(
+    directory: Annotated[Path | None, typer.Argument(help="The folder; default: here.")] = None,
+) -> int:
+    """Make a folder a workspace: writes a commented spotter.toml, data/ and out/."""
+    from console.workspace import create_workspace
+
+    place, fresh = create_workspace(directory or Place.directory or Path.cwd())
+    said = "wrote spotter.toml" if fresh else "spotter.toml was there and is kept"
+    print(f"{place.root}: {said}. Put documents in data/, then run `spotter run docparse`.")
+    return 0
+
+
+def doctor(as_json: Json = False) -> int:
+    """Check everything that a run needs; each finding names its mend."""
+    from console.operations.doctor import examine
+    from console.workspace import WorkspaceError
+
+    try:
+        place = workspace()
+    except WorkspaceError as error:
+        place = None
+        reason = str(error)
+    findings = examine(place, reason if place is None else "")
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": "✓", "warning": "!", "error": "✗"}[finding.level]
+            print(f" {mark} {finding.subject:<18} {finding.message}")
+    return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+def demo(
+    directory: Annotated[Path, typer.Option("--dir", help="The demo's own workspace.")] = Path("demo"),
+    as_json: Json = False,
+) -> int:
+    """Do the whole main job on the project's own documents, on an emulated machine: no account, no key."""
+    from console.commands.frame import reporting
+    from console.operations.demo import DEMO_PHASES, print_hits, run_demo
+
+    stop_on_signals()
+    if not as_json:
+        print(DEMO_PHASES)
+    with reporting(as_json=as_json) as report:
+        outcome = run_demo(directory, report)
+    if outcome.entry.state != "succeeded":
+        from console.commands.runs import show_outcome
+
+        return show_outcome(outcome.session, outcome.entry, as_json)
+    if as_json:
+        print_json({"run": outcome.entry.run_id, "state": outcome.entry.state, "hits": outcome.hits_as_data()})
+        return 0
+    interactive = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if interactive:
+        from console.app import run_app
+
+        run_app(outcome.session.workspace, "search", outcome.results[0].query)
+        return 0
+    return print_hits(outcome)
+
+
+cloud = typer.Typer(no_args_is_help=True, help="The emulated marketplace of this workspace.")
+
+
+@cloud.command("serve")
+def cloud_serve(
+    port: Annotated[int, typer.Option(help="A fixed port; 0 takes a free one.")] = 0,
+) -> None:
+    """Run the emulated marketplace in the foreground: it speaks vast.ai's HTTP on loopback."""
+
+    def serve() -> int:
+        place = workspace()
+        place.prepare()
+        arguments = ["-m", "remote.localcloud", "--state", str(place.local_cloud), "--port", str(port)]
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - it takes over the terminal
+
+    raise typer.Exit(guard(serve))
+
+
+@cloud.command("stop")
+def cloud_stop(yes: Yes = False) -> None:
+    """End the emulated marketplace and destroy its instances."""
+
+    def stop() -> int:
+        here = session()
+        rented = here.living_rentals() if here.emulated else []
+        if rented:
+            ids = ", ".join(str(row.instance_id) for row in rented)
+            ask(f"Destroy {ids} and end the local cloud? What is not pulled is lost.", yes=yes)
+        print("the local cloud is stopped" if here.stop_local_cloud() else "the local cloud was not running")
+        return 0
+
+    raise typer.Exit(guard(stop))

@@ -1,0 +1,286 @@
+"""Commands about runs: run, runs, watch, logs, pull, cancel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.commands.frame import (
+    Json,
+    Place,
+    Yes,
+    ask,
+    fail,
+    print_json,
+    reporting,
+    session,
+    workspace,
+)
+from console.operations.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from console.operations.runbook import Runbook, RunEntry
+    from console.operations.session import Session
+
+ENDED_IN_ORDER = frozenset({"succeeded", "incomplete"})
+EXIT_OF_STATE = {"succeeded": 0, "incomplete": 3, "cancelled": 4, "interrupted": 5}
+
+RunId = Annotated[str, typer.Argument(help="A run's id, or its last characters, or `last`.")]
+
+
+def parameters(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` pairs as parameters; values are YAML, dots go one level down."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            fail(f"--param wants key=value, not {pair!r}: for example --param dpi=200", 2)
+        *path, last = key.split(".")
+        place = found
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = yaml.safe_load(value)
+    return found
+
+
+def run(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PIPELINE] [SOURCES]...", help="Default: docparse, and all of data/."),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="A [profiles.…] of spotter.toml.")] = None,
+    instance: Annotated[int | None, typer.Option(help="Use this instance, and keep it afterwards.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the machine rented afterwards.")] = False,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, as key=value.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Do work anew that a run has done already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only: what would be parsed, at what price.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> int:
+    """Rent, bootstrap, push, parse, pull, index, destroy. Ctrl-C stops it cleanly and leaves no machine behind."""
+    from console.operations.plan import forget, plan
+    from console.operations.run import Wishes, drive
+    from console.operations.runbook import Runbook
+    from console.words import visible
+
+    stop_on_signals()
+    here = session()
+    with reporting(as_json=as_json) as report:
+        if resume is not None:
+            entry = Runbook(here.workspace).resolve(resume)
+        else:
+            pipeline, sources = pipeline_and_sources(words or [])
+            overrides = parameters(param or [])
+            planned = plan(here, sources, pipeline=pipeline, overrides=overrides, again=again, report=report)
+            entry = planned.entry
+            if dry_run:
+                for problem in planned.problems:
+                    print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
+                if not planned.known:
+                    forget(here, entry)
+                return _show_plan(here, entry, planned.items, planned.documents, profile, as_json)
+    where = here.settings.cloud.name
+    if instance is None and entry.instance_id is None and not is_finished(entry) and where != "local":
+        machine = profile or entry.profile or here.settings.cloud.profile
+        ask(f"Rent a machine of profile {machine} on the {where} cloud?", yes=yes)
+    with reporting(as_json=as_json) as report:
+        entry = drive(here, entry.run_id, report, Wishes(profile, instance, keep))
+    return show_outcome(here, entry, as_json)
+
+
+def pipeline_and_sources(words: list[str]) -> tuple[str, list[Path]]:
+    """The first word names a pipeline, unless it is plainly a file or a folder; `-C` is where paths start from."""
+    base = Place.directory or Path.cwd()
+    first = Path(words[0]) if words else base
+    if words and not (base / first).exists() and first.name == words[0] and not first.suffix:
+        return words[0], [base / word for word in words[1:]]
+    return "docparse", [base / word for word in words]
+
+
+def is_finished(entry: RunEntry) -> bool:
+    """Whether there is nothing left to do."""
+    return entry.phase == "done" and entry.state == "succeeded"
+
+
+def _show_plan(here: Session, entry: RunEntry, items: int, documents: int, profile: str | None, as_json: bool) -> int:
+    from console.operations.rent import find_offers
+    from console.words import usd_per_hour
+
+    found = find_offers(here, profile)
+    best = found.offers[0] if found.offers else None
+    price = best.price(found.disk_gb).usd_per_hour if best else None
+    if as_json:
+        print_json({"run": entry.run_id, "pages": items, "documents": documents, "usd_per_hour": price})
+    elif best is not None and price is not None:
+        print(f"{items} pages of {documents} documents; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
+    else:
+        print(f"{items} pages of {documents} documents; no machine on offer: {found.note}")
+    return 0
+
+
+def show_outcome(here: Session, entry: RunEntry, as_json: bool) -> int:
+    """Say how a run ended, with each failed item, and return its exit code."""
+    from console.models.item_names import ItemNames
+    from console.models.run_view import EventFile
+    from console.words import visible
+
+    folder = here.workspace.run_folder(entry.run_id)
+    events = EventFile(folder / "events.jsonl")
+    events.catch_up()
+    names = ItemNames(folder)
+    failures = [
+        {"item": names.of(failure), "stage": failure.stage, "reason": failure.reason}
+        for failure in events.failures.values()
+    ]
+    if as_json:
+        print_json(entry.model_dump(mode="json") | {"folder": str(folder), "failures": failures})
+    else:
+        for failure in failures:
+            print(f"        ✗ {failure['item']}: {failure['stage']}: {failure['reason']}")
+        words = entry.state + (f": {entry.problem}" if entry.problem else "")
+        spent = here.ledger.spent_usd(run_id=entry.run_id)
+        print(f"run {entry.run_id} {words} · ${spent:.4f} · {visible(os.path.relpath(folder))}")
+        if entry.state in ("succeeded", "incomplete"):
+            print("next: spotter search WORDS, or spotter for the console")
+    return EXIT_OF_STATE.get(entry.state, 1)
+
+
+def runs(as_json: Json = False) -> int:
+    """Show all runs, newest first."""
+    from console.models.runs import RunList
+    from console.words import duration
+
+    rows = RunList(workspace()).refresh()
+    if as_json:
+        print_json(
+            [
+                row.entry.model_dump(mode="json")
+                | {"shown_state": row.state, "fraction": row.view.fraction, "driver": row.driver}
+                for row in rows
+            ]
+        )
+        return 0
+    now = time.time()
+    for row in rows:
+        age = duration(now - row.entry.created_at)
+        entry, view = row.entry, row.view
+        figures = f"{entry.pipeline:<9} {row.state:<11} {view.fraction:4.0%}  {age:>8} ago"
+        print(f"{entry.run_id}  {figures}  {row.note}")
+    if not rows:
+        print("no run yet: `spotter run docparse` parses everything in data/")
+    return 0
+
+
+def watch(run_id: RunId = "last", as_json: Json = False) -> int:
+    """Reattach to a run that works on a machine, or follow the process that drives it. Never rents."""
+    from console.operations.run import drive
+    from console.operations.runbook import Phase, Runbook
+
+    stop_on_signals()
+    here = session()
+    runbook = Runbook(here.workspace)
+    entry = runbook.resolve(run_id)
+    if entry.phase is not Phase.DONE and runbook.holder(entry.run_id) is not None:
+        logs(entry.run_id, follow=True)
+        entry = runbook.read(entry.run_id)
+    elif entry.phase is not Phase.DONE:
+        if entry.instance_id is None:
+            fail(f"run {entry.run_id} has no machine: `spotter run --resume {entry.run_id}` rents one")
+        with reporting(as_json=as_json) as report:
+            entry = drive(here, entry.run_id, report)
+    return show_outcome(here, entry, as_json)
+
+
+def logs(
+    run_id: RunId = "last",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the run ends.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="The events instead of the log.")] = False,
+) -> int:
+    """Print a run's log as this machine has it; whoever drives the run keeps it growing."""
+    from console.operations.runbook import Phase, Runbook
+
+    here = workspace()
+    runbook = Runbook(here)
+    entry = runbook.resolve(run_id)
+    folder = here.run_folder(entry.run_id)
+    offsets: dict[Path, int] = {}
+    while True:
+        ended = runbook.read(entry.run_id).phase is Phase.DONE or runbook.holder(entry.run_id) is None
+        paths = [folder / "events.jsonl"] if events else sorted((folder / "logs").glob("job-*.log"))
+        for path in paths:
+            if path.exists():
+                with path.open("rb") as handle:
+                    handle.seek(offsets.get(path, 0))
+                    chunk = handle.read()
+                offsets[path] = offsets.get(path, 0) + len(chunk)
+                sys.stdout.buffer.write(chunk)
+        sys.stdout.flush()
+        if not follow or ended:
+            return 0
+        time.sleep(0.3)
+
+
+def pull(run_id: RunId = "last", as_json: Json = False) -> int:
+    """Fetch what a run has made so far, verified."""
+    from console.operations.pull import pull as pull_run
+    from console.operations.runbook import Runbook
+
+    here = session()
+    entry = Runbook(here.workspace).resolve(run_id)
+    if entry.instance_id is None:
+        fail(
+            f"run {entry.run_id} has no instance any more; what it made is in {here.workspace.run_folder(entry.run_id)}"
+        )
+    with reporting(as_json=as_json) as report:
+        files = pull_run(here, entry.instance_id, entry.run_id, report, orderly=entry.state in ENDED_IN_ORDER)
+    if as_json:
+        print_json({"run": entry.run_id, "files": files})
+    return 0
+
+
+DRIVER_PATIENCE_S = 120.0
+
+
+def stop_driver(runbook: Runbook, run_id: str) -> None:
+    """Interrupt the process that drives a run, as its own Ctrl-C would, and wait until it has wound down."""
+    driver = runbook.holder(run_id)
+    if driver is None:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(driver, signal.SIGINT)
+    deadline = time.monotonic() + DRIVER_PATIENCE_S
+    while runbook.holder(run_id) is not None:
+        if time.monotonic() > deadline:
+            fail(f"process {driver} drives run {run_id} and does not stop: kill -9 it, then cancel again")
+        time.sleep(0.2)
+
+
+def cancel(run_id: RunId, yes: Yes = False, as_json: Json = False) -> int:
+    """Stop a run: what is finished is fetched and kept, its machine is destroyed."""
+    from console.operations.run import cancel as cancel_run
+    from console.operations.runbook import Phase, Runbook
+
+    here = session()
+    runbook = Runbook(here.workspace)
+    entry = runbook.resolve(run_id)
+    if entry.phase is Phase.DONE:
+        fail(f"run {entry.run_id} has ended already: {entry.state}")
+    ask(f"Cancel run {entry.run_id}? Its machine is destroyed; what is finished is kept.", yes=yes)
+    stop_driver(runbook, entry.run_id)
+    with reporting(as_json=as_json) as report:
+        entry = cancel_run(here, entry.run_id, report)
+    if as_json:
+        print_json(entry.model_dump(mode="json"))
+    else:
+        print(f"run {entry.run_id} {entry.state}")
+    return 0

@@ -1,0 +1,104 @@
+"""One run as it grows, read from this machine's files off the screen's loop: its state, what failed, new lines."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import orjson
+
+from console.models.item_names import ItemNames
+from console.models.run_view import EventFile, RunView
+from console.operations.runbook import Runbook, RunEntry
+from console.workspace import Workspace
+
+LOG_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFailure:
+    """A failed item by the name that its owner knows."""
+
+    name: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunNews:
+    """What one look at a run brought."""
+
+    entry: RunEntry
+    view: RunView
+    failures: tuple[NamedFailure, ...]
+    """The first of them."""
+    failed: int
+    """How many there are."""
+    new_lines: tuple[str, ...]
+    """Lines of the laptop's steps and of the job's log since the look before."""
+
+
+class RunReader:
+    """Follows one run. Not thread-safe: one look at a time."""
+
+    def __init__(self, workspace: Workspace, run_id: str, *, failures_shown: int = 12) -> None:
+        folder = workspace.run_folder(run_id)
+        self.run_id = run_id
+        self._runbook = Runbook(workspace)
+        self._events = EventFile(folder / "events.jsonl")
+        self._names = ItemNames(folder)
+        self._logs = folder / "logs"
+        self._offsets: dict[Path, int] = {}
+        self._failures_shown = failures_shown
+
+    def look(self) -> RunNews:
+        """Read what was appended since the last look.
+
+        Raises:
+            RunNotFound: the run was forgotten.
+        """
+        entry = self._runbook.read(self.run_id)
+        self._events.refresh()
+        failures = self._events.failures
+        shown = tuple(
+            NamedFailure(self._names.of(failure), failure.stage, failure.reason)
+            for failure in islice(failures.values(), self._failures_shown)
+        )
+        return RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()))
+
+    def _new_lines(self) -> list[str]:
+        lines = [journal_line(line) for line in self._appended(self._logs / "operations.jsonl")]
+        for path in sorted(self._logs.glob("job-*.log")):
+            lines += self._appended(path)
+        return lines
+
+    def _appended(self, path: Path) -> list[str]:
+        """Whole lines since the last look; of a long file the first look takes only the end."""
+        offset = self._offsets.get(path)
+        try:
+            with path.open("rb") as handle:
+                size = os.fstat(handle.fileno()).st_size
+                cut = offset is None and size > LOG_CHUNK
+                offset = size - LOG_CHUNK if cut else offset or 0
+                handle.seek(offset)
+                chunk = handle.read(LOG_CHUNK)
+        except FileNotFoundError:
+            return []
+        whole = chunk.rfind(b"\n") + 1 or (len(chunk) if len(chunk) == LOG_CHUNK else 0)
+        self._offsets[path] = offset + whole
+        lines = chunk[:whole].decode("utf-8", "replace").splitlines()
+        return lines[1:] if cut else lines
+
+
+def journal_line(line: str) -> str:
+    """One line of the run's operations journal as the log shows it; one that a crash tore is shown as it is."""
+    try:
+        event = orjson.loads(line)
+        clock = time.strftime("%H:%M:%S", time.localtime(event["ts"]))
+        mark = {"started": "…", "finished": "✓", "failed": "✗"}.get(event["state"], "·")
+        return f"{clock} {mark} {event['operation']}: {event['message']}"
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return line

@@ -1,0 +1,153 @@
+"""Doctor: what a run needs, looked at before it is needed; each finding says how to mend it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from console.words import count, size
+from console.workspace import Workspace
+
+Level = Literal["ok", "warning", "error"]
+LOW_DISK_BYTES = 2 * 1024**3
+
+PARTS = (
+    "textual",
+    "paramiko",
+    "vastai",
+    "chromadb",
+    "pymupdf",
+    "opencv-python-headless",
+    "numpy",
+    "asyncssh",
+    "openai",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    level: Level
+    message: str
+
+
+def examine(workspace: Workspace | None, reason: str) -> list[Finding]:
+    """Look at everything; `reason` says why there is no workspace, if there is none."""
+    findings = [_python(), *_packages(), *_terminal()]
+    if workspace is None:
+        return [*findings, Finding("workspace", "error", reason)]
+    checks: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (_folders, _settings, _money, _index)
+    return [*findings, *(finding for check in checks for finding in check(workspace))]
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok" if sys.version_info >= (3, 11) else "error", f"{found} at {sys.executable}")
+
+
+def _packages() -> Iterator[Finding]:
+    missing = []
+    for name in PARTS:
+        try:
+            version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding(
+            "packages", "error", f"not installed: {', '.join(missing)}; run  uv sync  or  pip install spotter-console"
+        )
+    else:
+        yield Finding(
+            "packages",
+            "ok",
+            f"{len(PARTS)} parts installed, chromadb {version('chromadb')}, paramiko {version('paramiko')}",
+        )
+
+
+def _terminal() -> Iterator[Finding]:
+    term = os.environ.get("TERM", "")
+    if term in ("", "dumb"):
+        yield Finding("terminal", "warning", f"TERM={term or 'unset'}: the console will not open, commands work")
+    else:
+        colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM", "256 colours")
+        yield Finding("terminal", "ok", f"{term}, {colour}")
+    if shutil.which("ssh") is None:
+        yield Finding("ssh client", "warning", "no `ssh` on PATH: Spotter does not need it, a shell on a box does")
+
+
+def _folders(workspace: Workspace) -> Iterator[Finding]:
+    from console.workspace import WorkspaceError
+
+    try:
+        workspace.prepare()
+    except WorkspaceError as error:
+        yield Finding("workspace", "error", str(error))
+        return
+    documents = sum(1 for path in workspace.data.rglob("*") if path.is_file() and not path.name.startswith("."))
+    level: Level = "ok" if documents else "warning"
+    yield Finding(
+        "workspace",
+        level,
+        f"{workspace.root}, {count(documents, 'file')} in data/" + ("" if documents else ": put documents there"),
+    )
+    free = shutil.disk_usage(workspace.root).free
+    yield Finding("disk", "ok" if free > LOW_DISK_BYTES else "warning", f"{size(free)} free")
+
+
+def _settings(workspace: Workspace) -> Iterator[Finding]:
+    from console.settings import SettingsError, load_secrets, load_settings
+
+    try:
+        settings = load_settings(workspace)
+        settings.profile()
+        secrets = load_secrets(workspace)
+    except SettingsError as error:
+        yield Finding("settings", "error", str(error))
+        return
+    yield Finding(
+        "settings",
+        "ok",
+        f"cloud {settings.cloud.name}, profile {settings.cloud.profile}, embedder {settings.index.embedder}",
+    )
+    if settings.cloud.name == "vast":
+        if secrets.vast_api_key is None:
+            yield Finding("vast.ai key", "error", f"VAST_API_KEY is missing: put it in {workspace.env_file}")
+        else:
+            yield Finding("vast.ai key", "ok", "there")
+    else:
+        yield Finding("cloud", "ok", "the local cloud is EMULATED: no account needed, no GPU behind it")
+
+
+def _money(workspace: Workspace) -> Iterator[Finding]:
+    from remote.ledger import Ledger
+
+    with closing(Ledger(workspace.ledger)) as ledger:
+        alive = ledger.instances(alive_only=True)
+    if alive:
+        burn = sum(row.usd_per_hour for row in alive)
+        ids = ", ".join(str(row.instance_id) for row in alive)
+        yield Finding("instances", "warning", f"{len(alive)} rented ({ids}), ${burn:.3f}/h: `spotter ps` shows them")
+    else:
+        yield Finding("instances", "ok", "nothing is rented")
+
+
+def _index(workspace: Workspace) -> Iterator[Finding]:
+    from index.errors import IndexEmpty, IndexProblem
+    from index.stats import stats
+
+    try:
+        found = stats(workspace.root)
+    except IndexEmpty:
+        yield Finding("index", "ok", "empty: a run fills it")
+    except IndexProblem as error:
+        yield Finding("index", "error", str(error))
+    else:
+        yield Finding("index", "ok", f"{found.records} records, {found.space}")

@@ -1,0 +1,184 @@
+"""Plan: list every page that a run will parse, before a cent is spent."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from ulid import ULID
+
+from console.errors import WrongInput
+from console.operations.events import Report, Step, silent
+from console.operations.runbook import Phase, Runbook, RunEntry
+from console.operations.session import Session
+from console.words import count
+
+
+class PlanError(WrongInput):
+    """There is nothing that can be run; the text says what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A document that cannot be parsed, and why."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do."""
+
+    entry: RunEntry
+    items: int
+    documents: int
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, Path]
+    """sha256 → file of this workspace."""
+    known: bool
+    """Whether the same work was planned before; `entry` is then that run's."""
+
+
+def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a docparse run: the workspace's defaults, then what the operator said."""
+    defaults = session.settings.pipelines.docparse
+    params: dict[str, Any] = {
+        "sources": list(sources),
+        "dpi": defaults.dpi,
+        "detector": {"name": defaults.detector},
+        "analyst": {"name": defaults.analyst},
+    }
+    if defaults.max_error_rate is not None:
+        params["max_error_rate"] = defaults.max_error_rate
+    return params | dict(overrides)
+
+
+def plan(
+    session: Session,
+    sources: Sequence[Path] = (),
+    *,
+    pipeline: str = "docparse",
+    overrides: Mapping[str, Any] | None = None,
+    again: bool = False,
+    report: Report = silent,
+) -> Plan:
+    """Plan a run over `sources` (default: all of `data/`). The same work planned twice is the same run, unless `again`.
+
+    Raises:
+        PlanError: no source can be parsed at all, or the parameters are wrong.
+        WorkspaceError: a source lies outside the workspace.
+    """
+    workspace = session.workspace
+    workspace.prepare()
+    named = [workspace.relative(path) for path in sources] or ["data"]
+    with Step("plan", f"reading {', '.join(named)}", report) as step:
+        run_id = str(ULID()).lower()
+        folder = workspace.run_folder(run_id)
+        params = workspace.state / f"params-{run_id}.yaml"
+        params.write_text(
+            yaml.safe_dump(docparse_params(session, named, overrides or {}), allow_unicode=True, sort_keys=False),
+            "utf-8",
+        )
+        try:
+            answer = _plan_process(pipeline, params, folder, workspace.root)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            params.unlink(missing_ok=True)
+        runbook = Runbook(workspace)
+        entry = None if again else _same_work(session, str(answer["plan_key"]))
+        known = entry is not None
+        if entry is None:
+            entry = runbook.write(
+                RunEntry(
+                    run_id=run_id,
+                    pipeline=pipeline,
+                    plan_key=str(answer["plan_key"]),
+                    created_at=time.time(),
+                )
+            )
+        else:
+            shutil.rmtree(folder)
+        problems = tuple(Problem(row["path"], row["message"]) for row in answer["problems"])
+        step.summary = f"{count(answer['items'], 'page')} in {count(answer['documents'], 'document')}"
+        if problems:
+            step.summary += f", {count(len(problems), 'document')} cannot be parsed"
+        if known:
+            step.summary += f" · the same work as run {entry.run_id}"
+    return Plan(
+        entry,
+        int(answer["items"]),
+        int(answer["documents"]),
+        problems,
+        {row["sha256"]: workspace.root / row["path"] for row in answer["sources"]},
+        known,
+    )
+
+
+def forget(session: Session, entry: RunEntry) -> None:
+    """Remove a plan that was only looked at."""
+    Runbook(session.workspace).forget(entry.run_id)
+    shutil.rmtree(session.workspace.run_folder(entry.run_id), ignore_errors=True)
+
+
+def _same_work(session: Session, plan_key: str) -> RunEntry | None:
+    """An earlier run of the same work whose folder still holds what it should."""
+    return next(
+        (
+            entry
+            for entry in Runbook(session.workspace).entries()
+            if entry.plan_key == plan_key and _is_intact(session.workspace.run_folder(entry.run_id), entry)
+        ),
+        None,
+    )
+
+
+def _is_intact(folder: Path, entry: RunEntry) -> bool:
+    """Whether a run can be gone on with, or, when it has ended, whether its results are still here.
+
+    `out/` may be cleared at any time: it holds what can be made again.
+    """
+    if not ((folder / "run.json").is_file() and (folder / "manifest.jsonl").is_file()):
+        return False
+    if entry.phase is not Phase.DONE or entry.state not in ("succeeded", "incomplete"):
+        return True
+    sizes: dict[str, int] = {}
+    for line in (folder / "artifacts.jsonl").read_bytes().splitlines() if (folder / "artifacts.jsonl").exists() else ():
+        row = orjson.loads(line)
+        if row["retention"] != "scratch":
+            sizes[row["path"]] = row["bytes"]
+    try:
+        return bool(sizes) and all((folder / path).stat().st_size == size for path, size in sizes.items())
+    except OSError:
+        return False
+
+
+def _plan_process(pipeline: str, params: Path, folder: Path, workspace: Path) -> dict[str, Any]:
+    """Documents are opened in a process of their own: a parser that crashes takes only itself along."""
+    command = [sys.executable, "-m", "pipeline", "plan", pipeline]
+    command += ["--params", str(params), "--run-dir", str(folder), "--workspace", str(workspace)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = said[-1].removeprefix("error: ") if said else f"the planner ended with exit code {done.returncode}"
+        raise PlanError(reason)
+    answer: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def planned_sources(session: Session, run_id: str) -> dict[str, Path]:
+    """The sources of a planned run, from its manifest: sha256 → file of this workspace."""
+    from pipeline.core.manifest import read_manifest
+
+    manifest = read_manifest(session.workspace.run_folder(run_id) / "manifest.jsonl")
+    return {item.source.sha256: session.workspace.root / item.source.path for item in manifest if item.problem is None}

@@ -1,0 +1,107 @@
+"""Prepare and start: bootstrap a box, push code, sources and run, launch the job exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.operations.events import Report, Step, relay, silent
+from console.operations.runbook import RunEntry
+from console.operations.session import Session
+from console.words import count, size
+
+if TYPE_CHECKING:
+    from remote.jobs import Agent, JobStatus
+    from remote.sync.push import Release
+    from remote.transport import Transport
+
+
+GRACE_S = 30.0
+"""What a cancelled job may take to finish what is in flight and to close its ledger."""
+
+
+def push_code(session: Session, transport: Transport, report: Report = silent) -> Release:
+    """Push Spotter's own worker packages, as they are installed here, as an immutable release."""
+    from remote.release import worker_files
+    from remote.sync.push import push_release
+
+    with Step("push", "sending Spotter's worker code", report) as step:
+        release = push_release(transport, session.settings.cloud.remote_root, worker_files(), relay("push", report))
+        there = " (was there)" if release.reused else f", {size(release.bytes)}"
+        step.summary = f"code {release.tree_hash[:12]}: {count(release.files, 'file')}{there}"
+    return release
+
+
+def bootstrap(
+    session: Session, transport: Transport, instance_id: int, release: Release, report: Report = silent
+) -> str:
+    """Make the box ready, each step on the ledger with its evidence; returns the interpreter that jobs must use.
+
+    Raises:
+        remote.bootstrap.steps.BootstrapFailed: with the step and its last lines.
+    """
+    from remote.bootstrap.defaults import default_steps, worker_python
+    from remote.bootstrap.run import bootstrap as run_steps
+
+    with Step("bootstrap", "checking interpreter, agent, worker environment", report) as step:
+        results = run_steps(
+            transport, session.settings.cloud.remote_root, default_steps(release), relay("bootstrap", report)
+        )
+        for result in results:
+            session.ledger.record_step(
+                instance_id,
+                result.id,
+                inputs_hash=result.inputs_hash,
+                state="ok",
+                evidence=dict(result.evidence),
+                started_at=time.time() - result.elapsed_s,
+                ended_at=time.time(),
+            )
+        step.summary = " · ".join(f"{result.id} {result.outcome}" for result in results)
+    return worker_python(results)
+
+
+def push_data(
+    session: Session, transport: Transport, run_id: str, sources: Mapping[str, Path], report: Report = silent
+) -> None:
+    """Send the sources that the box lacks, and everything that the run needs to start or resume."""
+    from remote.sync.push import push_blobs, push_run
+
+    root = session.settings.cloud.remote_root
+    with Step("push", f"sending {count(len(sources), 'source')}", report) as step:
+        blobs = push_blobs(transport, root, sources, relay("push", report))
+        pushed = push_run(transport, root, session.workspace.run_folder(run_id), relay("push", report))
+        step.summary = (
+            f"{count(blobs.sent, 'source')} sent ({size(blobs.sent_bytes)}), {blobs.present} there · "
+            f"run folder: {count(pushed.files, 'file')}"
+        )
+
+
+def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, report: Report = silent) -> JobStatus:
+    """Start the run's job; launching it again only tells how it stands."""
+    from remote.jobs import JobSpec
+
+    assert entry.job_id is not None
+    assert entry.interpreter is not None
+    assert entry.instance_id is not None
+    run_dir = f"{agent.root}/runs/{entry.run_id}"
+    argv = [entry.interpreter, "-m", "pipeline", "run", entry.pipeline, "--run-dir", run_dir]
+    argv += ["--blobs", f"{agent.root}/blobs", "--resume"]
+    spec = JobSpec(
+        id=entry.job_id,
+        argv=tuple(argv),
+        cwd=release_path,
+        env={"PYTHONPATH": release_path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        cancel_file=f"{run_dir}/cancel",
+        grace_s=GRACE_S,
+    )
+    with Step("launch", f"starting job {entry.job_id}", report) as step:
+        ledger = session.ledger
+        ledger.record_job(spec.id, entry.instance_id, state="launching", run_id=entry.run_id, spec=asdict(spec))
+        status = agent.launch(spec)
+        ledger.record_job(spec.id, entry.instance_id, state=status.state)
+        step.summary = f"job {entry.job_id} {status.state}"
+    return status

@@ -1,0 +1,194 @@
+"""Where each run stands, as the laptop knows it: one small JSON file a run, replaced whole at every step."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from console.errors import WrongInput
+from console.workspace import Workspace
+
+
+class RunNotFound(WrongInput):
+    """No run has this id."""
+
+
+HOLD_PATIENCE_S = 0.5
+
+
+class RunBusy(Exception):
+    """Another process works on this run."""
+
+
+class Phase(StrEnum):
+    """How far a run has come; each phase is entered after its effect is on disk."""
+
+    PLANNED = "planned"
+    RENTED = "rented"
+    READY = "ready"
+    PUSHED = "pushed"
+    LAUNCHED = "launched"
+    ENDED = "ended"
+    PULLED = "pulled"
+    INGESTED = "ingested"
+    DONE = "done"
+
+    def reached(self, other: Phase) -> bool:
+        """Whether this phase is `other` or a later one."""
+        order = list(Phase)
+        return order.index(self) >= order.index(other)
+
+
+class RunEntry(BaseModel):
+    """One run, seen from the laptop."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    run_id: str
+    pipeline: str
+    plan_key: str
+    phase: Phase = Phase.PLANNED
+    profile: str | None = None
+    instance_id: int | None = None
+    keep_instance: bool = False
+    """Leave the instance rented when the run is done: it was there before, or the operator asked."""
+    job_id: str | None = None
+    attempt: int = 0
+    interpreter: str | None = None
+    exit_code: int | None = None
+    state: str = "queued"
+    """What became of the pipeline: queued, running, succeeded, incomplete, failed, cancelled, interrupted."""
+    problem: str | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+class Runbook:
+    """The runs of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._folder = workspace.state / "runs"
+
+    def _path(self, run_id: str) -> Path:
+        return self._folder / f"{run_id}.json"
+
+    def write(self, entry: RunEntry) -> RunEntry:
+        """Keep `entry`, replacing what was there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        entry = entry.model_copy(update={"updated_at": time.time()})
+        path = self._path(entry.run_id)
+        staged = path.with_suffix(f".{os.getpid()}.tmp")
+        with staged.open("wb") as handle:
+            handle.write(entry.model_dump_json(indent=1).encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+        staged.replace(path)
+        return entry
+
+    def update(self, run_id: str, **changes: Any) -> RunEntry:
+        """Change some fields of one run."""
+        return self.write(self.read(run_id).model_copy(update=changes))
+
+    def read(self, run_id: str) -> RunEntry:
+        """One run.
+
+        Raises:
+            RunNotFound: there is none with this id.
+        """
+        try:
+            return RunEntry.model_validate(orjson.loads(self._path(run_id).read_bytes()))
+        except FileNotFoundError:
+            raise RunNotFound(f"no run {run_id!r} in this workspace: `spotter runs` lists them") from None
+        except (orjson.JSONDecodeError, ValidationError) as error:
+            raise RunNotFound(f"{self._path(run_id)} is damaged ({error}); remove it to forget the run") from error
+
+    def forget(self, run_id: str) -> None:
+        """Leave a run out of the book; its folder stays."""
+        self._path(run_id).unlink(missing_ok=True)
+
+    def resolve(self, text: str) -> RunEntry:
+        """The run whose id is `text`, ends in it, or starts with it; `last` is the newest.
+
+        Raises:
+            RunNotFound: none fits, or several do.
+        """
+        entries = self.entries()
+        if text == "last" and entries:
+            return entries[0]
+        matches = [entry for entry in entries if entry.run_id == text] or [
+            entry for entry in entries if entry.run_id.endswith(text) or entry.run_id.startswith(text)
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise RunNotFound(f"{text!r} fits {len(matches)} runs: {', '.join(entry.run_id for entry in matches[:5])}")
+        raise RunNotFound(f"no run {text!r} in this workspace: `spotter runs` lists them")
+
+    def entries(self) -> list[RunEntry]:
+        """All runs, newest first; damaged files are left out (reading one by id names it)."""
+        found = []
+        for path in self._folder.glob("*.json"):
+            try:
+                found.append(RunEntry.model_validate(orjson.loads(path.read_bytes())))
+            except (orjson.JSONDecodeError, ValidationError, FileNotFoundError):
+                continue
+        return sorted(found, key=lambda entry: entry.created_at, reverse=True)
+
+    @contextmanager
+    def hold(self, run_id: str) -> Iterator[None]:
+        """Be the one process that drives or replicates this run.
+
+        Raises:
+            RunBusy: naming the process that does already.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{run_id}.lock").open("a+") as handle:
+            if not _take(handle):
+                handle.seek(0)
+                holder = handle.read().strip() or "another process"
+                raise RunBusy(
+                    f"run {run_id} is already driven by process {holder}; watch it with `spotter logs -f {run_id}`"
+                )
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            try:
+                yield
+            finally:
+                handle.truncate(0)
+
+    def holder(self, run_id: str) -> int | None:
+        """The process that drives this run now, if any. Looking never keeps a driver out for longer than a moment."""
+        try:
+            with (self._folder / f"{run_id}.lock").open("r") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    text = handle.read().strip()
+                    return int(text) if text.isdigit() else None
+        except FileNotFoundError:
+            return None
+        return None
+
+
+def _take(handle: TextIO) -> bool:
+    """Lock for writing; a process that only looks holds it for microseconds, so a refusal is tried again a while."""
+    deadline = time.monotonic() + HOLD_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True

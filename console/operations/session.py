@@ -1,0 +1,154 @@
+"""One operator at work in one workspace: settings, cloud, ledger, keys, and ways to reach an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from console.settings import Secrets, Settings, SettingsError, load_secrets, load_settings
+from console.workspace import Workspace
+
+if TYPE_CHECKING:
+    from remote.cloud import Cloud, Instance
+    from remote.keys import KeyPair
+    from remote.ledger import Ledger, RentedInstance
+    from remote.provision import Provisioner
+    from remote.transport import Transport
+
+
+class InstanceGone(Exception):
+    """The cloud no longer knows this instance."""
+
+
+class Session:
+    """What every operation needs; parts are opened at first use, so that a light command stays light."""
+
+    def __init__(self, workspace: Workspace, settings: Settings, secrets: Secrets) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self._secrets = secrets
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the machines are emulated on this one."""
+        return self.settings.cloud.name == "local"
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What is rented and spent."""
+        from remote.ledger import Ledger
+
+        self.workspace.prepare()
+        return Ledger(self.workspace.ledger)
+
+    @cached_property
+    def key(self) -> KeyPair:
+        """The key pair that instances let in; made at first use."""
+        from remote.keys import ensure_key_pair
+
+        self.workspace.prepare()
+        return ensure_key_pair(self.workspace.keys)
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The cloud of the settings; the local one is started when it isn't running.
+
+        Raises:
+            SettingsError: vast.ai is chosen and there is no key.
+        """
+        if self.emulated:
+            from remote.localcloud.connect import local_cloud
+
+            self.workspace.prepare()
+            return local_cloud(self.workspace.local_cloud)
+        return self._vast()
+
+    def _vast(self) -> Cloud:
+        from remote.vast.cloud import VastCloud
+
+        if self._secrets.vast_api_key is None:
+            raise SettingsError(
+                f'cloud.name is "vast" but there is no VAST_API_KEY: put it in {self.workspace.env_file} (chmod 600) '
+                'or set cloud.name = "local" in spotter.toml'
+            )
+        audit = self.workspace.state / "vast-calls.jsonl"
+        return VastCloud(self._secrets.vast_api_key.get_secret_value(), audit=audit)
+
+    def living_cloud(self) -> Cloud | None:
+        """The cloud, but never starting the local one: None when that isn't running, and so has no instances."""
+        if self.emulated:
+            from remote.localcloud.daemon import address
+
+            if address(self.workspace.local_cloud) is None:
+                self.__dict__.pop("cloud", None)
+                return None
+        return self.cloud
+
+    def stop_local_cloud(self) -> bool:
+        """Destroy what is still rented there, then end the emulated marketplace; False when it wasn't running."""
+        if not self.emulated:
+            return False
+        from remote.localcloud.daemon import stop
+
+        if self.living_cloud() is not None:
+            for row in self.living_rentals():
+                self.provisioner.destroy(row.instance_id)
+        stopped = stop(self.workspace.local_cloud)
+        self.__dict__.pop("cloud", None)
+        return stopped
+
+    @property
+    def provisioner(self) -> Provisioner:
+        """Rents, verifies and destroys."""
+        from remote.provision import Provisioner
+
+        return Provisioner(
+            self.cloud, self.ledger, self.key, self.workspace.host_keys, ssh_user=self.settings.cloud.ssh_user
+        )
+
+    def living_rentals(self) -> list[RentedInstance]:
+        """What the ledger knows to be rented on the cloud of the settings."""
+        return self.ledger.instances(alive_only=True, cloud=self.settings.cloud.name)
+
+    def instance(self, instance_id: int) -> Instance:
+        """The instance as the cloud describes it now.
+
+        Raises:
+            InstanceGone: the cloud doesn't know it.
+        """
+        cloud = self.living_cloud()
+        found = cloud.instance(instance_id) if cloud else None
+        if found is None:
+            raise InstanceGone(f"instance {instance_id} is gone: the {self.settings.cloud.name} cloud does not know it")
+        return found
+
+    def reach(self, instance_id: int) -> Transport:
+        """A new connection to the instance, by whichever endpoint answers.
+
+        Raises:
+            InstanceGone: there is nothing to reach.
+            remote.transport.SshError: it cannot be reached, and why.
+        """
+        from remote.transport import connect
+
+        instance = self.instance(instance_id)
+        return connect(
+            instance.endpoints,
+            user=self.settings.cloud.ssh_user,
+            key_path=self.key.private_path,
+            pin_path=self.workspace.host_keys / str(instance_id),
+        )
+
+    def reacher(self, instance_id: int) -> Callable[[], Transport]:
+        """`reach` for later: what a broken channel calls to come back."""
+        return lambda: self.reach(instance_id)
+
+
+def open_session(workspace: Workspace) -> Session:
+    """Read the settings and secrets of a workspace.
+
+    Raises:
+        SettingsError: a file is wrong.
+    """
+    return Session(workspace, load_settings(workspace), load_secrets(workspace))

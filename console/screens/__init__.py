@@ -1,0 +1,1 @@
+"""The views of the app; each draws a model and offers the actions of its name."""

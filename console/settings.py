@@ -1,0 +1,158 @@
+"""Settings of a workspace: `spotter.toml` under environment variables; secrets from the environment or `.env`."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from console.errors import WrongInput
+from console.workspace import Workspace
+
+
+class SettingsError(WrongInput):
+    """A settings file is wrong; the text names file, key and mend."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CloudSettings(_Section):
+    """Where machines come from."""
+
+    name: Literal["local", "vast"] = "local"
+    profile: str = "A"
+    remote_root: str = Field(default="spotter", pattern=r"^[A-Za-z0-9._/-]+$")
+    ssh_user: str = "root"
+
+
+class MoneySettings(_Section):
+    """What may be spent."""
+
+    max_usd_per_day: float = Field(default=10.0, gt=0)
+
+
+class IndexSettings(_Section):
+    """How records become searchable."""
+
+    embedder: str = "offline/hash3072-stem-char4"
+
+
+class DocparseSettings(_Section):
+    """Defaults of a docparse run's parameters."""
+
+    dpi: int = Field(default=150, ge=36, le=600)
+    detector: str = "opencv"
+    analyst: str = "text-layer"
+    max_error_rate: float | None = Field(default=None, ge=0, le=1)
+
+
+class PipelineSettings(_Section):
+    """Defaults of the pipelines' parameters."""
+
+    docparse: DocparseSettings = DocparseSettings()
+
+
+class Profile(_Section):
+    """What to ask of a machine."""
+
+    gpu: tuple[str, ...] = ()
+    gpu_count: int = Field(default=1, ge=1)
+    gpu_ram_gb: float | None = Field(default=None, gt=0)
+    cpu_cores: float | None = Field(default=None, gt=0)
+    ram_gb: float | None = Field(default=None, gt=0)
+    disk_gb: float = Field(default=40.0, ge=8)
+    min_reliability: float | None = Field(default=None, ge=0, le=1)
+    image: str = "pytorch/pytorch:2.7.1-cuda12.8-cudnn9-devel"
+
+
+DEFAULT_PROFILES = {
+    "A": Profile(gpu=("RTX 4090", "RTX 3090"), gpu_ram_gb=24, cpu_cores=8, ram_gb=32, disk_gb=150),
+    "B": Profile(gpu=("L40S", "L40"), gpu_ram_gb=48, cpu_cores=8, ram_gb=32, disk_gb=200),
+    "C": Profile(gpu=("A100 SXM4", "A100 PCIE"), gpu_ram_gb=40, cpu_cores=16, ram_gb=64, disk_gb=200),
+}
+
+
+class Settings(BaseSettings):
+    """All settings. `SPOTTER_MONEY__MAX_USD_PER_DAY=5` overrides `[money] max_usd_per_day`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPOTTER_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    cloud: CloudSettings = CloudSettings()
+    money: MoneySettings = MoneySettings()
+    index: IndexSettings = IndexSettings()
+    pipelines: PipelineSettings = PipelineSettings()
+    profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file."""
+        return (env_settings, init_settings)
+
+    def profile(self, name: str | None = None) -> Profile:
+        """The profile called `name`, or the workspace's own choice.
+
+        Raises:
+            SettingsError: there is no such profile.
+        """
+        wanted = name or self.cloud.profile
+        found = self.profiles.get(wanted)
+        if found is None:
+            known = ", ".join(sorted(self.profiles)) or "none"
+            raise SettingsError(f"no profile {wanted!r} in spotter.toml (it has: {known}); add [profiles.{wanted}]")
+        return found
+
+
+class Secrets(BaseSettings):
+    """Keys that cost money when they leak; never written to a log, event or command line."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    vast_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+
+
+def load_settings(workspace: Workspace) -> Settings:
+    """Read `spotter.toml` and the environment.
+
+    Raises:
+        SettingsError: naming the file, the key and what is wrong with it.
+    """
+    path = workspace.settings_file
+    try:
+        data: dict[str, Any] = TomlConfigSettingsSource(Settings, toml_file=path)()
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(f"{path}: {key}: {reason}") from error
+
+
+def load_secrets(workspace: Workspace) -> Secrets:
+    """Read secrets from the environment, then from `.env`.
+
+    Raises:
+        SettingsError: `.env` is readable by others.
+    """
+    path = workspace.env_file
+    if path.exists() and path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path} holds secrets but others may read it: run  chmod 600 {path}")
+    return Secrets(_env_file=path if path.exists() else None)
