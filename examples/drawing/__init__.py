@@ -1,0 +1,1 @@
+"""The drawing kit behind the example documents: geometry, type, page primitives, composed parts and the documents."""
