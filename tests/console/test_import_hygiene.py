@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "chromadb", "vastai", "openai", "paramiko", "asyncssh", "aiohttp", "cv2", "pymupdf", "numpy", "PIL")
+
+
+def loaded_after(statement: str) -> set[str]:
+    script = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("statement", ["import console.entry, console.cli", "import console.app"])
+def test_the_consoles_path_stays_light(statement: str) -> None:
+    assert loaded_after(statement) & set(HEAVY) == set()
+
+
+def test_the_command_line_does_not_even_load_textual_or_pydantic() -> None:
+    assert loaded_after("import console.cli") & {"textual", "pydantic", "rich"} == set()
+
+
+@pytest.mark.parametrize("package", ["remote.cloud", "pipeline.core.records", "index.search"])
+def test_the_packages_below_know_no_screen(package: str) -> None:
+    assert "textual" not in loaded_after(f"import {package}")

@@ -1,0 +1,159 @@
+"""Values drawn as cells and lines: tables of cases, no screen needed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from console.commands.runs import parameters
+from console.models.fleet import FleetView, InstanceView
+from console.models.item_names import ItemNames
+from console.models.run_reader import NamedFailure, RunNews, RunReader, journal_line
+from console.models.run_view import Failure, RunView, StageView
+from console.models.runs import RunRow
+from console.operations.open import OpenError, open_at_page, viewer_command
+from console.operations.runbook import Phase, Runbook, RunEntry
+from console.screens.fleet import fleet_note, fleet_row
+from console.screens.offers import offer_row
+from console.screens.run import failure_lines, run_head, stage_table
+from console.screens.runs import run_row
+from console.workspace import create_workspace
+from remote.cloud import Offer
+
+INSTANCE = InstanceView(
+    id=1795235194, gpu="RTX 3090", state="ready", usd_per_hour=0.149, spent_usd=0.0123, started_at=100.0,
+    label="spotter-op-x", location="Poland, PL", endpoint="direct 127.0.0.1:22", message="", run_id=None, orphan=False,
+)  # fmt: skip
+OFFER = Offer(
+    id=7, machine_id=1, host_id=1, gpu_name="RTX 4090", gpu_count=2, gpu_ram_mb=24564, compute_capability=890,
+    cuda_max=12.8, cpu_name="EPYC", cpu_cores=16, ram_mb=65536, disk_gb=500, disk_name="nvme", gpu_usd_per_hour=0.2129,
+    storage_usd_per_gb_month=0.2, download_usd_per_gb=0.01, upload_usd_per_gb=0.01, download_mbps=900, upload_mbps=500,
+    location="Sweden, SE", reliability=0.999, verified=True, rentable=True, open_ports=4, max_duration_s=1e6,
+)  # fmt: skip
+ENTRY = RunEntry(run_id="01m7y5p59xc6fey9ep0kj13082", pipeline="docparse", plan_key="k", created_at=50.0)
+
+
+def test_an_orphan_is_called_one_whatever_its_state() -> None:
+    cells = fleet_row(replace(INSTANCE, orphan=True), 160.0).cells
+    assert cells[2].plain == "orphan"
+
+
+def test_an_instance_shows_its_whole_id_price_and_age() -> None:
+    cells = [cell.plain for cell in fleet_row(INSTANCE, 160.0).cells]
+    assert cells[:6] == ["1795235194", "RTX 3090", "ready", "$0.149/h", "$0.0123", "1m 00s"]
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        (FleetView(error="cannot reach the cloud"), "stale: cannot reach the cloud"),
+        (FleetView(emulated=True), "EMULATED cloud · no instance is rented"),
+        (FleetView((INSTANCE, INSTANCE), 0.5), "2 rented · $0.298/h · today $0.50"),
+    ],
+)
+def test_the_note_never_says_nothing_here_when_nobody_answered(view: FleetView, says: str) -> None:
+    assert fleet_note(view).startswith(says)
+
+
+def test_an_offers_price_holds_the_disk_that_was_asked_for() -> None:
+    plain = [cell.plain for cell in offer_row(OFFER, 600).cells]
+    assert plain[1] == "2× RTX 4090"
+    assert plain[2] == "$0.380/h"  # $0.2129 for the GPU and $0.1667 for 600 GB
+    assert plain[3] == "$9.11"
+
+
+@pytest.mark.parametrize(
+    ("entry", "view", "driver", "state"),
+    [
+        (ENTRY.model_copy(update={"phase": Phase.DONE, "state": "incomplete"}), RunView(), None, "incomplete"),
+        (ENTRY.model_copy(update={"phase": Phase.LAUNCHED}), RunView(state="running"), 42, "running"),
+        (ENTRY.model_copy(update={"phase": Phase.LAUNCHED}), RunView(state="running"), None, "detached"),
+        (ENTRY.model_copy(update={"phase": Phase.RENTED}), RunView(), None, "stopped"),
+        (ENTRY.model_copy(update={"phase": Phase.PULLED}), RunView(state="succeeded"), 42, "pulled"),
+    ],
+)
+def test_a_runs_state_is_one_word(entry: RunEntry, view: RunView, driver: int | None, state: str) -> None:
+    row = RunRow(entry, view, 0, driver)
+    assert row.state == state
+    assert run_row(row, 110.0).cells[2].plain == state
+
+
+def test_failures_are_named_by_their_source_and_the_rest_is_counted(tmp_path: Path) -> None:
+    known = Failure("render", "i1", "otchet-1", 3, "torn")
+    assert ItemNames(tmp_path).of(known) == "otchet-1"
+    item = {"item_id": "i1", "page": 3, "source": {"path": "data/Отчёт [1].pdf"}}
+    (tmp_path / "manifest.jsonl").write_bytes(orjson.dumps(item) + b"\n")
+    names = ItemNames(tmp_path)
+    assert names.of(known) == "data/Отчёт [1].pdf, page 3"
+    assert names.of(replace(known, item="i9")) == "otchet-1"
+    failure = NamedFailure(names.of(known), "render", "torn")
+    text = failure_lines(RunNews(ENTRY, RunView(), (failure, failure), 3, ()), 1).plain
+    assert "data/Отчёт [1].pdf, page 3 render: torn" in text
+    assert "and 2 more" in text
+
+
+def test_the_head_of_a_run_says_where_it_is_and_what_went_wrong() -> None:
+    live = ENTRY.model_copy(update={"phase": Phase.LAUNCHED, "instance_id": 7, "problem": "stopped by Ctrl-C"})
+    text = run_head(RunNews(live, RunView(state="running", started_at=1.0, last_event_at=62.0), (), 2, ())).plain
+    assert "running" in text
+    assert "on instance 7" in text
+    assert "1m 01s" in text
+    assert "2 failures" in text
+    assert "stopped by Ctrl-C" in text
+
+
+def test_a_long_log_is_read_from_its_end_in_whole_lines_and_then_as_it_grows(tmp_path: Path) -> None:
+    workspace, _ = create_workspace(tmp_path)
+    Runbook(workspace).write(ENTRY)
+    logs = workspace.run_folder(ENTRY.run_id) / "logs"
+    logs.mkdir(parents=True)
+    job = logs / "job-1.log"
+    job.write_text("".join(f"строка {number}\n" for number in range(40_000)))
+    (logs / "operations.jsonl").write_text('{"operation":"rent","state":"fin\n')
+    reader = RunReader(workspace, ENTRY.run_id)
+    lines = reader.look().new_lines
+    assert lines[-1] == "строка 39999"
+    assert lines[0] == '{"operation":"rent","state":"fin'
+    assert all(line.startswith("строка ") for line in lines[1:])
+    with job.open("a") as handle:
+        handle.write("half")
+    assert reader.look().new_lines == ()
+    with job.open("a") as handle:
+        handle.write(" and half\n" + "x" * 600_000)
+    assert reader.look().new_lines[0] == "half and half"
+    assert len("".join(reader.look().new_lines)) > 0, "a line without end does not stop the log"
+
+
+def test_every_stage_has_its_line() -> None:
+    stages = {name: StageView(name, "started", 4, 2, 2, rate_per_s=2.0, eta_s=1.0) for name in ("render", "detect")}
+    assert stage_table(RunView(stages=stages)).row_count == 2
+
+
+def test_the_journal_is_read_as_sentences() -> None:
+    line = journal_line('{"operation":"rent","state":"failed","message":"no offer","ts":0}')
+    assert line.endswith("✗ rent: no offer")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "found"),
+    [
+        (["dpi=200"], {"dpi": 200}),
+        (["detector.name=opencv", "detector.score=0.3"], {"detector": {"name": "opencv", "score": 0.3}}),
+        (["sources=[a, b]"], {"sources": ["a", "b"]}),
+        (["x="], {"x": None}),
+    ],
+)
+def test_parameters_are_yaml_and_dots_go_deeper(pairs: list[str], found: dict[str, object]) -> None:
+    assert parameters(pairs) == found
+
+
+def test_a_pdf_is_opened_at_its_page_where_a_viewer_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    okular = tmp_path / "okular"
+    okular.write_text("#!/bin/sh\n")
+    okular.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert viewer_command(tmp_path / "a b.pdf", 7) == ([str(okular), "--page", "7", str(tmp_path / "a b.pdf")], True)
+    assert viewer_command(tmp_path / "a.png", 7) is None
+    with pytest.raises(OpenError, match="neither the source nor"):
+        open_at_page(tmp_path / "gone.pdf", 1, None)
