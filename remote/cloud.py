@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -89,6 +90,20 @@ class OfferQuery:
     max_usd_per_day: float | None = None
     min_reliability: float | None = None
     min_download_mbps: float | None = None
+    min_upload_mbps: float | None = None
+    min_open_ports: int | None = None
+    min_duration_s: float | None = None
+    """How long the host must still offer the machine."""
+    image_cuda: float | None = None
+    """The CUDA release of the image, as 12.8: the host's driver and the card's compute capability must both take it."""
+    excluded_machines: frozenset[int] = frozenset()
+    """Machines that failed not long ago."""
+    traffic_gb: float = 0.0
+    """What is expected to be pulled in once: image, code, sources. It is part of the full price."""
+    upload_gb: float = 0.0
+    """What is expected to be fetched from the machine."""
+    hours: float = 1.0
+    """How long the work is expected to last: how much a dear traffic or a cheap hour weighs."""
     verified: bool = True
     limit: int = 64
 
@@ -143,6 +158,10 @@ class Instance:
     """Unix seconds."""
     endpoints: tuple[Endpoint, ...] = ()
     download_mbps: float = 0.0
+    ends_at: float | None = None
+    """Unix seconds at which the host ends the contract: it is stopped then, and deleted two days later."""
+    download_usd_per_gb: float = 0.0
+    upload_usd_per_gb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,20 @@ class Account:
     credit_usd: float
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the cloud itself billed for one instance so far, in dollars by kind: gpu, disk, bwd (in), bwu (out)."""
+
+    instance_id: int
+    label: str
+    usd_by_kind: Mapping[str, float]
+
+    @property
+    def usd(self) -> float:
+        """All kinds together."""
+        return sum(self.usd_by_kind.values())
+
+
 class CloudError(Exception):
     """A cloud said no, or said nothing; the text names what to do about it."""
 
@@ -176,6 +209,10 @@ class OfferGone(CloudError):
     """Somebody else rented it; take the next offer."""
 
 
+class NoSuchInstance(CloudError):
+    """The cloud does not know this instance (any more)."""
+
+
 class NoCredit(CloudError):
     """The account cannot pay for this."""
 
@@ -186,6 +223,10 @@ class RateLimited(CloudError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SearchQuota(RateLimited):
+    """The day's searches are used up; `retry_after_s` is the time until they are given anew (UTC midnight)."""
 
 
 class OutcomeUnknown(CloudError):
@@ -236,6 +277,38 @@ class Cloud(Protocol):
 
     def attached_keys(self, instance_id: int) -> list[str]:
         """The OpenSSH lines that the instance lets in."""
+        ...
+
+    def reboot(self, instance_id: int) -> None:
+        """Restart the container on the same disk; its ports may change.
+
+        Raises:
+            NoSuchInstance: the cloud does not know it.
+        """
+        ...
+
+    def recycle(self, instance_id: int) -> None:
+        """Make the container anew on the same machine: everything on its disk is lost.
+
+        Raises:
+            NoSuchInstance: the cloud does not know it.
+        """
+        ...
+
+    def stop(self, instance_id: int) -> None:
+        """End the GPU's bill, keep the disk and its bill. Raises NoSuchInstance."""
+        ...
+
+    def start(self, instance_id: int) -> None:
+        """Let a stopped instance run again, when its GPU is still free; ports may change. Raises NoSuchInstance."""
+        ...
+
+    def label(self, instance_id: int, label: str) -> None:
+        """Name an instance anew. Raises NoSuchInstance."""
+        ...
+
+    def charges(self, since: float, until: float) -> list[Charge]:
+        """What the cloud billed within [since, until] (unix seconds; a cloud may round to whole days)."""
         ...
 
     def destroy(self, instance_id: int) -> None:
