@@ -35,6 +35,14 @@ class MoneySettings(_Section):
     max_usd_per_day: float = Field(default=10.0, gt=0)
 
 
+class SyncSettings(_Section):
+    """How files travel."""
+
+    backend: Literal["auto", "stream", "rsync"] = "auto"
+    code: str = "."
+    """The folder of the workspace's own code: a git work tree, relative to the workspace."""
+
+
 class IndexSettings(_Section):
     """How records become searchable."""
 
@@ -85,6 +93,7 @@ class Settings(BaseSettings):
 
     cloud: CloudSettings = CloudSettings()
     money: MoneySettings = MoneySettings()
+    sync: SyncSettings = SyncSettings()
     index: IndexSettings = IndexSettings()
     pipelines: PipelineSettings = PipelineSettings()
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
