@@ -24,8 +24,12 @@ from vastai.api.instances import (  # noqa: E402
     build_create_instance_payload,
     create_instance_from_payload,
     destroy_instance,
-    logs,
+    label_instance,
+    reboot_instance,
+    recycle_instance,
     show_instances_v1,
+    start_instance,
+    stop_instance,
 )
 from vastai.api.keys import attach_ssh  # noqa: E402
 from vastai.api.offers import search_offers  # noqa: E402
@@ -37,10 +41,14 @@ __all__ = [
     "build_create_instance_payload",
     "create_instance_from_payload",
     "destroy_instance",
-    "logs",
+    "label_instance",
+    "reboot_instance",
+    "recycle_instance",
     "search_offers",
     "show_instances_v1",
     "show_user",
+    "start_instance",
+    "stop_instance",
 ]
 
 

@@ -68,7 +68,9 @@ class Client(VastClient):  # type: ignore[misc]
                     raise self._unanswered(error, method, path, repeatable) from None
                 self._sleep(_backoff_s(attempt))
                 continue
-            failure = error_of_response(method, path, response.status_code, response.text, response.headers, creates)
+            failure = error_of_response(
+                method, path, response.status_code, response.text, response.headers, creates, now=time.time()
+            )
             if failure is None:
                 return response
             wait_s = _wait_s(failure, attempt)
@@ -97,6 +99,18 @@ class Client(VastClient):  # type: ignore[misc]
         finally:
             if self._audit:
                 self._audit.write(method, url, body, status, time.monotonic() - started, attempt, self.api_key)
+
+    def prepared(self, address: str, *, tries: int, pause_s: float) -> str | None:
+        """The text that the cloud prepares under `address`, asked for without the key; None when it never comes."""
+        for attempt in range(1, tries + 1):
+            self._sleep(pause_s)
+            try:
+                response = self._send("GET", address, {}, None, self._read_timeout_s, attempt)
+            except requests.exceptions.RequestException:
+                continue
+            if response.status_code == 200:
+                return str(response.text)
+        return None
 
     def _unanswered(
         self, error: requests.exceptions.RequestException, method: str, path: str, repeatable: bool

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remote.cloud import (
     Account,
+    Charge,
     CloudError,
     CloudUnreachable,
     Instance,
     InstanceSpec,
     InstanceStatus,
+    NoSuchInstance,
     Offer,
     OfferGone,
     OfferQuery,
     OutcomeUnknown,
     Unauthorized,
 )
-from remote.offers import NOMINAL_GB_IN_MB, satisfying
+from remote.offers import satisfying
 from remote.vast import shapes
-from remote.vast.errors import KEY_ADVICE, NotFound, refusal
+from remote.vast.errors import KEY_ADVICE, refusal, refused_change
+from remote.vast.query import search_filters
 
 if TYPE_CHECKING:
     from remote.vast.client import Client
@@ -30,6 +35,10 @@ DEFAULT_URL = "https://console.vast.ai"
 RUNTYPE = "ssh_direc ssh_proxy"
 """SSH published on a port of the machine and through vast.ai's proxy, in the spelling that their own SDK sends."""
 PAGE_ROWS = 25
+PAGE_CHARGES = 500
+SECONDS_PER_DAY = 86400
+LOG_TRIES = 30
+LOG_PAUSE_S = 0.3
 
 
 class VastCloud:
@@ -77,14 +86,14 @@ class VastCloud:
         rows = _json_of(
             lambda: api.search_offers(
                 client,
-                query=_filters(query),
+                query=search_filters(query),
                 order=[["dph_total", "asc"]],
                 limit=query.limit,
                 storage=query.disk_gb,
                 no_default=True,
             )
         )
-        return satisfying(shapes.offers_of(rows, query.disk_gb), query)
+        return satisfying(shapes.offers_of(rows, query.disk_gb), query)[: query.limit]
 
     def create(self, offer_id: int, spec: InstanceSpec) -> int:
         """Rent; returns the instance's id. Sent once, never retried.
@@ -130,7 +139,7 @@ class VastCloud:
         client = self._client()
         try:
             body = _json_of(lambda: client.get(f"/instances/{instance_id}/", query_args={"owner": "me"}).json())
-        except NotFound:
+        except NoSuchInstance:
             return None
         rows = [row for row in shapes.instances_of(body) if int(row["id"]) == instance_id]
         if not rows:
@@ -144,38 +153,70 @@ class VastCloud:
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         """Let `public_key` (one OpenSSH line) in."""
-        client = self._client()
-        from remote.vast import api
-
-        _json_of(lambda: api.attach_ssh(client, instance_id, public_key.strip()))
+        self._change(
+            instance_id, "attach a key", lambda client, api: api.attach_ssh(client, instance_id, public_key.strip())
+        )
 
     def attached_keys(self, instance_id: int) -> list[str]:
         """The OpenSSH lines that the instance lets in."""
         client = self._client()
         return shapes.ssh_keys_of(_json_of(lambda: client.get(f"/instances/{instance_id}/ssh/").json()))
 
+    def reboot(self, instance_id: int) -> None:
+        """Restart the container on the same disk; its ports may change. Raises NoSuchInstance."""
+        self._change(instance_id, "reboot", lambda client, api: api.reboot_instance(client, instance_id))
+
+    def recycle(self, instance_id: int) -> None:
+        """Make the container anew on the same machine: everything on its disk is lost. Raises NoSuchInstance."""
+        self._change(instance_id, "recycle", lambda client, api: api.recycle_instance(client, instance_id))
+
+    def stop(self, instance_id: int) -> None:
+        """End the GPU's bill, keep the disk and its bill. Raises NoSuchInstance."""
+        self._change(instance_id, "stop", lambda client, api: api.stop_instance(client, instance_id))
+
+    def start(self, instance_id: int) -> None:
+        """Let a stopped instance run again, when its GPU is still free; ports may change. Raises NoSuchInstance."""
+        self._change(instance_id, "start", lambda client, api: api.start_instance(client, instance_id))
+
+    def label(self, instance_id: int, label: str) -> None:
+        """Name an instance anew. Raises NoSuchInstance."""
+        self._change(instance_id, "label", lambda client, api: api.label_instance(client, instance_id, label))
+
+    def charges(self, since: float, until: float) -> list[Charge]:
+        """What the cloud billed within [since, until] (unix seconds); `since` is taken back to its midnight in UTC.
+
+        Bills are kept by the day, and a day is dated by its beginning: a later `since` would leave its own day out.
+        """
+        client = self._client()
+        day = {"gte": int(since // SECONDS_PER_DAY * SECONDS_PER_DAY), "lte": math.ceil(until)}
+        parameters: dict[str, Any] = {
+            "select_filters": {"day": day, "type": {"in": ["instance"]}},
+            "limit": PAGE_CHARGES,
+        }
+        found: list[Charge] = []
+        for body in self._pages(lambda: client.get("/charges/", query_args=parameters).json(), parameters):
+            found.extend(shapes.charges_of(body))
+        return found
+
     def destroy(self, instance_id: int) -> None:
         """Ask for destruction; an instance that is already gone is no error. Confirm with `instance`."""
-        client = self._client()
-        from remote.vast import api
-
         try:
-            _json_of(lambda: api.destroy_instance(client, instance_id))
-        except NotFound:
+            self._change(instance_id, "destroy", lambda client, api: api.destroy_instance(client, instance_id))
+        except NoSuchInstance:
             return
 
     def logs(self, instance_id: int, tail: int = 200) -> str:
-        """The container's log as the cloud kept it."""
+        """The container's log as the cloud kept it: it is prepared under an address that works a moment later."""
         client = self._client()
-        import requests
-
-        from remote.vast import api
-
-        try:
-            answer = _json_of(lambda: api.logs(client, instance_id, tail=str(tail)))
-        except (TimeoutError, requests.exceptions.RequestException) as error:
-            raise CloudUnreachable(f"the log of instance {instance_id} did not become ready; ask again") from error
-        return answer if isinstance(answer, str) else ""
+        wanted = {"tail": str(tail)}
+        answer = _json_of(lambda: client.put(f"/instances/request_logs/{instance_id}/", json_data=wanted).json())
+        address = answer.get("result_url") if isinstance(answer, dict) else None
+        if not address:
+            raise CloudUnreachable(f"the cloud prepared no log of instance {instance_id}; ask again")
+        text = client.prepared(str(address), tries=LOG_TRIES, pause_s=LOG_PAUSE_S)
+        if text is None:
+            raise CloudUnreachable(f"the log of instance {instance_id} did not become ready; ask again")
+        return text
 
     def account(self) -> Account:
         """Who pays, and what is left."""
@@ -208,19 +249,39 @@ class VastCloud:
         client = self._client()
         from remote.vast import api
 
-        rows: list[shapes.Row] = []
         parameters: dict[str, Any] = {
             "select_filters": filters,
             "order_by": [{"col": "id", "dir": "asc"}],
             "limit": PAGE_ROWS,
         }
+        pages = self._pages(lambda: api.show_instances_v1(client, parameters), parameters)
+        return [row for body in pages for row in shapes.instances_of(body)]
+
+    def _pages(self, call: Callable[[], Any], parameters: dict[str, Any]) -> Iterator[Any]:
+        """Every page of an answer; `parameters`, which `call` sends, is told where the next one begins."""
+        seen: set[str] = set()
         while True:
-            body = _json_of(lambda: api.show_instances_v1(client, parameters))
-            rows.extend(shapes.instances_of(body))
+            body = _json_of(call)
+            yield body
             token = body.get("next_token") if isinstance(body, dict) else None
-            if not token:
-                return rows
+            if not token or token in seen:
+                return
+            seen.add(token)
             parameters["after_token"] = token
+
+    def _change(self, instance_id: int, what: str, call: Callable[[Client, Any], Any]) -> None:
+        """Send a change of an instance once; `call` gets the client and the functions of vastai.
+
+        Raises:
+            NoSuchInstance: the cloud does not know it.
+            CloudError: it refused, with a status or with `success: false`.
+        """
+        client = self._client()
+        from remote.vast import api
+
+        refused = refused_change(_json_of(lambda: call(client, api)), f"{what} instance {instance_id}")
+        if refused is not None:
+            raise refused
 
     def _drop_refused(self, instance_id: int, code: str, message: str) -> int:
         """A create that says no but names an instance left a stopped one, which bills its disk."""
@@ -235,35 +296,7 @@ class VastCloud:
         )
 
 
-def _filters(query: OfferQuery) -> dict[str, Any]:
-    """`query` in the market's language; memory is asked in MB."""
-    wanted: dict[str, Any] = {
-        "rentable": {"eq": True},
-        "rented": {"eq": False},
-        "external": {"eq": False},
-        "num_gpus": {"eq": query.gpu_count},
-        "disk_space": {"gte": query.disk_gb},
-    }
-    optional: list[tuple[str, str, Any]] = [
-        ("verified", "eq", True if query.verified else None),
-        ("gpu_name", "in", list(query.gpu_names) or None),
-        ("gpu_ram", "gte", _mb(query.min_gpu_ram_gb)),
-        ("cpu_cores_effective", "gte", query.min_cpu_cores),
-        ("cpu_ram", "gte", _mb(query.min_ram_gb)),
-        ("reliability", "gte", query.min_reliability),
-        ("inet_down", "gte", query.min_download_mbps),
-    ]
-    for field, operator, value in optional:
-        if value is not None:
-            wanted[field] = {operator: value}
-    return wanted
-
-
-def _mb(nominal_gb: float | None) -> float | None:
-    return None if nominal_gb is None else nominal_gb * NOMINAL_GB_IN_MB
-
-
-def _json_of(call: Any) -> Any:
+def _json_of(call: Callable[[], Any]) -> Any:
     """The call's answer; one that is not JSON becomes an error of the domain."""
     import requests
 

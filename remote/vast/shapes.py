@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from remote.cloud import DAYS_PER_MONTH, HOURS_PER_DAY, Endpoint, Instance, InstanceStatus, Offer
+from remote.cloud import DAYS_PER_MONTH, HOURS_PER_DAY, Charge, Endpoint, Instance, InstanceStatus, Offer
 
 Row = Mapping[str, Any]
+ROUNDING_USD = 1e-6
 
 
 def offers_of(body: Any, storage_gb: float) -> list[Offer]:
-    """The offers of a search's answer: `{"offers": [...]}`, one dict in place of the list, or a bare list."""
-    rows = body.get("offers") if isinstance(body, Mapping) else body
+    """The offers of a search's answer: `{"offers": [...]}`, one offer in place of the list, or a bare list or offer."""
+    rows = body["offers"] if isinstance(body, Mapping) and "offers" in body else body
     if isinstance(rows, Mapping):
-        rows = [rows]
+        rows = [rows] if rows else []
     return [offer_of(row, storage_gb) for row in rows or ()]
 
 
@@ -64,7 +65,7 @@ def instances_of(body: Any) -> list[Row]:
 
 def instance_of(row: Row) -> Instance:
     """One instance with every endpoint that its row names."""
-    started = row.get("start_date")
+    started, ends = row.get("start_date"), row.get("end_date")
     return Instance(
         id=int(row["id"]),
         machine_id=int(_number(row, "machine_id")),
@@ -82,6 +83,9 @@ def instance_of(row: Row) -> Instance:
         started_at=float(started) if started else None,
         endpoints=endpoints_of(row),
         download_mbps=_number(row, "inet_down"),
+        ends_at=float(ends) if ends else None,
+        download_usd_per_gb=_number(row, "inet_down_cost"),
+        upload_usd_per_gb=_number(row, "inet_up_cost"),
     )
 
 
@@ -113,6 +117,28 @@ def ssh_keys_of(body: Any) -> list[str]:
         if line:
             lines.append(str(line).strip())
     return lines
+
+
+def charges_of(body: Any) -> list[Charge]:
+    """What was billed for instances: `{"results": [{"source": "instance-7", "amount": …, "items": [...]}]}`.
+
+    An amount that its items do not explain is kept under `other`, so that `Charge.usd` is what the cloud says.
+    """
+    rows = body.get("results") if isinstance(body, Mapping) else body
+    found = []
+    for row in rows or ():
+        kind, _, number = _text(row, "source").partition("-")
+        if kind != "instance" or not number.isdigit():
+            continue
+        usd_by_kind: dict[str, float] = {}
+        for item in row.get("items") or ():
+            name = _text(item, "type") or "other"
+            usd_by_kind[name] = usd_by_kind.get(name, 0.0) + _number(item, "amount")
+        unexplained = _number(row, "amount") - sum(usd_by_kind.values())
+        if abs(unexplained) > ROUNDING_USD or not usd_by_kind:
+            usd_by_kind["other"] = usd_by_kind.get("other", 0.0) + unexplained
+        found.append(Charge(int(number), _text(row.get("metadata") or {}, "label"), usd_by_kind))
+    return found
 
 
 def _endpoint(kind: Literal["direct", "proxy"], host: str, port: int) -> Endpoint:

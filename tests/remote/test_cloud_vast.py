@@ -20,15 +20,17 @@ from remote.cloud import (
     InstanceSpec,
     InstanceStatus,
     NoCredit,
+    NoSuchInstance,
     OfferGone,
     OfferQuery,
     OutcomeUnknown,
     RateLimited,
+    SearchQuota,
     Unauthorized,
 )
 from remote.vast import shapes
 from remote.vast.cloud import VastCloud
-from remote.vast.errors import NotFound, SearchQuotaExceeded, error_of_response
+from remote.vast.errors import error_of_response
 
 SPEC = InstanceSpec("image", 20.0, "spotter-op-x")
 KEY = "s3cr3t-k3y"
@@ -228,25 +230,25 @@ def test_vastai_is_loaded_under_a_screen_that_captures_output_and_leaves_no_hand
         (200, "{}", False, None),
         (401, '{"error": "auth_error", "msg": "Invalid user key"}', False, Unauthorized),
         (404, '{"error": "auth_error", "msg": "Invalid user key"}', False, Unauthorized),
-        (404, '{"error": "no_such_instance"}', False, NotFound),
+        (404, '{"error": "no_such_instance"}', False, NoSuchInstance),
         (404, '{"error": "no_such_ask", "msg": "error 404/3603"}', True, OfferGone),
         (410, '{"error": "no_such_ask", "msg": "error 410/3907"}', True, OfferGone),
         (400, '{"error": "no_such_ask"}', True, OfferGone),
         (400, '{"error": "insufficient_credit", "msg": "add credit"}', True, NoCredit),
         (400, '{"error": "invalid_args", "msg": "disk"}', True, CloudError),
         (429, "API requests too frequent: endpoint threshold=4.5", True, RateLimited),
-        (429, '{"error": "search_quota_exceeded"}', False, SearchQuotaExceeded),
+        (429, '{"error": "search_quota_exceeded"}', False, SearchQuota),
         (500, "", True, OutcomeUnknown),
         (503, "busy", False, CloudUnreachable),
     ],
 )
 def test_refusals_are_told_apart(status: int, body: str, creates: bool, expected: type[CloudError] | None) -> None:
-    error = error_of_response("PUT", "/asks/1/", status, body, {}, creates)
+    error = error_of_response("PUT", "/api/v0/instances/1/", status, body, {}, creates, now=0.0)
     assert type(error) is (expected or type(None))
 
 
 def test_a_rate_limit_says_how_long_to_wait() -> None:
-    error = error_of_response("GET", "/", 429, "slow down", {"Retry-After": "12"}, False)
+    error = error_of_response("GET", "/", 429, "slow down", {"Retry-After": "12"}, False, now=0.0)
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 12
 
