@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from remote.agent.spec import JobSpec, JobStatus
+from remote.agent.deadman_order import BadOrder, DeadmanOrder, DeadmanProof, DeadmanStatus
+from remote.agent.spec import JobSpec, JobStatus, Ready, Retry
 from remote.agent_channel import AgentChannel, Answer
 from remote.bootstrap.install import install_agent
 from remote.transport import (
@@ -24,7 +25,23 @@ from remote.transport import (
     TransportError,
 )
 
-__all__ = ["Agent", "AgentError", "FileShrank", "JobConflict", "JobSpec", "JobStatus", "NoSuchJob"]
+__all__ = [
+    "Agent",
+    "AgentError",
+    "BadOrder",
+    "DeadmanNotArmed",
+    "DeadmanOrder",
+    "DeadmanProof",
+    "DeadmanStatus",
+    "FileShrank",
+    "JobConflict",
+    "JobSpec",
+    "JobStatus",
+    "LogPieceGone",
+    "NoSuchJob",
+    "Ready",
+    "Retry",
+]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 HOPELESS = (HostKeyChanged, KeyRejected, KeyUnreadable)
@@ -47,7 +64,17 @@ class FileShrank(AgentError):
     """A followed file is shorter than what was read of it before: it was replaced on the box."""
 
 
-_ERRORS: dict[str, type[AgentError]] = {kind.__name__: kind for kind in (JobConflict, NoSuchJob, FileShrank)}
+class LogPieceGone(FileShrank):
+    """The asked part of a log was deleted, as its job's `log_keep_bytes` allows; the text names the first kept byte."""
+
+
+class DeadmanNotArmed(AgentError):
+    """The box did not take the dead-man's order: nothing but the laptop ends its bill."""
+
+
+_ERRORS: dict[str, type[AgentError]] = {
+    kind.__name__: kind for kind in (JobConflict, NoSuchJob, FileShrank, LogPieceGone)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +196,31 @@ class Agent:
     def sample(self, *, timeout_s: float = 20) -> dict[str, Any]:
         """How busy the box is now: CPU, memory, disk, GPUs."""
         return self._ask("sample", timeout_s)
+
+    def samples(self, since: float = 0.0, *, limit: int = 1000, timeout_s: float = 20) -> builtins.list[dict[str, Any]]:
+        """Samples of the last 24 hours, taken every 5 s also while no laptop was there, oldest first.
+
+        Args:
+            since: unix seconds by the box's clock; later samples only.
+            limit: at most so many, evenly thinned out where there are more.
+        """
+        raise NotImplementedError
+
+    def arm_deadman(self, order: DeadmanOrder, *, timeout_s: float = 60) -> DeadmanStatus:
+        """Give the box its order, or a new one: it proves that its own key works, and guards from now on.
+
+        A box whose key could not be proven is armed all the same, and tries when its time comes: look at
+        `DeadmanStatus.proof`. Its process needs no laptop and survives everything but the end of the container, after
+        which the container's start script brings it back.
+
+        Raises:
+            DeadmanNotArmed: the process could not be started there.
+        """
+        raise NotImplementedError
+
+    def deadman_status(self, *, timeout_s: float = 20) -> DeadmanStatus:
+        """How the dead-man stands: its order, its proof, and how near it is to acting."""
+        raise NotImplementedError
 
     def snapshot_sqlite(self, path: str, to: str, *, timeout_s: float = 120) -> SqliteCopy:
         """Make a consistent copy of a database that a job may be writing, both below the root.
