@@ -2,16 +2,20 @@
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --locked --no-sync
+REQUIREMENTS := remote/bootstrap/requirements
+WORKER_GROUPS := cpu gpu original jupyter
+EXPORT := $(UV) export --frozen --offline --quiet --no-header --no-annotate --no-emit-project --only-group
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo test check bench setup setup-dev clean
+.PHONY: help demo test check check-requirements requirements bench setup setup-dev clean
 
 help:
 	@echo "make demo    the main job, end to end, on this machine: no account, no key"
 	@echo "make test    every check and every test"
-	@echo "make check   lint, format, types, import contracts"
+	@echo "make check   lint, format, types, import contracts, the boxes' requirements"
 	@echo "make bench   the benchmarks, quick"
+	@echo "make requirements   write what boxes install, with hashes, from uv.lock"
 	@echo "make clean   remove the environment and the demo workspace"
 
 demo: setup
@@ -20,11 +24,23 @@ demo: setup
 test: check
 	@$(RUN) pytest -n auto --dist loadgroup
 
-check: setup-dev
+check: setup-dev check-requirements
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
+
+check-requirements: .uv/ready
+	@for group in $(WORKER_GROUPS); do \
+	  $(EXPORT) worker-$$group | diff -u $(REQUIREMENTS)/worker-$$group.txt - || \
+	  { echo "$(REQUIREMENTS)/worker-$$group.txt is not what uv.lock says: run  make requirements" >&2; exit 1; }; \
+	done
+
+requirements: .uv/ready
+	@mkdir -p $(REQUIREMENTS)
+	@for group in $(WORKER_GROUPS); do \
+	  $(EXPORT) worker-$$group --output-file $(REQUIREMENTS)/worker-$$group.txt >/dev/null || exit 1; \
+	done
 
 bench: setup-dev
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(RUN) python $$bench --quick || exit 1; done
