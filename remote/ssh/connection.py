@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from remote.cloud import Endpoint
-from remote.ssh.errors import CommandFailed, CommandTimeout, ConnectionLost, TransportError, brief
+from remote.ssh.errors import CommandFailed, CommandTimeout, ConnectionLost, PortClosed, TransportError, brief
 from remote.ssh.liveness import Watchdog
 from remote.ssh.stream import STEP_S, Completed, Stream
 
@@ -115,6 +115,26 @@ class Transport:
             self._slots.release()
             raise
         return Stream(channel, brief(command), self.lost, self._slots.release)
+
+    def open_port(self, host: str, port: int, *, timeout_s: float = 15) -> paramiko.Channel:
+        """A byte stream to `host:port` as the box sees it (`direct-tcpip`); it counts as no command.
+
+        Raises:
+            PortClosed: nothing listens there, or the box allows no tunnel to it.
+            CommandTimeout: the box did not say within `timeout_s` whether it does.
+            ConnectionLost: the connection broke.
+        """
+        import paramiko
+
+        try:
+            return self._wire.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=timeout_s)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            lost = self.lost()
+            if lost is not None:
+                raise lost from error
+            if "Timeout" in str(error):
+                raise CommandTimeout(f"the box did not open {host}:{port} within {timeout_s:g} s") from error
+            raise PortClosed(f"nothing listens on {host}:{port} of the box ({error})") from error
 
     def ping(self, *, timeout_s: float = 5) -> float:
         """Ask the SSH server for a sign of life; the round trip in seconds.

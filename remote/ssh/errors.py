@@ -43,6 +43,10 @@ class CommandTimeout(TransportError):
     """A command on the box did not end within its limit; its channel was closed."""
 
 
+class PortClosed(TransportError):
+    """The box answers, but nothing listens on that port of it: the service is starting, or it ended."""
+
+
 class CommandFailed(TransportError):
     """A command on the box ended with an exit code other than zero."""
 
