@@ -25,7 +25,7 @@ class Offer:
     gpu_count: int
     gpu_ram_mb: int
     compute_capability: int
-    """Times ten, as vast.ai reports it: 890 is 8.9."""
+    """Times a hundred, as vast.ai reports it: 890 is 8.9."""
     cuda_max: float
     cpu_name: str
     cpu_cores: float
@@ -46,10 +46,11 @@ class Offer:
     open_ports: int
     max_duration_s: float
 
-    def price(self, disk_gb: float, *, traffic_gb: float = 0.0) -> Price:
-        """The full price with `disk_gb` of storage, and `traffic_gb` pulled in once."""
+    def price(self, disk_gb: float, *, traffic_gb: float = 0.0, upload_gb: float = 0.0) -> Price:
+        """The full price with `disk_gb` of storage, and once `traffic_gb` pulled in and `upload_gb` fetched from it."""
         disk = disk_gb * self.storage_usd_per_gb_month / (DAYS_PER_MONTH * HOURS_PER_DAY)
-        return Price(self.gpu_usd_per_hour, disk, traffic_gb * self.download_usd_per_gb)
+        traffic = traffic_gb * self.download_usd_per_gb + upload_gb * self.upload_usd_per_gb
+        return Price(self.gpu_usd_per_hour, disk, traffic)
 
 
 @dataclass(frozen=True, slots=True)
