@@ -54,7 +54,7 @@ class VirtualTime:
 
     def write(self, state_dir: Path) -> None:
         """Publish, for clients and for the next daemon of this state folder."""
-        write_json(state_dir / NAME, asdict(self))
+        write_json(state_dir / NAME, asdict(self), durable=False)
 
     @classmethod
     def read(cls, state_dir: Path) -> VirtualTime | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write to a temporary file beside `path`, fsync, rename."""
+def write_text(path: Path, text: str, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Write to a temporary file beside `path`, fsync unless it need not survive a power cut, rename."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
@@ -18,15 +18,16 @@ def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
+def write_json(path: Path, value: Any, *, mode: int = 0o600, durable: bool = True) -> None:
     """`write_text` of a value as JSON."""
-    write_text(path, json.dumps(value, ensure_ascii=False), mode=mode)
+    write_text(path, json.dumps(value, ensure_ascii=False), mode=mode, durable=durable)
 
 
 def read_json(path: Path) -> Any:
