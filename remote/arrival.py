@@ -98,7 +98,7 @@ class Arrival:
                 said = instance.status_message or instance.status if instance else "nothing"
                 raise Unusable(f"not running within the limit of {track.state}; the cloud says: {said}")
             self._sleep(self._limits.poll_s)
-        self._ledger.instance_running(instance_id)
+        self._ledger.instance_running(self._cloud.name, instance_id)
         track.enter(State.BOOTING, "the container runs; waiting for SSH", instance_id=instance_id)
 
     def _look(self, track: Track, instance_id: int) -> Instance | None:

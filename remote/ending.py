@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from remote.cloud import Cloud, CloudError, CloudUnreachable, Instance, InstanceStatus, OutcomeUnknown, RateLimited
-from remote.ledger import IntentRow, Ledger, RentedInstance, RequestRow
+from remote.ledger import IntentRow, Ledger, RequestRow
 from remote.owner import is_alive
 from remote.progress import Progress, Report, silent
 from remote.rental import Claim, NotDestroyed, WrongCloud
@@ -53,9 +52,12 @@ class Ending:
         self._clock = clock
         self._sleep = sleep
 
-    def refuse_other_cloud(self, row: RentedInstance | None) -> None:
-        """Raise WrongCloud when the ledger has it on a cloud that is not this one: what this one says of it is void."""
-        if row is not None and row.cloud != self._cloud.name:
+    def refuse_other_cloud(self, instance_id: int) -> None:
+        """Raise WrongCloud when the ledger has it on other clouds alone: what this one says of it is void."""
+        rows = [self._ledger.instance(cloud, instance_id) for cloud in self._ledger.clouds_of(instance_id)]
+        known = sorted((row for row in rows if row is not None), key=lambda row: row.alive, reverse=True)
+        if known and all(row.cloud != self._cloud.name for row in known):
+            row = known[0]
             raise WrongCloud(
                 f"instance {row.instance_id} {'is' if row.alive else 'was'} rented on the {row.cloud} cloud, but the "
                 f'{self._cloud.name} cloud is configured: set cloud.name = "{row.cloud}" in spotter.toml'
@@ -71,8 +73,8 @@ class Ending:
             NotDestroyed: it is still there after the limit.
             WrongCloud: it is rented on another cloud.
         """
-        row = self._ledger.instance(instance_id)
-        self.refuse_other_cloud(row)
+        row = self._ledger.instance(self._cloud.name, instance_id)
+        self.refuse_other_cloud(instance_id)
         if row is None or not row.alive:
             instance = self._cloud.instance(instance_id)
             if instance is None:
@@ -81,17 +83,19 @@ class Ending:
                 return
             self.remember(instance)
         request_id = row.request_id if row is not None else None
-        intent = self._ledger.record_intent("destroy", request_id=request_id, instance_id=instance_id)
+        intent = self._ledger.record_intent(
+            "destroy", cloud=self._cloud.name, request_id=request_id, instance_id=instance_id
+        )
         self._enter(State.DESTROYING, request_id, instance_id, "asking the cloud to destroy it", report)
         try:
             self._ask_until_gone(instance_id, report)
         except NotDestroyed as error:
             self._ledger.record_outcome(intent, "failed", detail=str(error))
             raise
-        self._ledger.close_instance(instance_id)
+        self._ledger.close_instance(self._cloud.name, instance_id)
         self._ledger.record_outcome(intent, "ok")
         (self._pins / str(instance_id)).unlink(missing_ok=True)
-        spent = self._ledger.spent_usd(instance_id=instance_id)
+        spent = self._ledger.spent_usd(cloud=self._cloud.name, instance_id=instance_id)
         self._enter(State.GONE, request_id, instance_id, f"gone, confirmed by the cloud; it cost ${spent:.4f}", report)
 
     def discard(self, track: Track, claim: Claim, reason: str) -> None:
@@ -179,8 +183,8 @@ class Ending:
     def remember(self, instance: Instance, *, request_id: str | None = None) -> None:
         """Put an instance on the ledger that is not there; its disk's part of the price is not told apart."""
         self._ledger.open_instance(
+            self._cloud.name,
             instance.id,
-            cloud=self._cloud.name,
             label=instance.label,
             gpu_name=instance.gpu_name,
             gpu_usd_per_hour=instance.usd_per_hour,
@@ -190,7 +194,7 @@ class Ending:
             opened_at=instance.started_at,
         )
         if instance.status is InstanceStatus.RUNNING:
-            self._ledger.instance_running(instance.id, at=instance.started_at)
+            self._ledger.instance_running(self._cloud.name, instance.id, at=instance.started_at)
 
     def reconcile(self, report: Report) -> list[Instance]:
         """Settle what dead sessions left; see `Provisioner.reconcile`."""
@@ -201,7 +205,7 @@ class Ending:
                 self._settle(intent, living, report)
         for row in self._ledger.instances(alive_only=True, cloud=self._cloud.name):
             if row.instance_id not in living and self._cloud.instance(row.instance_id) is None:
-                self._ledger.close_instance(row.instance_id)
+                self._ledger.close_instance(self._cloud.name, row.instance_id)
                 self._enter(State.GONE, row.request_id, row.instance_id, "the cloud no longer knows it", report)
             elif self._is_abandoned(row.instance_id):
                 self.destroy(row.instance_id, report)
@@ -216,7 +220,7 @@ class Ending:
 
     def _is_abandoned(self, instance_id: int) -> bool:
         """Whether it stands half-way and nobody is at it; read anew, for another session may just have adopted it."""
-        row = self._ledger.instance(instance_id)
+        row = self._ledger.instance(self._cloud.name, instance_id)
         if row is None or row.state not in HALF_WAY:
             return False
         return not _in_progress(self._ledger.request(row.request_id) if row.request_id is not None else None)
@@ -231,7 +235,7 @@ class Ending:
             self.remember(each)
             self.destroy(each.id, report)
             living.pop(each.id)
-        if hits or time.time() - intent.at > self._limits.reconciling_s:
+        if hits or self._ledger.clock.time() - intent.at > self._limits.reconciling_s:
             self._ledger.record_outcome(intent.intent_id, "absent", detail=f"{len(hits)} found and destroyed")
 
     def _ask_until_gone(self, instance_id: int, report: Report) -> None:
@@ -257,7 +261,9 @@ class Ending:
             self._sleep(self._limits.poll_s)
 
     def _enter(self, state: State, request_id: str | None, instance_id: int, message: str, report: Report) -> None:
-        self._ledger.transition(request_id, state.value, instance_id=instance_id, message=message)
+        self._ledger.transition(
+            request_id, state.value, cloud=self._cloud.name, instance_id=instance_id, message=message
+        )
         report(Progress(state.value, f"instance {instance_id}: {message}"))
 
 

@@ -1,76 +1,67 @@
-"""The truth of what is rented and spent, in SQLite: requests, intents, transitions, instances, steps and jobs.
+"""The truth of what is rented and spent, in SQLite: requests, intents, transitions, instances, money, machines, work.
 
 A row is on disk (WAL, synchronous FULL) before the call that it speaks of, so that a killed console finds after
-its restart everything that may cost money.
+its restart everything that may cost money. An instance is named by its cloud and its id: ids are a cloud's own.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from ulid import ULID
 
+from remote.ledger_file import LedgerTooNew, as_json
+from remote.ledger_machines import LedgerMachines
+from remote.ledger_money import LedgerMoney, end_meters, start_meters
 from remote.ledger_rows import (
-    MIGRATIONS,
+    Adjustment,
+    BadMachine,
     IntentRow,
     JobRow,
+    Meter,
     RentedInstance,
     RequestRow,
     StepRow,
+    Traffic,
     TransitionRow,
 )
+from remote.ledger_work import LedgerWork
 
-__all__ = ["IntentRow", "JobRow", "Ledger", "LedgerTooNew", "RentedInstance", "RequestRow", "StepRow", "TransitionRow"]
+__all__ = [
+    "Adjustment",
+    "BadMachine",
+    "IntentRow",
+    "JobRow",
+    "Ledger",
+    "LedgerTooNew",
+    "Meter",
+    "RentedInstance",
+    "RequestRow",
+    "StepRow",
+    "Traffic",
+    "TransitionRow",
+]
 
-BUSY_TIMEOUT_MS = 15_000
 ENDED_REQUEST_STATES = frozenset({"gone", "failed"})
 
 
-class LedgerTooNew(Exception):
-    """The file was written by a newer Spotter."""
-
-
-class Ledger:
+class Ledger(LedgerMoney, LedgerMachines, LedgerWork):
     """One SQLite file, for any number of threads and processes at once. Every method is one transaction."""
-
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.path = path
-        self._clock = clock
-        self._lock = threading.RLock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._migrate()
-
-    def close(self) -> None:
-        """Close the file; other objects on it go on."""
-        with self._lock:
-            self._connection.close()
 
     # requests
 
     def open_request(self, cloud: str, wanted: Mapping[str, object], *, run_id: str | None = None) -> str:
         """Note a wish for a machine; returns its id (a ULID, lower case)."""
-        now = self._clock()
+        now = self._now()
         request_id = str(ULID()).lower()
         with self._write() as connection:
             connection.execute(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, 'planned', ?, ?, NULL)",
-                (request_id, cloud, run_id, _json(wanted), now, now),
+                (request_id, cloud, run_id, as_json(wanted), now, now),
             )
-            _add_transition(connection, request_id, None, "planned", "", now)
+            _add_transition(connection, request_id, cloud, None, "planned", "", now)
         return request_id
 
     def requests(self, *, open_only: bool = False) -> list[RequestRow]:
@@ -80,17 +71,25 @@ class Ledger:
         return [RequestRow(**{**dict(row), "wanted": json.loads(row["wanted"])}) for row in rows]
 
     def request(self, request_id: str) -> RequestRow | None:
-        """What is known of one request."""
+        """One request."""
         rows = self._read("SELECT * FROM requests WHERE request_id = ?", (request_id,))
         return RequestRow(**{**dict(rows[0]), "wanted": json.loads(rows[0]["wanted"])}) if rows else None
 
     def transition(
-        self, request_id: str | None, state: str, *, instance_id: int | None = None, message: str = ""
+        self,
+        request_id: str | None,
+        state: str,
+        *,
+        cloud: str | None = None,
+        instance_id: int | None = None,
+        message: str = "",
     ) -> None:
-        """Note that a request, its instance, or both entered `state`."""
-        now = self._clock()
+        """Note that a request, its instance (named by cloud and id), or both entered `state`."""
+        if instance_id is not None and cloud is None:
+            raise ValueError("an instance is named by its cloud and its id")
+        now = self._now()
         with self._write() as connection:
-            _add_transition(connection, request_id, instance_id, state, message, now)
+            _add_transition(connection, request_id, cloud or "", instance_id, state, message, now)
             if request_id is not None:
                 closed_at = now if state in ENDED_REQUEST_STATES else None
                 connection.execute(
@@ -98,7 +97,9 @@ class Ledger:
                     (state, now, closed_at, request_id),
                 )
             if instance_id is not None:
-                connection.execute("UPDATE instances SET state = ? WHERE instance_id = ?", (state, instance_id))
+                connection.execute(
+                    "UPDATE instances SET state = ? WHERE cloud = ? AND instance_id = ?", (state, cloud, instance_id)
+                )
 
     # intents
 
@@ -106,6 +107,7 @@ class Ledger:
         self,
         operation: str,
         *,
+        cloud: str,
         request_id: str | None = None,
         instance_id: int | None = None,
         label: str = "",
@@ -114,39 +116,45 @@ class Ledger:
         """Note a call that may cost or save money, before it is made; returns the intent's id."""
         with self._write() as connection:
             cursor = connection.execute(
-                "INSERT INTO intents (request_id, instance_id, operation, label, detail, at) VALUES (?, ?, ?, ?, ?, ?)",
-                (request_id, instance_id, operation, label, _json(detail or {}), self._clock()),
+                """INSERT INTO intents (cloud, request_id, instance_id, operation, label, detail, at)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                (cloud, request_id, instance_id, operation, label, as_json(detail or {}), self._now()),
             )
             intent_id = cursor.lastrowid
         assert intent_id is not None
         return intent_id
 
     def record_outcome(self, intent_id: int, outcome: str, *, detail: str = "", instance_id: int | None = None) -> None:
-        """Note how the call ended: ok | refused | unknown | failed. Called again once an unknown one is settled."""
+        """Note how the call ended: ok | refused | unknown | absent | failed. Said anew once an unknown is settled."""
         with self._write() as connection:
             connection.execute(
                 """UPDATE intents SET outcome = ?, outcome_detail = ?, outcome_at = ?,
                    instance_id = coalesce(?, instance_id) WHERE intent_id = ?""",
-                (outcome, detail, self._clock(), instance_id, intent_id),
+                (outcome, detail, self._now(), instance_id, intent_id),
             )
 
-    def intents(self, *, unsettled_only: bool = False) -> list[IntentRow]:
+    def intents(self, *, unsettled_only: bool = False, cloud: str | None = None) -> list[IntentRow]:
         """All intents, oldest first; `unsettled_only`: those whose outcome is missing or unknown."""
-        condition = "WHERE outcome IS NULL OR outcome = 'unknown'" if unsettled_only else ""
-        rows = self._read(f"SELECT * FROM intents {condition} ORDER BY intent_id")  # noqa: S608 (two constants)
+        rows = self._read(
+            """SELECT * FROM intents WHERE (NOT ?1 OR outcome IS NULL OR outcome = 'unknown')
+               AND (?2 IS NULL OR cloud = ?2) ORDER BY intent_id""",
+            (unsettled_only, cloud),
+        )
         return [IntentRow(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
 
     # instances
 
     def open_instance(
         self,
+        cloud: str,
         instance_id: int,
         *,
-        cloud: str,
         label: str,
         gpu_name: str,
         gpu_usd_per_hour: float,
         disk_usd_per_hour: float,
+        download_usd_per_gb: float = 0.0,
+        upload_usd_per_gb: float = 0.0,
         machine_id: int = 0,
         offer_id: int | None = None,
         request_id: str | None = None,
@@ -155,45 +163,68 @@ class Ledger:
         state: str = "allocated",
     ) -> None:
         """Note that an instance is rented from now on (or since `opened_at`). Known already: nothing changes."""
-        now = self._clock()
+        began = opened_at if opened_at is not None else self._now()
         with self._write() as connection:
             connection.execute(
-                """INSERT INTO instances VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)
-                   ON CONFLICT (instance_id) DO NOTHING""",
+                """INSERT INTO instances VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
+                   ON CONFLICT (cloud, instance_id) DO NOTHING""",
                 (
-                    instance_id, cloud, request_id, run_id, machine_id, offer_id, label, gpu_name,
-                    gpu_usd_per_hour, disk_usd_per_hour, state, opened_at if opened_at is not None else now,
+                    cloud, instance_id, request_id, run_id, machine_id, offer_id, label, gpu_name,
+                    gpu_usd_per_hour, disk_usd_per_hour, download_usd_per_gb, upload_usd_per_gb, state, began,
                 ),
             )  # fmt: skip
+            start_meters(connection, cloud, instance_id, ("disk",), began)
 
-    def hand_over(self, instance_id: int, request_id: str) -> None:
+    def hand_over(self, cloud: str, instance_id: int, request_id: str | None) -> None:
         """Make a living instance the matter of another request; one that was thought gone is open again."""
         with self._write() as connection:
             connection.execute(
-                "UPDATE instances SET request_id = ?, closed_at = NULL WHERE instance_id = ?", (request_id, instance_id)
+                "UPDATE instances SET request_id = ?, closed_at = NULL WHERE cloud = ? AND instance_id = ?",
+                (request_id, cloud, instance_id),
             )
+            start_meters(connection, cloud, instance_id, ("disk",), self._now())
 
-    def instance_running(self, instance_id: int, *, at: float | None = None) -> None:
-        """Note when the GPU began to be billed; the first time counts."""
+    def instance_running(self, cloud: str, instance_id: int, *, at: float | None = None) -> None:
+        """Note that the GPU is billed, from now on or since `at`; billed already, nothing changes."""
+        began = at if at is not None else self._now()
         with self._write() as connection:
             connection.execute(
                 """UPDATE instances SET running_at = ?
-                   WHERE instance_id = ? AND running_at IS NULL AND closed_at IS NULL""",
-                (at if at is not None else self._clock(), instance_id),
+                   WHERE cloud = ? AND instance_id = ? AND running_at IS NULL AND closed_at IS NULL""",
+                (began, cloud, instance_id),
             )
+            start_meters(connection, cloud, instance_id, ("gpu",), began)
 
-    def close_instance(self, instance_id: int, *, at: float | None = None) -> None:
+    def close_instance(self, cloud: str, instance_id: int, *, at: float | None = None) -> None:
         """Note that the cloud confirmed the end; nothing is billed from here on. The first time counts."""
+        ended = at if at is not None else self._now()
         with self._write() as connection:
-            connection.execute(
-                "UPDATE instances SET closed_at = ?, state = 'gone' WHERE instance_id = ? AND closed_at IS NULL",
-                (at if at is not None else self._clock(), instance_id),
+            closed = connection.execute(
+                """UPDATE instances SET closed_at = max(opened_at, ?), state = 'gone'
+                   WHERE cloud = ? AND instance_id = ? AND closed_at IS NULL""",
+                (ended, cloud, instance_id),
+            )
+            if closed.rowcount:
+                end_meters(connection, cloud, instance_id, ("gpu", "disk"), ended)
+
+    def note_seen(self, cloud: str, instance_ids: Iterable[int]) -> None:
+        """Note that the cloud lists these now: should one vanish, it was billed at least until here."""
+        now = self._now()
+        with self._write() as connection:
+            connection.executemany(
+                "UPDATE instances SET seen_at = ? WHERE cloud = ? AND instance_id = ?",
+                [(now, cloud, each) for each in instance_ids],
             )
 
-    def instance(self, instance_id: int) -> RentedInstance | None:
+    def instance(self, cloud: str, instance_id: int) -> RentedInstance | None:
         """What is known of one instance."""
-        rows = self._read("SELECT * FROM instances WHERE instance_id = ?", (instance_id,))
+        rows = self._read("SELECT * FROM instances WHERE cloud = ? AND instance_id = ?", (cloud, instance_id))
         return RentedInstance(**dict(rows[0])) if rows else None
+
+    def clouds_of(self, instance_id: int) -> list[str]:
+        """The clouds on which an instance of this id was rented; usually one."""
+        rows = self._read("SELECT cloud FROM instances WHERE instance_id = ? ORDER BY cloud", (instance_id,))
+        return [row["cloud"] for row in rows]
 
     def instances(self, *, alive_only: bool = False, cloud: str | None = None) -> list[RentedInstance]:
         """Every instance ever rented, oldest first; `alive_only`: those whose destroy is not confirmed."""
@@ -204,25 +235,16 @@ class Ledger:
         )
         return [RentedInstance(**dict(row)) for row in rows]
 
-    def spent_usd(self, since: float = 0.0, *, instance_id: int | None = None, run_id: str | None = None) -> float:
-        """Dollars spent since a moment, on everything, one instance or one run; what runs now counts until now."""
-        now = self._clock()
-        rows = self._read(
-            """SELECT * FROM instances WHERE (closed_at IS NULL OR closed_at > ?)
-               AND (? IS NULL OR instance_id = ?) AND (? IS NULL OR run_id = ?)""",
-            (since, instance_id, instance_id, run_id, run_id),
-        )
-        return sum(RentedInstance(**dict(row)).usd(now, since) for row in rows)
-
-    def history(self, instance_id: int) -> list[TransitionRow]:
+    def history(self, cloud: str, instance_id: int) -> list[TransitionRow]:
         """Every state that an instance went through, and its request before it was known, oldest first."""
         rows = self._read(
             """SELECT request_id, instance_id, state, message, at FROM transitions
-               WHERE instance_id = ?1 OR (instance_id IS NULL
-                 AND request_id = (SELECT request_id FROM instances WHERE instance_id = ?1)
-                 AND transition_id < (SELECT min(transition_id) FROM transitions WHERE instance_id = ?1))
+               WHERE (cloud = ?1 AND instance_id = ?2) OR (instance_id IS NULL
+                 AND request_id = (SELECT request_id FROM instances WHERE cloud = ?1 AND instance_id = ?2)
+                 AND transition_id < (SELECT min(transition_id) FROM transitions
+                                      WHERE cloud = ?1 AND instance_id = ?2))
                ORDER BY transition_id""",
-            (instance_id,),
+            (cloud, instance_id),
         )
         return [TransitionRow(**dict(row)) for row in rows]
 
@@ -235,105 +257,17 @@ class Ledger:
         )
         return [TransitionRow(**dict(row)) for row in rows]
 
-    # what was done on a box
-
-    def record_step(
-        self,
-        instance_id: int,
-        step_id: str,
-        *,
-        inputs_hash: str,
-        state: str,
-        evidence: Mapping[str, object] | None = None,
-        started_at: float | None = None,
-        ended_at: float | None = None,
-    ) -> None:
-        """Keep the last result of a bootstrap step: state is running | ok | failed."""
-        with self._write() as connection:
-            connection.execute(
-                """INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)
-                   ON CONFLICT (instance_id, step_id) DO UPDATE SET inputs_hash = excluded.inputs_hash,
-                   state = excluded.state, evidence = excluded.evidence,
-                   started_at = excluded.started_at, ended_at = excluded.ended_at""",
-                (
-                    instance_id, step_id, inputs_hash, state, _json(evidence or {}),
-                    started_at if started_at is not None else self._clock(), ended_at,
-                ),
-            )  # fmt: skip
-
-    def steps(self, instance_id: int) -> list[StepRow]:
-        """The bootstrap steps of an instance, in the order in which they were begun."""
-        rows = self._read("SELECT * FROM steps WHERE instance_id = ? ORDER BY started_at", (instance_id,))
-        return [StepRow(**{**dict(row), "evidence": json.loads(row["evidence"])}) for row in rows]
-
-    def record_job(
-        self,
-        job_id: str,
-        instance_id: int,
-        *,
-        state: str,
-        run_id: str | None = None,
-        exit_code: int | None = None,
-        spec: Mapping[str, object] | None = None,
-    ) -> None:
-        """Note a job, or how it stands now; spec, run and launch time are those of the first call."""
-        now = self._clock()
-        with self._write() as connection:
-            connection.execute(
-                """INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                   ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, exit_code = excluded.exit_code,
-                   updated_at = excluded.updated_at""",
-                (job_id, instance_id, run_id, state, exit_code, _json(spec or {}), now, now),
-            )
-
-    def jobs(self, *, instance_id: int | None = None, run_id: str | None = None) -> list[JobRow]:
-        """Jobs, oldest first; of one instance or run when asked."""
-        rows = self._read(
-            """SELECT * FROM jobs WHERE (? IS NULL OR instance_id = ?) AND (? IS NULL OR run_id = ?)
-               ORDER BY launched_at, job_id""",
-            (instance_id, instance_id, run_id, run_id),
-        )
-        return [JobRow(**{**dict(row), "spec": json.loads(row["spec"])}) for row in rows]
-
-    # SQLite
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-    def _migrate(self) -> None:
-        with self._write() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                raise LedgerTooNew(
-                    f"{self.path} was written by a newer Spotter (version {version}, this one knows "
-                    f"{len(MIGRATIONS)}); upgrade Spotter, or use another workspace"
-                )
-            for number, migrate in enumerate(MIGRATIONS[version:], start=version + 1):
-                migrate(connection)
-                connection.execute(f"PRAGMA user_version = {number}")
-
 
 def _add_transition(
-    connection: sqlite3.Connection, request_id: str | None, instance_id: int | None, state: str, message: str, at: float
+    connection: sqlite3.Connection,
+    request_id: str | None,
+    cloud: str,
+    instance_id: int | None,
+    state: str,
+    message: str,
+    at: float,
 ) -> None:
     connection.execute(
-        "INSERT INTO transitions (request_id, instance_id, state, message, at) VALUES (?, ?, ?, ?, ?)",
-        (request_id, instance_id, state, message, at),
+        "INSERT INTO transitions (request_id, cloud, instance_id, state, message, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (request_id, cloud, instance_id, state, message, at),
     )
-
-
-def _json(value: Mapping[str, object]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

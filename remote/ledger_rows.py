@@ -1,17 +1,19 @@
-"""What the ledger of rentals remembers, as values, and the tables that hold it."""
+"""What the ledger of rentals remembers, as values. Times are unix seconds."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 SECONDS_PER_HOUR = 3600.0
+BYTES_PER_GB = 1e9
+
+MeterKind = Literal["gpu", "disk"]
 
 
 @dataclass(frozen=True, slots=True)
 class RentedInstance:
-    """One instance that was or is rented, with what it costs. Times are unix seconds."""
+    """One instance that was or is rented, and its price. What it cost is in its meters: ask `Ledger.spent_usd`."""
 
     instance_id: int
     cloud: str
@@ -26,8 +28,12 @@ class RentedInstance:
     state: str
     opened_at: float
     running_at: float | None
-    """The GPU is billed from here; the disk from `opened_at`."""
+    """When the GPU was first billed; the disk is from `opened_at` on."""
     closed_at: float | None
+    seen_at: float | None = None
+    """When the cloud last listed it."""
+    download_usd_per_gb: float = 0.0
+    upload_usd_per_gb: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -39,19 +45,56 @@ class RentedInstance:
         """GPU and disk together."""
         return self.gpu_usd_per_hour + self.disk_usd_per_hour
 
-    def seconds(self, now: float, since: float = 0.0) -> float:
-        """Rented time within [since, now]."""
-        return _overlap_s(self.opened_at, self.closed_at, since, now)
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A span of time in which a part of an instance was billed; `ended_at` is None while it is."""
+
+    cloud: str
+    instance_id: int
+    kind: MeterKind
+    usd_per_hour: float
+    started_at: float
+    ended_at: float | None
 
     def usd(self, now: float, since: float = 0.0) -> float:
-        """What it cost within [since, now]: disk from the rental on, the GPU from `running_at` on."""
-        gpu_s = _overlap_s(self.running_at, self.closed_at, since, now) if self.running_at is not None else 0.0
-        disk_s = self.seconds(now, since)
-        return (gpu_s * self.gpu_usd_per_hour + disk_s * self.disk_usd_per_hour) / SECONDS_PER_HOUR
+        """What it cost within [since, now]."""
+        end = now if self.ended_at is None else min(now, self.ended_at)
+        return max(0.0, end - max(self.started_at, since)) * self.usd_per_hour / SECONDS_PER_HOUR
 
 
-def _overlap_s(start: float, end: float | None, since: float, now: float) -> float:
-    return max(0.0, min(now, end if end is not None else now) - max(start, since))
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes into and out of an instance, and what the host takes for them."""
+
+    bytes_in: int
+    bytes_out: int
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What the cloud's own bill differed by, written beside the meters: nothing that was counted is overwritten."""
+
+    cloud: str
+    instance_id: int
+    usd: float
+    """To be added to what the meters say; negative when the cloud took less."""
+    reason: str
+    at: float
+    """The moment it counts for."""
+    made_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BadMachine:
+    """A machine that failed us not long ago."""
+
+    machine_id: int
+    reason: str
+    """Of the last time."""
+    failures: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +136,15 @@ class IntentRow:
     outcome: str | None
     outcome_detail: str
     outcome_at: float | None
+    cloud: str = ""
+    """Empty in rows of before ids were told apart by cloud."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
     """The last result of one bootstrap step on one instance."""
 
+    cloud: str
     instance_id: int
     step_id: str
     inputs_hash: str
@@ -110,7 +156,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job as last seen."""
+    """One process that a run has on one instance."""
 
     job_id: str
     instance_id: int
@@ -120,46 +166,4 @@ class JobRow:
     spec: dict[str, object]
     launched_at: float
     updated_at: float
-
-
-def _first(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        """CREATE TABLE requests (
-            request_id TEXT PRIMARY KEY, cloud TEXT NOT NULL, run_id TEXT, wanted TEXT NOT NULL,
-            state TEXT NOT NULL, opened_at REAL NOT NULL, updated_at REAL NOT NULL, closed_at REAL) STRICT"""
-    )
-    connection.execute(
-        """CREATE TABLE intents (
-            intent_id INTEGER PRIMARY KEY, request_id TEXT, instance_id INTEGER, operation TEXT NOT NULL,
-            label TEXT NOT NULL, detail TEXT NOT NULL, at REAL NOT NULL,
-            outcome TEXT, outcome_detail TEXT NOT NULL DEFAULT '', outcome_at REAL) STRICT"""
-    )
-    connection.execute(
-        """CREATE TABLE transitions (
-            transition_id INTEGER PRIMARY KEY, request_id TEXT, instance_id INTEGER,
-            state TEXT NOT NULL, message TEXT NOT NULL, at REAL NOT NULL) STRICT"""
-    )
-    connection.execute(
-        """CREATE TABLE instances (
-            instance_id INTEGER PRIMARY KEY, cloud TEXT NOT NULL, request_id TEXT, run_id TEXT,
-            machine_id INTEGER NOT NULL, offer_id INTEGER, label TEXT NOT NULL, gpu_name TEXT NOT NULL,
-            gpu_usd_per_hour REAL NOT NULL, disk_usd_per_hour REAL NOT NULL, state TEXT NOT NULL,
-            opened_at REAL NOT NULL, running_at REAL, closed_at REAL) STRICT"""
-    )
-    connection.execute(
-        """CREATE TABLE steps (
-            instance_id INTEGER NOT NULL, step_id TEXT NOT NULL, inputs_hash TEXT NOT NULL, state TEXT NOT NULL,
-            evidence TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
-            PRIMARY KEY (instance_id, step_id)) STRICT"""
-    )
-    connection.execute(
-        """CREATE TABLE jobs (
-            job_id TEXT PRIMARY KEY, instance_id INTEGER NOT NULL, run_id TEXT, state TEXT NOT NULL,
-            exit_code INTEGER, spec TEXT NOT NULL, launched_at REAL NOT NULL, updated_at REAL NOT NULL) STRICT"""
-    )
-    connection.execute("CREATE INDEX transitions_of_instance ON transitions (instance_id)")
-    connection.execute("CREATE INDEX transitions_of_request ON transitions (request_id)")
-
-
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
-"""Applied in order; `user_version` of the file counts how many it has had."""
+    cloud: str = ""

@@ -25,6 +25,7 @@ from remote.cloud import (
 from remote.ending import Ending
 from remote.keys import KeyPair
 from remote.ledger import Ledger
+from remote.money import midnight_before
 from remote.offers import everything, explain_empty
 from remote.owner import owner_here
 from remote.progress import Report, silent
@@ -59,7 +60,6 @@ __all__ = [
 ]
 
 LABEL_PREFIX = "spotter-op-"
-SECONDS_PER_DAY = 86400
 
 
 class Provisioner:
@@ -97,7 +97,7 @@ class Provisioner:
             CloudError: the cloud refuses us or does not answer.
         """
         request_id = self._ledger.open_request(self._cloud.name, _wanted(request), run_id=request.run_id)
-        track = Track(self._ledger, request_id, report)
+        track = Track(self._ledger, self._cloud.name, request_id, report)
         attempts: list[Attempt] = []
         try:
             self._refuse_spent(request)
@@ -118,20 +118,20 @@ class Provisioner:
             ProvisionFailed: it is gone or unusable; it is not destroyed.
             WrongCloud: it is rented on another cloud.
         """
-        self._ending.refuse_other_cloud(self._ledger.instance(instance_id))
+        self._ending.refuse_other_cloud(instance_id)
         instance = self._cloud.instance(instance_id)
         if instance is None:
             raise ProvisionFailed(f"instance {instance_id} is gone: the {self._cloud.name} cloud does not know it")
         request_id = self._ledger.open_request(self._cloud.name, {"adopt": instance_id, "owner": owner_here()})
         self._ending.remember(instance, request_id=request_id)
-        self._ledger.hand_over(instance_id, request_id)
-        track = Track(self._ledger, request_id, report)
+        self._ledger.hand_over(self._cloud.name, instance_id, request_id)
+        track = Track(self._ledger, self._cloud.name, request_id, report)
         track.enter(State.ALLOCATED, f"taking over instance {instance_id}", instance_id=instance_id)
         try:
             arrived = self._arrival(instance_id).wait(track, instance_id, image_gb=0)
         except Unusable as error:
             raise ProvisionFailed(f"instance {instance_id} cannot be taken over: {error}") from error
-        row = self._ledger.instance(instance_id)
+        row = self._ledger.instance(self._cloud.name, instance_id)
         assert row is not None
         price = Price(row.gpu_usd_per_hour, row.disk_usd_per_hour, 0.0)
         return Rental(request_id, arrived.instance, None, price, arrived.endpoint, instance.label)
@@ -169,8 +169,7 @@ class Provisioner:
         cap = request.max_usd_per_day
         if cap is None:
             return
-        midnight = time.time() // SECONDS_PER_DAY * SECONDS_PER_DAY
-        spent = self._ledger.spent_usd(midnight)
+        spent = self._ledger.spent_usd(midnight_before(self._ledger.clock.time()), cloud=self._cloud.name)
         if spent >= cap:
             raise OverBudget(
                 f"${spent:.2f} were spent today (UTC) and the cap is ${cap:g} a day: raise max_usd_per_day"
@@ -279,7 +278,11 @@ class Provisioner:
             raise ProvisionFailed(f"no machine was had: {reason}{table}", attempts)
 
     def _attempt(self, offer: Offer, claim: Claim, state: State, reason: str, seconds: float) -> Attempt:
-        usd = self._ledger.spent_usd(instance_id=claim.instance_id) if claim.instance_id is not None else 0.0
+        usd = (
+            self._ledger.spent_usd(cloud=self._cloud.name, instance_id=claim.instance_id)
+            if claim.instance_id is not None
+            else 0.0
+        )
         return Attempt(offer, claim.instance_id, state.value, reason, seconds, usd)
 
     # one rental
@@ -290,6 +293,7 @@ class Provisioner:
         track.enter(State.CLAIMING, f"renting {offer.gpu_name} in {offer.location} at ${price.usd_per_hour:.3f}/h")
         intent = self._ledger.record_intent(
             "create",
+            cloud=self._cloud.name,
             request_id=track.request_id,
             label=claim.label,
             detail={"offer_id": offer.id, "usd_per_hour": price.usd_per_hour, "owner": owner_here()},
@@ -354,12 +358,14 @@ class Provisioner:
     def _open(self, instance_id: int, track: Track, request: RentRequest, offer: Offer, label: str) -> None:
         price = self._price(offer, request)
         self._ledger.open_instance(
+            self._cloud.name,
             instance_id,
-            cloud=self._cloud.name,
             label=label,
             gpu_name=offer.gpu_name,
             gpu_usd_per_hour=price.gpu_usd_per_hour,
             disk_usd_per_hour=price.disk_usd_per_hour,
+            download_usd_per_gb=offer.download_usd_per_gb,
+            upload_usd_per_gb=offer.upload_usd_per_gb,
             machine_id=offer.machine_id,
             offer_id=offer.id,
             request_id=track.request_id,

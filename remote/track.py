@@ -10,8 +10,11 @@ from remote.states import NEXT, State
 class Track:
     """Where one request stands. A step that the table of states does not know is a mistake in the program."""
 
-    def __init__(self, ledger: Ledger, request_id: str, report: Report, state: State = State.PLANNED) -> None:
+    def __init__(
+        self, ledger: Ledger, cloud: str, request_id: str, report: Report, state: State = State.PLANNED
+    ) -> None:
         self._ledger = ledger
+        self._cloud = cloud
         self.report = report
         self.request_id = request_id
         self.state = state
@@ -20,7 +23,9 @@ class Track:
         """Enter `state`: the ledger first, then the report."""
         if state not in NEXT[self.state]:
             raise AssertionError(f"{self.state} cannot be followed by {state}")
-        self._ledger.transition(self.request_id, state.value, instance_id=instance_id, message=message)
+        self._ledger.transition(
+            self.request_id, state.value, cloud=self._cloud, instance_id=instance_id, message=message
+        )
         self.state = state
         self.tell(message)
 

@@ -53,6 +53,7 @@ def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView
 
     today = time.time() - time.time() % 86400
     ledger = session.ledger
+    cloud_name = session.settings.cloud.name
     try:
         cloud = session.living_cloud()
         instances = cloud.instances() if cloud else []
@@ -67,17 +68,19 @@ def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView
     known = {row.instance_id: row for row in session.living_rentals()}
     listed = {instance.id for instance in instances}
     views = [
-        _instance_view(each, ledger.spent_usd(instance_id=each.id), runs.get(each.id), known.get(each.id))
+        _instance_view(
+            each, ledger.spent_usd(cloud=cloud_name, instance_id=each.id), runs.get(each.id), known.get(each.id)
+        )
         for each in instances
     ]
     views += [
-        _missing_view(row, ledger.spent_usd(instance_id=row.instance_id), runs.get(row.instance_id))
+        _missing_view(row, ledger.spent_usd(cloud=cloud_name, instance_id=row.instance_id), runs.get(row.instance_id))
         for row in known.values()
         if row.instance_id not in listed and time.time() - row.opened_at > LISTING_LAG_S
     ]
     return FleetView(
         tuple(sorted(views, key=lambda view: view.id)),
-        ledger.spent_usd(since=today),
+        ledger.spent_usd(since=today, cloud=cloud_name),
         credit,
         session.emulated,
         time.time(),

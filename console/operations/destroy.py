@@ -48,7 +48,7 @@ def destroy(session: Session, instance_id: int, *, force: bool = False, report: 
         )
     with Step("destroy", f"destroying instance {instance_id}", report) as step:
         session.provisioner.destroy(instance_id, relay("destroy", report))
-        spent = session.ledger.spent_usd(instance_id=instance_id)
+        spent = session.ledger.spent_usd(cloud=session.settings.cloud.name, instance_id=instance_id)
         step.summary = f"instance {instance_id} is gone, ${spent:.4f} spent on it"
     if entry is not None and driver is None:
         runbook.update(

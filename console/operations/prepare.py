@@ -52,6 +52,7 @@ def bootstrap(
         )
         for result in results:
             session.ledger.record_step(
+                session.settings.cloud.name,
                 instance_id,
                 result.id,
                 inputs_hash=result.inputs_hash,
@@ -100,8 +101,9 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
     )
     with Step("launch", f"starting job {entry.job_id}", report) as step:
         ledger = session.ledger
-        ledger.record_job(spec.id, entry.instance_id, state="launching", run_id=entry.run_id, spec=asdict(spec))
+        where = (session.settings.cloud.name, entry.instance_id)
+        ledger.record_job(spec.id, *where, state="launching", run_id=entry.run_id, spec=asdict(spec))
         status = agent.launch(spec)
-        ledger.record_job(spec.id, entry.instance_id, state=status.state)
+        ledger.record_job(spec.id, *where, state=status.state)
         step.summary = f"job {entry.job_id} {status.state}"
     return status

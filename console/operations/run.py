@@ -212,7 +212,11 @@ class _Driver:
             self._update(phase=Phase.READY, job_id=None)
         assert self._entry.instance_id is not None
         self._session.ledger.record_job(
-            status.id, self._entry.instance_id, state=status.state, exit_code=status.exit_code
+            status.id,
+            self._session.settings.cloud.name,
+            self._entry.instance_id,
+            state=status.state,
+            exit_code=status.exit_code,
         )
         state = "failed" if died else self._state_of(status)
         problem = died or (self._last_words() if state == "failed" else None)
@@ -246,10 +250,11 @@ class _Driver:
         self._update(phase=Phase.LAUNCHED, state="running")
 
     def _note_ready(self, instance_id: int) -> None:
-        row = self._session.ledger.instance(instance_id)
+        ledger, cloud = self._session.ledger, self._session.settings.cloud.name
+        row = ledger.instance(cloud, instance_id)
         if row is not None and row.state != "ready":
-            self._session.ledger.transition(row.request_id, "bootstrapped", instance_id=instance_id)
-            self._session.ledger.transition(row.request_id, "ready", instance_id=instance_id)
+            for state in ("bootstrapped", "ready"):
+                ledger.transition(row.request_id, state, cloud=cloud, instance_id=instance_id)
 
     def _ingest(self) -> None:
         folder = self._session.workspace.run_folder(self._entry.run_id)

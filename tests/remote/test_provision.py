@@ -71,11 +71,11 @@ def bench(market: Market, tmp_path: Path) -> Bench:
 def test_a_rental_passes_every_state_and_lets_us_in(bench: Bench) -> None:
     rental = bench.provisioner().provision(REQUEST, bench.listen)
     assert bench.phases == STATES
-    assert [row.state for row in bench.ledger.history(rental.instance.id)] == STATES
+    assert [row.state for row in bench.ledger.history("local", rental.instance.id)] == STATES
     assert rental.endpoint in rental.endpoints
     assert {each.kind for each in rental.endpoints} == {"direct", "proxy"}
     assert bench.alive == bench.known == [rental.instance.id]
-    row = bench.ledger.instance(rental.instance.id)
+    row = bench.ledger.instance("local", rental.instance.id)
     assert row is not None
     assert (row.label, row.usd_per_hour) == (rental.label, pytest.approx(rental.price.usd_per_hour))
     assert rental.label.startswith("spotter-op-")
@@ -86,7 +86,7 @@ def test_a_rental_passes_every_state_and_lets_us_in(bench: Bench) -> None:
     assert bench.phases[-2:] == ["destroying", "gone"]
     assert not (bench.base / "known_hosts" / str(rental.instance.id)).exists()
     bench.provisioner().destroy(rental.instance.id)
-    assert [row.state for row in bench.ledger.history(rental.instance.id)][-1] == "gone"
+    assert [row.state for row in bench.ledger.history("local", rental.instance.id)][-1] == "gone"
     assert bench.ledger.spent_usd() > 0
 
 
@@ -130,7 +130,7 @@ def test_a_machine_that_is_not_what_was_rented_is_destroyed_and_told_of(bench: B
     assert "another machine answers" in attempt.reason
     assert attempt.instance_id is not None
     assert bench.alive == bench.known == [rental.instance.id]
-    states = [row.state for row in bench.ledger.history(attempt.instance_id)]
+    states = [row.state for row in bench.ledger.history("local", attempt.instance_id)]
     assert states[-3:] == ["discard", "destroying", "gone"]
 
 
@@ -163,7 +163,7 @@ def test_a_key_that_lags_is_waited_for(bench: Bench) -> None:
 def test_a_cap_is_checked_before_renting_together_with_what_lives(bench: Bench) -> None:
     with pytest.raises(OverBudget, match=r"above the cap of \$0.05/h"):
         bench.provisioner().provision(replace(REQUEST, max_usd_per_hour=0.05))
-    bench.ledger.open_instance(5, cloud="local", label="x", gpu_name="RTX", gpu_usd_per_hour=0.3, disk_usd_per_hour=0.0)
+    bench.ledger.open_instance("local", 5, label="x", gpu_name="RTX", gpu_usd_per_hour=0.3, disk_usd_per_hour=0.0)
     with pytest.raises(OverBudget, match="with 1 already rented"):
         bench.provisioner().provision(replace(REQUEST, max_usd_per_day=8.0))
     assert bench.alive == []
@@ -171,12 +171,10 @@ def test_a_cap_is_checked_before_renting_together_with_what_lives(bench: Bench) 
 
 
 def test_what_was_spent_today_counts(bench: Bench) -> None:
-    bench.ledger.open_instance(
-        5, cloud="local", label="x", gpu_name="H100", gpu_usd_per_hour=36_000, disk_usd_per_hour=0.0
-    )
-    bench.ledger.instance_running(5)
+    bench.ledger.open_instance("local", 5, label="x", gpu_name="H100", gpu_usd_per_hour=36_000, disk_usd_per_hour=0.0)
+    bench.ledger.instance_running("local", 5)
     time.sleep(0.5)
-    bench.ledger.close_instance(5)
+    bench.ledger.close_instance("local", 5)
     with pytest.raises(OverBudget, match="spent today"):
         bench.provisioner().provision(replace(REQUEST, max_usd_per_day=3.0))
 

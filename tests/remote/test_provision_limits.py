@@ -44,7 +44,10 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
 
-    def __call__(self) -> float:
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -143,7 +146,7 @@ class World:
             ensure_key_pair(base / "keys"),
             base / "pins",
             limits=Limits(rentals=1),
-            clock=self.clock,
+            clock=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
 
@@ -388,7 +391,7 @@ def test_a_cleanup_that_breaks_in_any_way_is_told_and_is_no_end(world: World, mo
 def open_on(world: World, cloud: str, instance_id: int, *, state: str = "allocated") -> str:
     request_id = world.ledger.open_request(cloud, {})
     world.ledger.open_instance(
-        instance_id, cloud=cloud, label=f"spotter-op-{instance_id}", gpu_name="RTX", gpu_usd_per_hour=1,
+        cloud, instance_id, label=f"spotter-op-{instance_id}", gpu_name="RTX", gpu_usd_per_hour=1,
         disk_usd_per_hour=0, request_id=request_id, state=state,
     )  # fmt: skip
     return request_id
@@ -408,7 +411,7 @@ def test_an_instance_of_another_cloud_is_neither_destroyed_nor_adopted_by_this_o
 def test_reconciling_leaves_what_belongs_to_another_cloud(world: World) -> None:
     elsewhere = open_on(world, "other", 777)
     label = "spotter-op-in-flight"
-    world.ledger.record_intent("create", request_id=elsewhere, label=label, detail={})
+    world.ledger.record_intent("create", cloud="other", request_id=elsewhere, label=label, detail={})
     world.cloud.born[5] = (0.0, label)
     world.clock.now = 1000
     assert world.provisioner.reconcile() == []
@@ -426,14 +429,14 @@ def test_a_machine_being_adopted_is_left_alone_by_another_console(world: World, 
     if known != "unknown":
         open_on(world, "vast", 5, state=known)
     if known == "gone":
-        world.ledger.close_instance(5)
+        world.ledger.close_instance("vast", 5)
 
     other = Provisioner(world.cloud, world.ledger, ensure_key_pair(world.ledger.path.parent / "keys"), Path("pins"))
     seen: list[list[int]] = []
     rental = world.provisioner.adopt(5, lambda _progress: seen.append([each.id for each in other.reconcile()]))
     assert seen
     assert all(each == [5] for each in seen)
-    row = world.ledger.instance(5)
+    row = world.ledger.instance("vast", 5)
     assert row is not None
     assert (row.request_id, row.state, row.alive) == (rental.request_id, "verified", True)
 

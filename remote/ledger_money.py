@@ -1,0 +1,168 @@
+"""What rented machines cost: meters that run and stop, bytes, and what the cloud's own bill differs by."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from remote.ledger_file import LedgerFile
+from remote.ledger_rows import BYTES_PER_GB, SECONDS_PER_HOUR, Adjustment, Meter, MeterKind, Traffic
+
+
+class LedgerMoney(LedgerFile):
+    """The part of the ledger that counts dollars."""
+
+    def meters(self, cloud: str, instance_id: int) -> list[Meter]:
+        """Every span in which an instance was billed, oldest first."""
+        rows = self._read(
+            """SELECT cloud, instance_id, kind, usd_per_hour, started_at, ended_at FROM meters
+               WHERE cloud = ? AND instance_id = ? ORDER BY started_at, meter_id""",
+            (cloud, instance_id),
+        )
+        return [Meter(**dict(row)) for row in rows]
+
+    def pause(
+        self, cloud: str, instance_id: int, kinds: Sequence[MeterKind] = ("gpu",), *, at: float | None = None
+    ) -> None:
+        """Note that the cloud bills `kinds` no longer: a stopped instance keeps its disk's bill, an offline none."""
+        with self._write() as connection:
+            end_meters(connection, cloud, instance_id, kinds, at if at is not None else self._now())
+
+    def resume(self, cloud: str, instance_id: int, kinds: Sequence[MeterKind], *, at: float | None = None) -> None:
+        """Note that the cloud bills `kinds` again, at the instance's price. What is billed already goes on."""
+        with self._write() as connection:
+            start_meters(connection, cloud, instance_id, kinds, at if at is not None else self._now())
+
+    def reprice(self, cloud: str, instance_id: int, *, gpu_usd_per_hour: float, disk_usd_per_hour: float) -> None:
+        """Bill an instance at another price than its offer's, from its beginning: what the cloud's row says holds."""
+        with self._write() as connection:
+            where = (cloud, instance_id)
+            connection.execute(
+                "UPDATE instances SET gpu_usd_per_hour = ?, disk_usd_per_hour = ? WHERE cloud = ? AND instance_id = ?",
+                (gpu_usd_per_hour, disk_usd_per_hour, *where),
+            )
+            for kind, usd_per_hour in (("gpu", gpu_usd_per_hour), ("disk", disk_usd_per_hour)):
+                connection.execute(
+                    "UPDATE meters SET usd_per_hour = ? WHERE cloud = ? AND instance_id = ? AND kind = ?",
+                    (usd_per_hour, *where, kind),
+                )
+
+    def note_traffic(
+        self, cloud: str, instance_id: int, *, bytes_in: int = 0, bytes_out: int = 0, at: float | None = None
+    ) -> None:
+        """Count bytes that went into the instance and out of it, at the prices of its host."""
+        now = at if at is not None else self._now()
+        with self._write() as connection:
+            prices = connection.execute(
+                "SELECT download_usd_per_gb, upload_usd_per_gb FROM instances WHERE cloud = ? AND instance_id = ?",
+                (cloud, instance_id),
+            ).fetchone()
+            into, out_of = (0.0, 0.0) if prices is None else (prices[0], prices[1])
+            usd = (bytes_in * into + bytes_out * out_of) / BYTES_PER_GB
+            connection.execute(
+                """INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (cloud, instance_id, hour_at) DO UPDATE
+                   SET bytes_in = bytes_in + excluded.bytes_in, bytes_out = bytes_out + excluded.bytes_out,
+                   usd = usd + excluded.usd""",
+                (cloud, instance_id, now - now % SECONDS_PER_HOUR, bytes_in, bytes_out, usd),
+            )
+
+    def traffic(self, cloud: str, instance_id: int) -> Traffic:
+        """All bytes of an instance so far."""
+        (row,) = self._read(
+            """SELECT coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0), coalesce(sum(usd), 0.0)
+               FROM traffic WHERE cloud = ? AND instance_id = ?""",
+            (cloud, instance_id),
+        )
+        return Traffic(row[0], row[1], row[2])
+
+    def adjust(self, cloud: str, instance_id: int, usd: float, reason: str, *, at: float | None = None) -> None:
+        """Add what the cloud's own bill differs by, for the moment `at`; what was counted stays as it is."""
+        now = self._now()
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO adjustments (cloud, instance_id, usd, reason, at, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (cloud, instance_id, usd, reason, at if at is not None else now, now),
+            )
+
+    def adjustments(self, cloud: str) -> list[Adjustment]:
+        """Every correction, oldest first."""
+        rows = self._read(
+            """SELECT cloud, instance_id, usd, reason, at, made_at FROM adjustments
+               WHERE cloud = ? ORDER BY adjustment_id""",
+            (cloud,),
+        )
+        return [Adjustment(**dict(row)) for row in rows]
+
+    def spent_usd(
+        self,
+        since: float = 0.0,
+        *,
+        cloud: str | None = None,
+        instance_id: int | None = None,
+        run_id: str | None = None,
+    ) -> float:
+        """Dollars spent since a moment, on one cloud, instance or run; what runs now counts until now.
+
+        Without `cloud` real and emulated dollars come together, which is right for one run only. An instance is named
+        by its cloud and id.
+        """
+        if instance_id is not None and cloud is None:
+            raise ValueError("an instance is named by its cloud and its id")
+        now = self._now()
+        chosen = """SELECT cloud, instance_id FROM instances WHERE (?1 IS NULL OR cloud = ?1)
+                    AND (?2 IS NULL OR instance_id = ?2) AND (?3 IS NULL OR run_id = ?3)"""
+        values = (cloud, instance_id, run_id)
+        rows = self._read(
+            f"""SELECT cloud, instance_id, kind, usd_per_hour, started_at, ended_at FROM meters
+                WHERE (cloud, instance_id) IN ({chosen}) AND (ended_at IS NULL OR ended_at > ?4)""",  # noqa: S608
+            (*values, since),
+        )
+        (others,) = self._read(
+            f"""SELECT (SELECT coalesce(sum(usd), 0.0) FROM traffic
+                        WHERE (cloud, instance_id) IN ({chosen}) AND hour_at + {SECONDS_PER_HOUR} > ?4)
+                     + (SELECT coalesce(sum(usd), 0.0) FROM adjustments
+                        WHERE (cloud, instance_id) IN ({chosen}) AND at >= ?4)""",  # noqa: S608 (constants)
+            (*values, since),
+        )
+        return sum(Meter(**dict(row)).usd(now, since) for row in rows) + float(others[0])
+
+    def burn_usd_per_hour(self, cloud: str) -> float:
+        """What is billed by the hour from now on: disks, and the GPUs that run or are on their way to."""
+        (row,) = self._read(
+            """SELECT coalesce(sum(disk_usd_per_hour *
+                        EXISTS (SELECT 1 FROM meters WHERE meters.cloud = instances.cloud AND ended_at IS NULL
+                                AND meters.instance_id = instances.instance_id AND kind = 'disk')
+                      + gpu_usd_per_hour * (running_at IS NULL OR
+                        EXISTS (SELECT 1 FROM meters WHERE meters.cloud = instances.cloud AND ended_at IS NULL
+                                AND meters.instance_id = instances.instance_id AND kind = 'gpu'))), 0.0)
+               FROM instances WHERE cloud = ? AND closed_at IS NULL""",
+            (cloud,),
+        )
+        return float(row[0])
+
+
+def start_meters(
+    connection: sqlite3.Connection, cloud: str, instance_id: int, kinds: Sequence[MeterKind], at: float
+) -> None:
+    """Open the named meters of a living instance at its price, but for those that are open."""
+    for kind in kinds:
+        price = "gpu_usd_per_hour" if kind == "gpu" else "disk_usd_per_hour"
+        connection.execute(
+            f"""INSERT INTO meters (cloud, instance_id, kind, usd_per_hour, started_at)
+                SELECT cloud, instance_id, ?3, {price}, ?4 FROM instances
+                WHERE cloud = ?1 AND instance_id = ?2 AND closed_at IS NULL AND NOT EXISTS (
+                    SELECT 1 FROM meters WHERE cloud = ?1 AND instance_id = ?2 AND kind = ?3 AND ended_at IS NULL)""",  # noqa: S608
+            (cloud, instance_id, kind, at),
+        )
+
+
+def end_meters(
+    connection: sqlite3.Connection, cloud: str, instance_id: int, kinds: Sequence[MeterKind], at: float
+) -> None:
+    """Close the named meters, never before they began."""
+    for kind in kinds:
+        connection.execute(
+            """UPDATE meters SET ended_at = max(started_at, ?)
+               WHERE cloud = ? AND instance_id = ? AND kind = ? AND ended_at IS NULL""",
+            (at, cloud, instance_id, kind),
+        )
