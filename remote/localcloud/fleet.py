@@ -26,7 +26,7 @@ from remote.localcloud.catalogue import MACHINES, Machine
 from remote.localcloud.files import write_text
 from remote.localcloud.processes import BOX_VARIABLE, ProcessIdentity, end_instance
 from remote.localcloud.rows import disk_usd_per_hour, instance_row
-from remote.localcloud.scenario import Effects
+from remote.localcloud.effects import Effects
 from remote.localcloud.store import Contract, Store
 
 BY_OFFER = {machine.offer_id: machine for machine in MACHINES}

@@ -16,7 +16,7 @@ from remote.localcloud.fleet import BY_OFFER, Fleet
 from remote.localcloud.query import BadQuery, matches, ordered
 from remote.localcloud.replies import failure, reply
 from remote.localcloud.rows import offer_row
-from remote.localcloud.scenario import Effects
+from remote.localcloud.effects import Effects
 from remote.localcloud.store import Contract, Key, Store
 
 DEFAULT_STORAGE_GB = 5.0
@@ -110,7 +110,7 @@ class Routes:
                 "runtype": body.get("runtype") or "ssh",
                 "api_key": secrets.token_hex(32),
             },
-            Effects.of(request.get("do")),
+            request["do"].effects() if "do" in request else Effects(),
         )
         return reply({"success": True, "new_contract": contract.id, "instance_api_key": contract.api_key})
 

@@ -5,7 +5,7 @@ Delays are the ones that were seen on real machines, in virtual seconds: step th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from remote.localcloud.scenario import Rule, Scenario, World
@@ -23,7 +23,7 @@ class Named:
 
     about: str
     rules: tuple[dict[str, Any], ...] = ()
-    world: World = World()
+    world: World = field(default_factory=World)
 
     def put_in_force(self, scenario: Scenario, name: str, seed: int) -> None:
         """Replace whatever `scenario` held."""
