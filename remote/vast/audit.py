@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from remote.vast.redaction import redacted
+
 
 class AuditLog:
     """An append-only file of mode 0600; each row is one write, so several processes may share it."""
@@ -19,24 +21,45 @@ class AuditLog:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(
-        self, method: str, url: str, body: Any, status: int | str, elapsed_s: float, attempt: int, secret: str
+        self,
+        method: str,
+        url: str,
+        body: Any,
+        status: int | str,
+        *,
+        elapsed_s: float,
+        waited_s: float,
+        attempt: int,
+        secret: str,
+        ours: bool,
     ) -> None:
-        """Append the row of one attempt; `status` is the HTTP status or the name of what went wrong."""
+        """Append the row of one attempt.
+
+        Args:
+            method: HTTP method.
+            url: what was asked.
+            body: what was sent; only its digest is kept.
+            status: the HTTP status, or the name of what went wrong.
+            elapsed_s: from sending to the answer.
+            waited_s: before sending, for the endpoint's turn.
+            attempt: 1 for the first.
+            secret: the API key, which is taken out.
+            ours: whether `url` is the API's; elsewhere the query is a signature, and left out.
+        """
         parts = urlsplit(url)
         row = {
             "at": round(time.time(), 3),
             "method": method,
             "host": parts.netloc,
             "path": parts.path,
-            "query": parts.query,
+            "query": parts.query if ours else "",
             "body_sha256": _digest(body),
             "status": status,
             "ms": round(elapsed_s * 1000),
+            "waited_ms": round(waited_s * 1000),
             "attempt": attempt,
         }
-        line = json.dumps(row, ensure_ascii=False)
-        if secret:
-            line = line.replace(secret, "[key]")
+        line = redacted(json.dumps(row, ensure_ascii=False), secret)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, f"{line}\n".encode())

@@ -7,28 +7,35 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
+from remote.clock import SYSTEM_CLOCK, Clock
 from remote.cloud import CloudError, CloudUnreachable, OutcomeUnknown
 from remote.vast.api import VastClient, VastSession
 from remote.vast.audit import AuditLog
 from remote.vast.errors import error_of_response
+from remote.vast.pacing import Pacer, endpoint_of
+from remote.vast.redaction import redacted
 
 CONNECT_TIMEOUT_S = 5.0
 TRIES = 3
 BACKOFF_S = 0.4
 LONGEST_WAIT_S = 10.0
-RETRIED_STATUS = frozenset({429, 502, 503, 504})
+TOO_MANY = 429
+RETRIED_STATUS = frozenset({TOO_MANY, 502, 503, 504})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Client(VastClient):  # type: ignore[misc]
-    """`VastClient` that never sends a costly call twice and raises errors of our domain."""
+    """`VastClient` that waits its turn, never sends a costly call twice, and raises errors of our domain.
+
+    GET and DELETE are repeated, and searches, which read although they are sent as POST; nothing else is.
+    """
 
     def __init__(
         self,
@@ -38,13 +45,15 @@ class Client(VastClient):  # type: ignore[misc]
         read_timeout_s: float,
         create_timeout_s: float,
         audit: Path | None,
-        sleep: Callable[[float], None] = time.sleep,
+        pacer: Pacer | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(api_key=api_key, server_url=server_url, retry=1)
         self._read_timeout_s = read_timeout_s
         self._create_timeout_s = create_timeout_s
         self._audit = AuditLog(audit) if audit else None
-        self._sleep = sleep
+        self._pacer = pacer
+        self._clock = clock
 
     def _request(
         self,
@@ -55,32 +64,48 @@ class Client(VastClient):  # type: ignore[misc]
         timeout: float | None = None,
     ) -> requests.Response:
         path = urlsplit(url).path
+        endpoint = endpoint_of(method, path)
         creates = method == "PUT" and "/asks/" in path and "/search/" not in path
         searches = path.endswith(("/bundles/", "/search/asks/"))
         repeatable = method in ("GET", "DELETE") or searches
         read_timeout_s = timeout or (self._create_timeout_s if creates else self._read_timeout_s)
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES or not repeatable
+            waited_s = self._pacer.wait(endpoint) if self._pacer and endpoint else 0.0
             try:
-                response = self._send(method, url, headers, json_data, read_timeout_s, attempt)
+                response = self._send(method, url, headers, json_data, read_timeout_s, attempt, waited_s)
             except requests.exceptions.RequestException as error:
                 if last or not _may_clear(error):
                     raise self._unanswered(error, method, path, repeatable) from None
-                self._sleep(_backoff_s(attempt))
+                self._clock.sleep(_backoff_s(attempt))
                 continue
+            text = self.redacted(response.text)
             failure = error_of_response(
-                method, path, response.status_code, response.text, response.headers, creates, now=time.time()
+                method, path, response.status_code, text, response.headers, creates, now=self._clock.time()
             )
             if failure is None:
                 return response
             wait_s = _wait_s(failure, attempt)
+            if self._pacer and endpoint and response.status_code == TOO_MANY:
+                self._pacer.hold(endpoint, wait_s)
             if last or response.status_code not in RETRIED_STATUS or wait_s > LONGEST_WAIT_S:
                 raise failure
-            self._sleep(wait_s)
+            self._clock.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
 
+    def redacted(self, text: str) -> str:
+        """`text` without the API key: a server may say back what it was sent."""
+        return redacted(text, self.api_key or "")
+
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Any, read_timeout_s: float, attempt: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Any,
+        read_timeout_s: float,
+        attempt: int,
+        waited_s: float = 0.0,
     ) -> requests.Response:
         session = VastSession(self.server_url)
         if urlsplit(url).hostname in LOOPBACK:
@@ -98,12 +123,22 @@ class Client(VastClient):  # type: ignore[misc]
             raise
         finally:
             if self._audit:
-                self._audit.write(method, url, body, status, time.monotonic() - started, attempt, self.api_key)
+                self._audit.write(
+                    method,
+                    url,
+                    body,
+                    status,
+                    elapsed_s=time.monotonic() - started,
+                    waited_s=waited_s,
+                    attempt=attempt,
+                    secret=self.api_key or "",
+                    ours=urlsplit(url).netloc == urlsplit(self.server_url).netloc,
+                )
 
     def prepared(self, address: str, *, tries: int, pause_s: float) -> str | None:
         """The text that the cloud prepares under `address`, asked for without the key; None when it never comes."""
         for attempt in range(1, tries + 1):
-            self._sleep(pause_s)
+            self._clock.sleep(pause_s)
             try:
                 response = self._send("GET", address, {}, None, self._read_timeout_s, attempt)
             except requests.exceptions.RequestException:

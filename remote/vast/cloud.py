@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
+from remote.clock import SYSTEM_CLOCK, Clock
 from remote.cloud import (
     Account,
     Charge,
@@ -26,14 +29,17 @@ from remote.cloud import (
 from remote.offers import satisfying
 from remote.vast import shapes
 from remote.vast.errors import KEY_ADVICE, refusal, refused_change
+from remote.vast.pacing import Pacer, account_file
 from remote.vast.query import search_filters
 
 if TYPE_CHECKING:
     from remote.vast.client import Client
 
+T = TypeVar("T")
 DEFAULT_URL = "https://console.vast.ai"
 RUNTYPE = "ssh_direc ssh_proxy"
 """SSH published on a port of the machine and through vast.ai's proxy, in the spelling that their own SDK sends."""
+LEAST_OFFER_ROWS = 200
 PAGE_ROWS = 25
 PAGE_CHARGES = 500
 SECONDS_PER_DAY = 86400
@@ -57,7 +63,22 @@ class VastCloud:
         audit: Path | None = None,
         create_timeout_s: float = 60.0,
         read_timeout_s: float = 20.0,
+        pacer: Pacer | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            api_key: of the account; an empty one is refused at the first call.
+            base_url: where the API is.
+            name: `vast` or `local`.
+            emulated: whether the machines are.
+            audit: a file that gets one line per call.
+            create_timeout_s: how long an answer to a create is waited for.
+            read_timeout_s: likewise for every other call.
+            pacer: keeps the calls apart. None: the account's own on vast.ai, none on loopback.
+            clock: whose seconds are waited.
+        """
         self._name = name
         self._emulated = emulated
         self._api_key = api_key.strip()
@@ -65,6 +86,8 @@ class VastCloud:
         self._audit = audit
         self._create_timeout_s = create_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._pacer = pacer
+        self._clock = clock
         self._made: Client | None = None
         self._making = threading.Lock()
 
@@ -79,21 +102,25 @@ class VastCloud:
         return self._emulated
 
     def search(self, query: OfferQuery) -> list[Offer]:
-        """Rentable offers that satisfy `query`, cheapest full price first."""
+        """Rentable offers that satisfy `query`, the least expected cost first.
+
+        More rows are asked for than `query.limit`: what the market cannot filter is filtered here.
+        """
         client = self._client()
         from remote.vast import api
 
-        rows = _json_of(
-            lambda: api.search_offers(
+        def ask() -> list[Offer]:
+            rows = api.search_offers(
                 client,
                 query=search_filters(query),
                 order=[["dph_total", "asc"]],
-                limit=query.limit,
+                limit=max(query.limit, LEAST_OFFER_ROWS),
                 storage=query.disk_gb,
                 no_default=True,
             )
-        )
-        return satisfying(shapes.offers_of(rows, query.disk_gb), query)[: query.limit]
+            return shapes.offers_of(rows, query.disk_gb)
+
+        return satisfying(_read(ask), query)[: query.limit]
 
     def create(self, offer_id: int, spec: InstanceSpec) -> int:
         """Rent; returns the instance's id. Sent once, never retried.
@@ -116,40 +143,43 @@ class VastCloud:
             answer = api.create_instance_from_payload(client, offer_id, payload)
         except ValueError as error:
             raise OutcomeUnknown("the cloud answered a create with something that is not JSON") from error
-        rented = answer.get("new_contract") if isinstance(answer, dict) else None
-        if isinstance(answer, dict) and answer.get("success") and rented is not None:
+        said = answer if isinstance(answer, dict) else {}
+        rented = said.get("new_contract")
+        if said.get("success") and rented is not None:
             return int(rented)
-        code, message = (
-            (str(answer.get("error") or ""), str(answer.get("msg") or "")) if isinstance(answer, dict) else ("", "")
-        )
+        code, message = str(said.get("error") or ""), client.redacted(str(said.get("msg") or ""))
         if rented is not None:
             return self._drop_refused(int(rented), code, message)
-        if isinstance(answer, dict) and answer.get("success") is False:
+        if said.get("success") is False:
             raise refusal(code, message)
-        raise OutcomeUnknown(f"the cloud answered a create without an instance: {str(answer)[:200]}")
+        raise OutcomeUnknown(f"the cloud answered a create without an instance (it named {sorted(said) or 'nothing'})")
 
     def instances(self, label: str | None = None) -> list[Instance]:
         """All instances of the account, or those with exactly this label."""
         filters: dict[str, Any] = {} if label is None else {"label": {"eq": label}}
-        found = [shapes.instance_of(row) for row in self._rows(filters)]
+        found = _read(lambda: [shapes.instance_of(row) for row in self._rows(filters)])
         return [each for each in found if label is None or each.label == label]
 
     def instance(self, instance_id: int) -> Instance | None:
         """One instance, or None once the cloud no longer knows it."""
         client = self._client()
+
+        def ask() -> Instance | None:
+            body = client.get(f"/instances/{instance_id}/", query_args={"owner": "me"}).json()
+            return _the_one(shapes.instances_of(body), instance_id)
+
         try:
-            body = _json_of(lambda: client.get(f"/instances/{instance_id}/", query_args={"owner": "me"}).json())
+            found = _read(ask)
         except NoSuchInstance:
             return None
-        rows = [row for row in shapes.instances_of(body) if int(row["id"]) == instance_id]
-        if not rows:
-            return None
-        found = shapes.instance_of(rows[0])
-        if found.status is InstanceStatus.RUNNING and not any(each.kind == "direct" for each in found.endpoints):
-            # The port map of a running container is said to come from the list endpoint alone.
-            listed = [row for row in self._rows({"id": {"eq": instance_id}}) if int(row["id"]) == instance_id]
-            return shapes.instance_of(listed[0]) if listed else found
-        return found
+        if (
+            found is None
+            or found.status is not InstanceStatus.RUNNING
+            or any(e.kind == "direct" for e in found.endpoints)
+        ):
+            return found
+        # The port map of a running container is said to come from the list endpoint alone.
+        return _read(lambda: _the_one(self._rows({"id": {"eq": instance_id}}), instance_id)) or found
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         """Let `public_key` (one OpenSSH line) in."""
@@ -160,7 +190,7 @@ class VastCloud:
     def attached_keys(self, instance_id: int) -> list[str]:
         """The OpenSSH lines that the instance lets in."""
         client = self._client()
-        return shapes.ssh_keys_of(_json_of(lambda: client.get(f"/instances/{instance_id}/ssh/").json()))
+        return _read(lambda: shapes.ssh_keys_of(client.get(f"/instances/{instance_id}/ssh/").json()))
 
     def reboot(self, instance_id: int) -> None:
         """Restart the container on the same disk; its ports may change. Raises NoSuchInstance."""
@@ -195,7 +225,7 @@ class VastCloud:
         }
         found: list[Charge] = []
         for body in self._pages(lambda: client.get("/charges/", query_args=parameters).json(), parameters):
-            found.extend(shapes.charges_of(body))
+            found.extend(_read(partial(shapes.charges_of, body)))
         return found
 
     def destroy(self, instance_id: int) -> None:
@@ -209,7 +239,7 @@ class VastCloud:
         """The container's log as the cloud kept it: it is prepared under an address that works a moment later."""
         client = self._client()
         wanted = {"tail": str(tail)}
-        answer = _json_of(lambda: client.put(f"/instances/request_logs/{instance_id}/", json_data=wanted).json())
+        answer = _read(lambda: client.put(f"/instances/request_logs/{instance_id}/", json_data=wanted).json())
         address = answer.get("result_url") if isinstance(answer, dict) else None
         if not address:
             raise CloudUnreachable(f"the cloud prepared no log of instance {instance_id}; ask again")
@@ -223,8 +253,11 @@ class VastCloud:
         client = self._client()
         from remote.vast import api
 
-        user = _json_of(lambda: api.show_user(client))
-        return Account(str(user.get("email") or user.get("username") or ""), float(user.get("credit") or 0.0))
+        def ask() -> Account:
+            user = api.show_user(client)
+            return Account(str(user.get("email") or user.get("username") or ""), float(user.get("credit") or 0.0))
+
+        return _read(ask)
 
     def _client(self) -> Client:
         if not self._api_key:
@@ -235,14 +268,19 @@ class VastCloud:
             return self._made
 
     def _make_client(self, api_key: str, base_url: str) -> Client:
-        from remote.vast.client import Client
+        from remote.vast.client import LOOPBACK, Client
 
+        pacer = self._pacer
+        if pacer is None and urlsplit(base_url).hostname not in LOOPBACK:
+            pacer = Pacer(account_file(api_key), self._clock)
         return Client(
             api_key,
             base_url,
             read_timeout_s=self._read_timeout_s,
             create_timeout_s=self._create_timeout_s,
             audit=self._audit,
+            pacer=pacer,
+            clock=self._clock,
         )
 
     def _rows(self, filters: dict[str, Any]) -> list[shapes.Row]:
@@ -261,7 +299,7 @@ class VastCloud:
         """Every page of an answer; `parameters`, which `call` sends, is told where the next one begins."""
         seen: set[str] = set()
         while True:
-            body = _json_of(call)
+            body = _read(call)
             yield body
             token = body.get("next_token") if isinstance(body, dict) else None
             if not token or token in seen:
@@ -279,7 +317,8 @@ class VastCloud:
         client = self._client()
         from remote.vast import api
 
-        refused = refused_change(_json_of(lambda: call(client, api)), f"{what} instance {instance_id}")
+        answer = _read(lambda: call(client, api))
+        refused = refused_change(answer, f"{what} instance {instance_id}", client.redacted)
         if refused is not None:
             raise refused
 
@@ -296,13 +335,18 @@ class VastCloud:
         )
 
 
-def _json_of(call: Callable[[], Any]) -> Any:
-    """The call's answer; one that is not JSON becomes an error of the domain."""
+def _the_one(rows: list[shapes.Row], instance_id: int) -> Instance | None:
+    """The row of this instance: an answer may hold others, or none."""
+    return next((shapes.instance_of(row) for row in rows if int(row["id"]) == instance_id), None)
+
+
+def _read(call: Callable[[], T]) -> T:
+    """What `call` asks and reads; an answer that is not JSON, or has a shape that nobody saw, becomes our error."""
     import requests
 
     try:
         return call()
     except requests.exceptions.JSONDecodeError as error:
         raise CloudUnreachable("the cloud answered something that is not JSON; is the address right?") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CloudError(f"the cloud answered in an unknown shape: {error!r}") from error

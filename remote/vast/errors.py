@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -86,12 +86,18 @@ def refusal(code: str, message: str) -> CloudError:
     return CloudError(f"the cloud refused to rent: {message or code or 'no reason given'}")
 
 
-def refused_change(answer: object, what: str) -> CloudError | None:
-    """The error inside a change's answer that came with status 200: `{"success": false, …}`; None when it was done."""
+def refused_change(answer: object, what: str, clean: Callable[[str], str]) -> CloudError | None:
+    """The error inside a change's answer that came with status 200: `{"success": false, …}`; None when it was done.
+
+    Args:
+        answer: parsed body.
+        what: the change, for the sentence.
+        clean: takes secrets out of the cloud's words.
+    """
     if not isinstance(answer, Mapping) or answer.get("success", True):
         return None
     code, message = str(answer.get("error") or ""), str(answer.get("msg") or "")
-    said = f"{what}: {message or code or 'without a reason'}"
+    said = f"{what}: {clean(message or code) or 'without a reason'}"
     if code in NO_INSTANCE_CODES:
         return NoSuchInstance(f"the cloud does not know this instance: {said}")
     return CloudError(f"the cloud refused: {said}")

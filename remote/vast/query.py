@@ -11,7 +11,7 @@ from remote.offers import NOMINAL_GB_IN_MB
 def search_filters(query: OfferQuery) -> dict[str, Any]:
     """What the market can filter itself, so that its `limit` is spent on offers that may fit; memory is asked in MB.
 
-    The price with its disk, the image's CUDA and the machines that failed before are tested here, in `remote.offers`.
+    All of it is tested again in `remote.offers`, and the full price and the card's CUDA there alone.
     """
     wanted: dict[str, Any] = {
         "rentable": {"eq": True},
@@ -32,6 +32,7 @@ def search_filters(query: OfferQuery) -> dict[str, Any]:
         ("direct_port_count", "gte", query.min_open_ports),
         ("duration", "gte", query.min_duration_s),
         ("cuda_max_good", "gte", query.image_cuda),
+        ("machine_id", "notin", sorted(query.excluded_machines) or None),
     ]
     for field, operator, value in optional:
         if value is not None:
