@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+EndpointKind = Literal["direct", "proxy"]
 HOURS_PER_DAY = 24.0
 DAYS_PER_MONTH = 30.0
 
@@ -113,7 +114,7 @@ class OfferQuery:
 class Endpoint:
     """One way to reach an instance by SSH."""
 
-    kind: Literal["direct", "proxy"]
+    kind: EndpointKind
     host: str
     port: int
 

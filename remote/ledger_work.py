@@ -60,7 +60,8 @@ class LedgerWork(LedgerFile):
         with self._write() as connection:
             connection.execute(
                 """INSERT INTO jobs
-                   (job_id, cloud, instance_id, run_id, state, exit_code, spec, launched_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   (job_id, cloud, instance_id, run_id, state, exit_code, spec, launched_at, updated_at)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                    ON CONFLICT (job_id) DO UPDATE SET state = excluded.state, exit_code = excluded.exit_code,
                    updated_at = excluded.updated_at""",
                 (job_id, cloud, instance_id, run_id, state, exit_code, as_json(spec or {}), now, now),

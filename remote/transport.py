@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from remote.cloud import Endpoint
+from remote.cloud import Endpoint, EndpointKind
 from remote.ssh.connection import Transport
 from remote.ssh.errors import (
     CommandFailed,
@@ -43,9 +43,15 @@ __all__ = [
 
 
 def connect(
-    endpoints: Sequence[Endpoint], *, user: str, key_path: Path, pin_path: Path, timeout_s: float = 10
+    endpoints: Sequence[Endpoint],
+    *,
+    user: str,
+    key_path: Path,
+    pin_path: Path,
+    timeout_s: float = 10,
+    first: EndpointKind = "direct",
 ) -> Transport:
-    """Connect to whichever endpoint lets us in first; direct starts at once, proxy 300 ms later or when direct failed.
+    """Connect to whichever endpoint lets us in first; one starts at once, the other 300 ms later or when it failed.
 
     Args:
         endpoints: ways to the same box.
@@ -53,11 +59,12 @@ def connect(
         key_path: our private key.
         pin_path: file that holds this instance's host key; the first connection writes it.
         timeout_s: limit of each phase of an attempt: TCP, greeting with key exchange, authentication.
+        first: the kind of endpoint that starts at once: the one that let us into this machine last time.
 
     Raises:
         SshRefused, SshSilent, KeyRejected, HostKeyChanged, KeyUnreadable: why none worked. With several endpoints
-            the failure that got furthest is raised, and its text tells the others too.
+            the failure that got furthest is raised, its text tells the others too, and `by_endpoint` holds each.
     """
     from remote.ssh.dial import dial
 
-    return dial(endpoints, user=user, key_path=key_path, pin_path=pin_path, timeout_s=timeout_s)
+    return dial(endpoints, user=user, key_path=key_path, pin_path=pin_path, timeout_s=timeout_s, first=first)

@@ -14,7 +14,7 @@ import paramiko
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import IncompatiblePeer
 
-from remote.cloud import Endpoint
+from remote.cloud import Endpoint, EndpointKind
 from remote.ssh.connection import Transport
 from remote.ssh.errors import HostKeyChanged, KeyRejected, KeyUnreadable, SshRefused, SshSilent, TransportError
 from remote.ssh.sock import WatchedSocket, open_socket
@@ -45,15 +45,23 @@ class _Attempt:
     host_key: HostKey | None = None
 
 
-def dial(endpoints: Sequence[Endpoint], *, user: str, key_path: Path, pin_path: Path, timeout_s: float) -> Transport:
+def dial(
+    endpoints: Sequence[Endpoint],
+    *,
+    user: str,
+    key_path: Path,
+    pin_path: Path,
+    timeout_s: float,
+    first: EndpointKind = "direct",
+) -> Transport:
     """See `remote.transport.connect`."""
     if not endpoints:
         raise SshSilent("the instance has no SSH endpoint yet")
     key = _read_key(key_path)
-    ordered = sorted(endpoints, key=lambda endpoint: endpoint.kind != "direct")
+    ordered = sorted(endpoints, key=lambda endpoint: endpoint.kind != first)
     outcomes: queue.Queue[tuple[_Attempt, paramiko.Transport | TransportError]] = queue.Queue()
     attempts: list[_Attempt] = []
-    failures: list[TransportError] = []
+    failures: list[tuple[Endpoint, TransportError]] = []
     over = threading.Event()
 
     def attempt(mine: _Attempt) -> None:
@@ -78,7 +86,7 @@ def dial(endpoints: Sequence[Endpoint], *, user: str, key_path: Path, pin_path: 
             except queue.Empty:
                 continue
             if isinstance(outcome, TransportError):
-                failures.append(outcome)
+                failures.append((tried.endpoint, outcome))
                 continue
             assert tried.sock is not None
             assert tried.host_key is not None
@@ -89,12 +97,21 @@ def dial(endpoints: Sequence[Endpoint], *, user: str, key_path: Path, pin_path: 
         over.set()
         for loser in attempts:
             _hang_up(loser)
-    raise _verdict(failures, len(ordered), timeout_s)
+    raise _verdict(failures, ordered, timeout_s)
 
 
-def _verdict(failures: Sequence[TransportError], asked: int, timeout_s: float) -> TransportError:
-    if len(failures) < asked:
-        failures = [*failures, SshSilent(f"no answer within {3 * timeout_s:g} s")]
+def _verdict(
+    told: Sequence[tuple[Endpoint, TransportError]], asked: Sequence[Endpoint], timeout_s: float
+) -> TransportError:
+    """The failure that speaks for all, with each endpoint's own beside it."""
+    silent = [each for each in asked if each not in [endpoint for endpoint, _failure in told]]
+    by_endpoint = (*told, *((each, SshSilent(f"{each} gave no answer within {3 * timeout_s:g} s")) for each in silent))
+    verdict = _furthest([failure for _endpoint, failure in by_endpoint])
+    verdict.by_endpoint = by_endpoint
+    return verdict
+
+
+def _furthest(failures: Sequence[TransportError]) -> TransportError:
     for kind in SEVERITY:
         for failure in failures:
             if type(failure) is kind:

@@ -6,9 +6,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from remote.cloud import Endpoint
+
 
 class TransportError(Exception):
     """Something between this machine and a box went wrong; the text says what and what to do."""
+
+    by_endpoint: tuple[tuple[Endpoint, TransportError], ...] = ()
+    """After a failed `connect`: why each endpoint, told apart, did not let us in."""
 
 
 class SshRefused(TransportError):
