@@ -1,4 +1,7 @@
-"""The box contract as a command line: plan, run, status. Anything long is said by events, not here."""
+"""The box contract as a command line: plan, run, status; and, for a run of many boxes, keys, shards, close.
+
+Anything long is said by events, not here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.core.runner import LoadedRun, Runner, RunOptions
+    from pipeline.core.sources import Sources
+    from pipeline.core.stop import StopSignal
 
 FAILED_EXIT = 1
 USAGE_EXIT = 2
@@ -32,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Plan and run pipelines over a manifest.")
-    commands = parser.add_subparsers(required=True, metavar="plan|run|status")
+    commands = parser.add_subparsers(required=True, metavar="plan|run|status|keys|shards|close")
 
     plan = commands.add_parser("plan", help="scan the sources and write the manifest")
     plan.add_argument("pipeline", help="a pipeline's name, such as docparse, or module:attribute")
@@ -51,11 +60,34 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--limit", type=_positive, metavar="N", help="only the first N items; the run ends incomplete")
     run.add_argument("--shard", type=_shard, metavar="i/n", help="only part i of n")
     run.add_argument("--dry-run", action="store_true", help="say what each stage would do, and do nothing")
+    run.add_argument("--queue", type=Path, help="work through this queue of shards; nothing is reduced or reported")
+    run.add_argument("--worker", default="0", help="name of this process among those that share the queue")
+    run.add_argument("--share", type=_positive, default=1, metavar="N", help="this many such processes on the machine")
     run.set_defaults(command=_run)
 
     status = commands.add_parser("status", help="print one JSON line: state, and counts per stage")
     status.add_argument("--run-dir", type=Path, required=True)
     status.set_defaults(command=_status)
+
+    keys = commands.add_parser("keys", help="print one JSON line: the stages, and the cache keys that they have here")
+    keys.add_argument("pipeline")
+    keys.add_argument("--run-dir", type=Path, required=True)
+    keys.set_defaults(command=_keys)
+
+    shards = commands.add_parser("shards", help="change the queue of shards, then print what it holds as a JSON line")
+    shards.add_argument("--queue", type=Path, required=True)
+    shards.add_argument("--add", action="store_true", help="add shards: a JSON object name → item ids on stdin")
+    shards.add_argument("--steal", type=_positive, metavar="N", help="take away up to N that nobody began")
+    shards.set_defaults(command=_shards)
+
+    close = commands.add_parser("close", help="end a run whose parts were merged: reduce, report")
+    close.add_argument("pipeline")
+    close.add_argument("--run-dir", type=Path, required=True)
+    close.add_argument(
+        "--keys", required=True, help="cache keys by stage, as `keys` told them where the parts were made"
+    )
+    close.add_argument("--problem", help="why the rest could not be done")
+    close.set_defaults(command=_close)
     return parser
 
 
@@ -91,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
     from pipeline.core.stop import StopSignal
 
     folder = RunFolder(options.run_dir)
-    chosen = RunOptions(options.resume, options.limit, options.shard)
+    chosen = RunOptions(options.resume, options.limit, options.shard, options.share)
     sources = Sources(options.blobs, True) if options.blobs else Sources(options.workspace or Path(), False)
     run = load_run(folder, options.pipeline, chosen)
     if options.dry_run:
@@ -108,7 +140,59 @@ def _run(options: argparse.Namespace) -> int:
         # A cancel file from before this session was meant for another one.
         folder.cancel_file.unlink(missing_ok=True)
         with stop.on_signals():
-            return Runner(run, sources, chosen, stop, say=lambda line: print(line, flush=True)).run()
+            if options.queue is not None:
+                return _queue_runner(options, run, sources, chosen, stop).run()
+            return Runner(run, sources, chosen, stop, say=_say).run()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _queue_runner(
+    options: argparse.Namespace, run: LoadedRun, sources: Sources, chosen: RunOptions, stop: StopSignal
+) -> Runner:
+    from pipeline.core.queued import QueueRunner
+    from pipeline.core.shards import ShardQueue
+
+    queue = ShardQueue(options.queue)
+    return QueueRunner(run, sources, chosen, stop, _say, queue=queue, worker=options.worker)
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from pipeline.core.rundir import RunFolder
+    from pipeline.core.runner import RunOptions, load_run
+
+    run = load_run(RunFolder(options.run_dir), options.pipeline, RunOptions())
+    stages = [{"name": each.name, "kind": each.kind, "requires": each.requires} for each in run.stages]
+    mapped = {each.name: run.keys[each.name] for each in run.stages if each.kind == "map"}
+    print(json.dumps({"stages": stages, "keys": mapped}))
+    return 0
+
+
+def _shards(options: argparse.Namespace) -> int:
+    from pipeline.core.shards import ShardQueue
+
+    queue = ShardQueue(options.queue)
+    if options.add:
+        queue.add(json.load(sys.stdin))
+    stolen = queue.steal(options.steal) if options.steal else ()
+    print(json.dumps({**queue.listing().to_json(), "stolen": stolen}))
+    return 0
+
+
+def _close(options: argparse.Namespace) -> int:
+    from pipeline.core.closing import ClosingRunner
+    from pipeline.core.rundir import RunFolder
+    from pipeline.core.runner import RunOptions, load_run
+    from pipeline.core.sources import Sources
+    from pipeline.core.stop import StopSignal
+
+    folder = RunFolder(options.run_dir)
+    run = load_run(folder, options.pipeline, RunOptions(), keys=json.loads(options.keys))
+    stop = StopSignal()
+    with folder.hold(), stop.on_signals():
+        return ClosingRunner(run, Sources(Path(), False), stop, _say, problem=options.problem).run()
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -115,14 +115,14 @@ class Ledger:
     def results(self, stage: str, cache_key: str) -> dict[str, Result]:
         """All results of a stage under one cache key, by item."""
         rows = self._db.execute("SELECT * FROM results WHERE stage = ? AND cache_key = ?", (stage, cache_key))
-        return {result.item_id: result for result in map(_from_row, rows)}
+        return {result.item_id: result for result in map(result_from_row, rows)}
 
     def result(self, item_id: str, stage: str, cache_key: str) -> Result | None:
         """One item's result in a stage."""
         row = self._db.execute(
             "SELECT * FROM results WHERE stage = ? AND cache_key = ? AND item_id = ?", (stage, cache_key, item_id)
         ).fetchone()
-        return None if row is None else _from_row(row)
+        return None if row is None else result_from_row(row)
 
     def executions(self) -> Iterator[Execution]:
         """Every attempt that ended, oldest first."""
@@ -163,7 +163,8 @@ def _to_row(result: Result) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _from_row(row: tuple[Any, ...]) -> Result:
+def result_from_row(row: tuple[Any, ...]) -> Result:
+    """A row of the table `results`."""
     (
         item_id,
         stage,

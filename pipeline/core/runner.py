@@ -41,6 +41,8 @@ class RunOptions:
     """Work on the first so many items only; the run then ends `incomplete`."""
     shard: tuple[int, int] | None = None
     """(i, n): work on part i of n, 1-based; the run folder then holds that part's results."""
+    share: int = 1
+    """How many processes like this one share the machine's processors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,10 @@ class LoadedRun:
     """The items of this session."""
 
 
-def load_run(folder: RunFolder, pipeline_name: str, options: RunOptions) -> LoadedRun:
-    """Read a planned run.
+def load_run(
+    folder: RunFolder, pipeline_name: str, options: RunOptions, keys: Mapping[str, str] | None = None
+) -> LoadedRun:
+    """Read a planned run; `keys` are cache keys of stages whose results were made elsewhere.
 
     Raises:
         UsageError: the folder holds none, holds another pipeline's, or was changed after planning.
@@ -80,7 +84,7 @@ def load_run(folder: RunFolder, pipeline_name: str, options: RunOptions) -> Load
         scope = scope[: options.limit]
     stages = pipeline.make_stages(params)
     return LoadedRun(
-        folder, info, pipeline, pipeline_name, params, manifest, stages, cache_keys(pipeline.name, stages), scope
+        folder, info, pipeline, pipeline_name, params, manifest, stages, cache_keys(pipeline.name, stages, keys), scope
     )
 
 
@@ -102,7 +106,7 @@ class Runner:
         self._metrics = LineFile(folder.metrics_file)
         self._outcomes = Outcomes(run.scope)
         setup = WorkerSetup(run.pipeline_name, run.params, Site(folder.path, sources))
-        workers = run.params.workers or _processors()
+        workers = run.params.workers or max(1, processors() // options.share)
         self._pool: WorkerPool[Work] = WorkerPool(setup, max(1, min(workers, len(run.scope))))
         self._session = self._ledger.begin_session(os.getpid(), time.time())
         self._progress: StageProgress | None = None
@@ -112,11 +116,7 @@ class Runner:
         self._begin()
         crash: str | None = None
         try:
-            self._scan()
-            for stage in self._run.stages:
-                if self._stop:
-                    break
-                self._run_stage(stage)
+            self._work()
         except StageCrash as error:
             crash = str(error)
         except Exception as error:  # noqa: BLE001 - a defect must still leave a finished folder behind
@@ -125,6 +125,14 @@ class Runner:
         finally:
             self._pool.close(kill=crash is not None or self._stop.urgent)
         return self._end(crash)
+
+    def _work(self) -> None:
+        """What this kind of session does between its beginning and its end."""
+        self._scan()
+        for stage in self._run.stages:
+            if self._stop:
+                break
+            self._run_stage(stage)
 
     def _begin(self) -> None:
         run = self._run
@@ -292,11 +300,11 @@ class Runner:
     def _end(self, crash: str | None) -> int:
         """Write the report, close and list everything that is not a stage's, and say how the run ended, last of all."""
         run = self._run
-        state, message = final_state(run, self._outcomes, crash, bool(self._stop), self._options)
+        state, message = self._judge(crash)
         failures = self._outcomes.failures()
         if crash is not None:
             self._events.emit(LogEvent(level="error", message=crash))
-        publish(run, self._outcomes, state, message, self._artifacts)
+        self._publish(state, message)
         self._metrics.close()
         whole = self._ledger.settle()
         if not whole:
@@ -314,6 +322,15 @@ class Runner:
         self._events.close()
         return EXIT_CODES[state]
 
+    def _judge(self, crash: str | None) -> tuple[RunState, str]:
+        return final_state(self._run, self._outcomes, crash, bool(self._stop), self._options)
+
+    def _publish(self, state: RunState, message: str) -> None:
+        publish(self._run, self._outcomes, state, message, self._artifacts)
+
+    def _counts(self) -> dict[str, int]:
+        return self._outcomes.counts([stage.name for stage in self._run.stages])
+
     def _finish_info(self, state: RunState, books: Sequence[str]) -> None:
         run = self._run
         info = run.folder.read_info().model_copy(
@@ -321,7 +338,7 @@ class Runner:
                 "state": state,
                 "exit_code": EXIT_CODES[state],
                 "finished_at": time.time(),
-                "counts": self._outcomes.counts([stage.name for stage in run.stages]),
+                "counts": self._counts(),
             }
         )
         run.folder.write_info(info)
@@ -329,5 +346,6 @@ class Runner:
         self._artifacts.close()
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many of the machine's processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -139,10 +139,15 @@ class ReduceStage(Stage):
         """Write the result; the same items and outputs must give the same bytes."""
 
 
-def cache_keys(pipeline: str, stages: Sequence[Stage]) -> dict[str, str]:
-    """Every stage's cache key: a digest of all that shapes its output, the keys of what it requires included."""
-    keys: dict[str, str] = {}
+def cache_keys(pipeline: str, stages: Sequence[Stage], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every stage's cache key: a digest of all that shapes its output, the keys of what it requires included.
+
+    A stage whose key is `known`, from where its results were made, is not asked: its libraries need not be here.
+    """
+    keys: dict[str, str] = dict(known or {})
     for stage in stages:
+        if stage.name in keys:
+            continue
         keys[stage.name] = digest(
             {
                 "pipeline": pipeline,

@@ -1,0 +1,71 @@
+"""The session that closes a run of many boxes: nothing is computed but what all items make together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from pipeline.core.events import RunState
+from pipeline.core.ledger import Result
+from pipeline.core.outcome import SCAN, final_state
+from pipeline.core.progress import StageProgress
+from pipeline.core.runner import LoadedRun, Runner, RunOptions
+from pipeline.core.sources import Sources
+from pipeline.core.stage import MapStage
+from pipeline.core.stop import StopSignal
+
+
+class ClosingRunner(Runner):
+    """Takes the merged results as they are, reduces when every item came to its end, and writes the report.
+
+    It works where the results lie, which need not have the libraries that made them: the map stages' cache keys are
+    those that the boxes told.
+    """
+
+    def __init__(
+        self,
+        run: LoadedRun,
+        sources: Sources,
+        stop: StopSignal,
+        say: Callable[[str], None],
+        *,
+        problem: str | None = None,
+    ) -> None:
+        """`problem`: why the boxes could not go on; the run then ends `failed` by it, unless all is done."""
+        super().__init__(run, sources, RunOptions(resume=True), stop, say)
+        self._problem = problem
+        self._open = 0
+
+    def _work(self) -> None:
+        self._scan()
+        for stage in self._run.stages:
+            if self._stop:
+                break
+            if isinstance(stage, MapStage):
+                self._take_over(stage)
+            elif not self._open:
+                self._run_stage(stage)
+
+    def _take_over(self, stage: MapStage) -> None:
+        eligible, skipped = self._outcomes.split(stage.requires or (SCAN,))
+        results = self._ledger.results(stage.name, self._run.keys[stage.name])
+        before: Counter[str] = Counter({"skipped": len(skipped)})
+        for item in eligible:
+            result = results.get(item.item_id)
+            if result is None or not self._is_here(result):
+                self._open += 1
+                continue
+            self._outcomes.add(result)
+            before[result.status] += 1
+            if result.status == "failed":
+                self._events.emit(self._item_event(result))
+        self._close_stage(StageProgress(stage.name, len(self._run.scope), before, self._events), stage.name)
+        self._gate()
+
+    def _is_here(self, result: Result) -> bool:
+        return all(self._artifacts.holds(self._run.folder.path, artifact) for artifact in result.artifacts)
+
+    def _judge(self, crash: str | None) -> tuple[RunState, str]:
+        if crash is None and self._open and self._problem is not None:
+            crash = self._problem
+        return final_state(self._run, self._outcomes, crash, bool(self._stop or self._open), self._options)
