@@ -27,6 +27,10 @@ class CloudSettings(_Section):
     profile: str = "A"
     remote_root: str = Field(default="spotter", pattern=r"^[A-Za-z0-9._/-]+$")
     ssh_user: str = "root"
+    instances: int = Field(default=1, ge=1, le=64)
+    """How many machines a run is spread over."""
+    max_replacements: int = Field(default=2, ge=0, le=16)
+    """How often a run rents another machine by itself for one that was lost."""
 
 
 class MoneySettings(_Section):

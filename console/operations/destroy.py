@@ -17,7 +17,7 @@ def unfinished_run(session: Session, instance_id: int) -> RunEntry | None:
     """The run that has results on this instance that are not pulled, if any."""
     for entry in Runbook(session.workspace).entries():
         if (
-            entry.instance_id == instance_id
+            instance_id in entry.machines
             and entry.phase.reached(Phase.LAUNCHED)
             and not entry.phase.reached(Phase.PULLED)
         ):

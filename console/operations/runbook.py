@@ -61,6 +61,16 @@ class RunEntry(BaseModel):
     instance_id: int | None = None
     keep_instance: bool = False
     """Leave the instance rented when the run is done: it was there before, or the operator asked."""
+    instances: int = 1
+    """How many machines it is spread over."""
+    sharded: bool = False
+    """Whether it is worked on in shards: on several machines, or by several processes of one with several GPUs."""
+    boxes: tuple[int, ...] = ()
+    """Instances that work on a sharded run now, or hold results of it that are not here."""
+    replace: bool = True
+    """Rent another machine by itself when one is lost."""
+    replacements: int = 0
+    """How often it did."""
     job_id: str | None = None
     attempt: int = 0
     interpreter: str | None = None
@@ -70,6 +80,13 @@ class RunEntry(BaseModel):
     problem: str | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
+
+
+    @property
+    def machines(self) -> tuple[int, ...]:
+        """Every instance that it works on or has results on."""
+        one = () if self.instance_id is None else (self.instance_id,)
+        return (*one, *(box for box in self.boxes if box != self.instance_id))
 
 
 class Runbook:

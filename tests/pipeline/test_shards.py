@@ -8,7 +8,6 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.manifest import read_manifest
+from pipeline.core.manifest import Item, read_manifest
 from pipeline.core.merge import Merger
 from pipeline.core.rundir import RunFolder
 from pipeline.core.shards import ShardQueue, round_size, shard_count, shards_of
@@ -76,11 +75,11 @@ def test_takers_and_thieves_at_once_leave_every_shard_with_exactly_one(tmp_path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path / "w")
     for number in range(12):
         bench.source(f"{number:02d}.txt", "ok")
-    yield bench
+    return bench
 
 
 class Boxes:
@@ -118,7 +117,7 @@ class Boxes:
             for name in names:
                 merger.merge(name, self.parts[name], time.time())
 
-    def open(self, *, final: bool = True) -> list[object]:
+    def open(self, *, final: bool = True) -> list[Item]:
         with closing(Merger(self.folder)) as merger:
             return list(merger.open_items(self.manifest.items, self.stages, self.keys, final=final))
 
@@ -246,7 +245,7 @@ def test_results_under_keys_of_other_code_do_not_count(bench: Bench) -> None:
     boxes.give("a")
     boxes.work("a")
     boxes.merge("a")
-    boxes.keys = {name: "0" * 32 for name in boxes.keys}
+    boxes.keys = dict.fromkeys(boxes.keys, "0" * 32)
     assert len(boxes.open()) == 12
 
 
