@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote.bootstrap.box import Box
-from remote.bootstrap.defaults import default_steps, worker_python, worker_requirements
+from remote.bootstrap.defaults import default_steps, worker_python
 from remote.bootstrap.install import NoInterpreter, install_agent
 from remote.bootstrap.run import bootstrap
 from remote.bootstrap.steps import BootstrapFailed, Step, StepUnmet
@@ -42,46 +42,18 @@ def test_a_ready_image_passes_every_step_and_a_second_bootstrap_only_checks(
     release = push_release(transport, "spotter", worker_files())
     seen: list[Progress] = []
     first = bootstrap(transport, "spotter", default_steps(release), seen.append)
-    assert [result.id for result in first] == ["interpreter", "agent", "worker-environment", "verification"]
-    assert {result.outcome for result in first} == {"found"}
+    outcomes = {result.id: result.outcome for result in first}
+    assert list(outcomes) == ["interpreter", "agent", "caches", "worker-environment", "verification"]
+    assert [step for step, outcome in outcomes.items() if outcome != "found"] == ["caches"]
     assert first[-1].evidence["import pipeline"] == f"{release.path}/pipeline/__init__.py"
     assert int(first[-1].evidence["cpu_count"]) >= 1
     assert worker_python(first) == sys.executable
-    assert (seen[-1].done, seen[-1].total) == (4, 4)
+    assert (seen[-1].done, seen[-1].total) == (5, 5)
     kept = json.loads((sshd.home / "spotter" / "bootstrap" / "interpreter.json").read_text())
     assert kept["evidence"]["path"] == sys.executable
     second = bootstrap(transport, "spotter", default_steps(release))
     assert {result.outcome for result in second} == {"kept"}
-    assert [result.evidence for result in second][:3] == [result.evidence for result in first][:3]
-
-
-def test_the_requirements_are_pinned_to_what_is_installed_here() -> None:
-    assert {each.split("==")[0] for each in worker_requirements()} >= {"pymupdf", "numpy", "orjson"}
-    assert all(each.count("==") == 1 for each in worker_requirements())
-
-
-def test_an_image_without_the_packages_gets_an_environment_of_its_own(
-    sshd: Sshd, transport: Transport, image_python: Path
-) -> None:
-    steps = default_steps(requirements=[f"pip=={ensurepip.version()}"])
-    set_environment(sshd, PIP_NO_INDEX="1")
-    first = bootstrap(transport, "spotter", steps)
-    assert {result.id: result.outcome for result in first}["worker-environment"] == "ran"
-    assert worker_python(first) == f"{sshd.home}/spotter/env/bin/python"
-    assert bootstrap(transport, "spotter", steps)[2].outcome == "kept"
-
-
-def test_a_failed_install_shows_its_step_command_and_last_lines(
-    sshd: Sshd, transport: Transport, image_python: Path
-) -> None:
-    (sshd.home / "spotter").mkdir()
-    (sshd.home / "spotter" / "env").write_text("a file where the environment should be")
-    with pytest.raises(BootstrapFailed, match=r"Not a directory|Unable to create") as failed:
-        bootstrap(transport, "spotter", default_steps(requirements=["no-such-package==1.0"]))
-    assert failed.value.step == "worker-environment"
-    assert "-m venv" in failed.value.command
-    assert not (sshd.home / "spotter" / "bootstrap" / "worker-environment.json").exists()
-    assert (sshd.home / "spotter" / "bootstrap" / "interpreter.json").exists()
+    assert [result.evidence for result in second][:4] == [result.evidence for result in first][:4]
 
 
 def test_a_step_is_done_only_when_its_check_passes_after_its_run(sshd: Sshd, transport: Transport) -> None:
@@ -138,7 +110,7 @@ def test_a_chatty_login_shell_does_not_disturb(sshd: Sshd, transport: Transport,
     shell = sshd.folder / "shell.sh"
     shell.write_text(shell.read_text().replace("cd ", "echo Welcome to this box; echo '{not json'\ncd ", 1))
     release = push_release(transport, "spotter", worker_files())
-    assert len(bootstrap(transport, "spotter", default_steps(release, requirements=[]))) == 4
+    assert len(bootstrap(transport, "spotter", default_steps(release))) == 5
     assert push_release(transport, "spotter", worker_files()).reused
 
 

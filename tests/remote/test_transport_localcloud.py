@@ -64,7 +64,7 @@ def test_an_emulated_box_is_a_box_like_any_other(cloud: Cloud, instance: int, bo
     assert 0 < box.ping() < 5
     release = push_release(box, "spotter", worker_files())
     results = bootstrap(box, "spotter", default_steps(release))
-    assert {result.outcome for result in results} == {"found"}
+    assert {result.id: result.outcome for result in results if result.outcome != "found"} == {"caches": "ran"}
     with Agent.start(box, "spotter") as agent:
         module = (worker_python(results), "-c", "import pipeline; print(pipeline.__file__)")
         agent.launch(JobSpec("worker", module, cwd=release.path, env={"PYTHONPATH": release.path}))
