@@ -81,7 +81,14 @@ class Client(VastClient):  # type: ignore[misc]
                 continue
             text = self.redacted(response.text)
             failure = error_of_response(
-                method, path, response.status_code, text, response.headers, creates, now=self._clock.time()
+                method,
+                path,
+                response.status_code,
+                text,
+                response.headers,
+                creates=creates,
+                repeatable=repeatable,
+                now=self._clock.time(),
             )
             if failure is None:
                 return response

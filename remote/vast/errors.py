@@ -41,7 +41,15 @@ EARLIEST_UNIX_TIME_S = 1e9
 
 
 def error_of_response(
-    method: str, path: str, status: int, text: str, headers: Mapping[str, str], creates: bool, *, now: float
+    method: str,
+    path: str,
+    status: int,
+    text: str,
+    headers: Mapping[str, str],
+    *,
+    creates: bool,
+    repeatable: bool,
+    now: float,
 ) -> CloudError | None:
     """The error that a response stands for; None for a success.
 
@@ -51,7 +59,8 @@ def error_of_response(
         status: HTTP status.
         text: body of the response; JSON or, from a rate limiter, plain text.
         headers: of the response.
-        creates: whether the call rents, so that an answer that tells nothing leaves the outcome unknown.
+        creates: whether the call rents, so that a refusal is one of an offer.
+        repeatable: whether sending it twice is harmless; else an answer that tells nothing leaves the outcome unknown.
         now: unix seconds, for the time until a limit is lifted.
     """
     if status < 400:
@@ -67,12 +76,13 @@ def error_of_response(
         return refusal(code, message)
     if status == 404 and any(name in path for name in NEVER_MISSING):
         return Unauthorized(f"the cloud refused the key ({said}); {KEY_ADVICE}")
+    if code in ("missing_billing", "insufficient_credit"):
+        return NoCredit(f"the account cannot pay for it: {said}; add credit")
     if "/instances/" in path and (status == 404 or code in NO_INSTANCE_CODES):
         return NoSuchInstance(f"the cloud does not know this instance: {said}")
     if status >= 500:
-        return OutcomeUnknown(said) if creates else CloudUnreachable(f"the cloud has trouble of its own: {said}")
-    if code in ("missing_billing", "insufficient_credit"):
-        return NoCredit(f"the account cannot pay for it: {said}; add credit")
+        trouble = f"the cloud has trouble of its own: {said}"
+        return CloudUnreachable(trouble) if repeatable else OutcomeUnknown(f"{trouble}; it may have been done")
     return CloudError(f"the cloud refused: {said}")
 
 
