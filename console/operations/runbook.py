@@ -81,7 +81,6 @@ class RunEntry(BaseModel):
     created_at: float = 0.0
     updated_at: float = 0.0
 
-
     @property
     def machines(self) -> tuple[int, ...]:
         """Every instance that it works on or has results on."""

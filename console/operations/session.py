@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -28,6 +31,18 @@ class Session:
         self.workspace = workspace
         self.settings = settings
         self._secrets = secrets
+        self._sleep: Callable[[float], None] = time.sleep
+
+    def until(self, stop: threading.Event) -> Session:
+        """This session for another thread, which no Ctrl-C reaches: once `stop` is set, its waits raise one."""
+
+        def wait(seconds: float) -> None:
+            if stop.wait(seconds):
+                raise KeyboardInterrupt
+
+        other = copy.copy(self)
+        other._sleep = wait
+        return other
 
     @property
     def emulated(self) -> bool:
@@ -104,7 +119,12 @@ class Session:
         from remote.provision import Provisioner
 
         return Provisioner(
-            self.cloud, self.ledger, self.key, self.workspace.host_keys, ssh_user=self.settings.cloud.ssh_user
+            self.cloud,
+            self.ledger,
+            self.key,
+            self.workspace.host_keys,
+            ssh_user=self.settings.cloud.ssh_user,
+            sleep=self._sleep,
         )
 
     def living_rentals(self) -> list[RentedInstance]:

@@ -28,6 +28,8 @@ class _Holder:
     since: float | None = None
     robbed: int = 0
     """Shards that it is asked to hand over."""
+    unheard: bool = False
+    """It worked before this process began, and may hold anything."""
 
     @property
     def pending(self) -> int:
@@ -44,23 +46,29 @@ class _Holder:
 class ShardBook:
     """All shards of a run. Thread-safe: every box has a thread that asks here."""
 
-    def __init__(self, shards: Mapping[str, tuple[str, ...]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._shards = dict(shards)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shards: dict[str, tuple[str, ...]] | None = None
         self._settled: set[str] = set()
         self._boxes: dict[str, _Holder] = {}
         self._clock = clock
         self._lock = threading.RLock()
 
-    def join(self, box: str, expected: bool = False) -> None:
-        """A box takes part; until it is heard of, it may hold anything when it is `expected` to have worked before."""
+    def fill(self, shards: Mapping[str, tuple[str, ...]]) -> None:
+        """What there is to do, once it is known; later calls change nothing."""
         with self._lock:
-            self._boxes[box] = _Holder(given=set(self._shards) if expected else set())
+            if self._shards is None:
+                self._shards = dict(shards)
+
+    def join(self, box: str, worked: bool = False) -> None:
+        """A box takes part, from the wish for it on; one that worked before may hold anything until it is heard of."""
+        with self._lock:
+            self._boxes[box] = _Holder(unheard=worked)
 
     def drop(self, box: str) -> int:
         """A box is gone; how many shards it had not finished are free again."""
         with self._lock:
             holder = self._boxes.pop(box, _Holder())
-            return len(holder.holds() - self._settled)
+            return len(holder.holds() - self._settled - (set(holder.listing.done) if holder.listing else set()))
 
     def note(self, box: str, listing: Listing) -> None:
         """What a box's queue holds now."""
@@ -71,30 +79,40 @@ class ShardBook:
             holder.listing = listing
             holder.done = max(holder.done, len(listing.done))
             holder.given.clear()
+            holder.unheard = False
 
     def settle(self, names: Iterable[str]) -> None:
         """These shards were finished by a box, and all that came of them is here."""
         with self._lock:
             self._settled.update(names)
 
-    @property
-    def left(self) -> int:
-        """Shards whose results are not all here."""
+    def done_on(self, box: str) -> tuple[str, ...]:
+        """What a box has finished, as far as it was heard of."""
         with self._lock:
-            return len(self._shards.keys() - self._settled)
+            holder = self._boxes.get(box)
+            return holder.listing.done if holder is not None and holder.listing is not None else ()
+
+    @property
+    def left(self) -> int | None:
+        """How many shards' results are not all here; None while it is not known what there is to do."""
+        with self._lock:
+            return None if self._shards is None else len(self._shards.keys() - self._settled)
 
     @property
     def free(self) -> list[str]:
-        """Shards that nobody has."""
+        """Shards that nobody has; none while a box may hold anything."""
         with self._lock:
+            if self._shards is None or any(holder.unheard for holder in self._boxes.values()):
+                return []
             held = set().union(*(holder.holds() for holder in self._boxes.values()))
             return sorted(self._shards.keys() - self._settled - held)
 
-    def take(self, box: str, boxes_expected: int) -> dict[str, tuple[str, ...]]:
-        """What a box with nothing before it shall have next: its share of what is free."""
+    def take(self, box: str) -> dict[str, tuple[str, ...]]:
+        """What a box with nothing before it gets next: as much of what is free as every other such box will."""
         with self._lock:
             free = self.free
-            names = free[: math.ceil(len(free) / max(1, boxes_expected))]
+            waiting = sum(holder.unfinished == 0 for holder in self._boxes.values())
+            names = free[: math.ceil(len(free) / max(1, waiting))]
             self._boxes[box].given.update(names)
             return {name: self._shards[name] for name in names}
 
@@ -111,7 +129,7 @@ class ShardBook:
             share = 0.5 if mine is None or theirs is None else mine / (mine + theirs)
             holder = self._boxes[victim]
             holder.robbed = max(1, min(holder.pending, int(holder.unfinished * share)))
-            return victim
+            return True
 
     def to_hand_over(self, box: str) -> int:
         """How many shards this box is asked to hand over."""
