@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import index, machines, place, runs
+from console.commands import index, machines, place, runs, services, shell
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -60,6 +60,10 @@ for _name, _call, _group in (
     ("rent", machines.rent, "Machines"),
     ("ps", machines.ps, "Machines"),
     ("destroy", machines.destroy, "Machines"),
+    ("ssh", shell.ssh, "Machines"),
+    ("ssh-config", shell.ssh_config, "Machines"),
+    ("jupyter", services.jupyter, "Machines"),
+    ("tunnel", services.tunnel, "Machines"),
     ("run", runs.run, "Runs"),
     ("runs", runs.runs, "Runs"),
     ("watch", runs.watch, "Runs"),
@@ -72,3 +76,4 @@ for _name, _call, _group in (
 ):
     _command(_name, _call, _group)
 app.add_typer(place.cloud, name="cloud")
+app.add_typer(services.service, name="service", rich_help_panel="Machines")

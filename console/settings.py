@@ -47,6 +47,14 @@ class SyncSettings(_Section):
     """The folder of the workspace's own code: a git work tree, relative to the workspace."""
 
 
+class JupyterSettings(_Section):
+    """How Jupyter of an instance is reached."""
+
+    auth: Literal["token", "none"] = "token"
+    """none: whoever reaches the port, here or on the box, is in."""
+    notebook_dir: str = Field(default="notebooks", pattern=r"^[A-Za-z0-9._/-]+$")
+
+
 class IndexSettings(_Section):
     """How records become searchable."""
 
@@ -98,6 +106,7 @@ class Settings(BaseSettings):
     cloud: CloudSettings = CloudSettings()
     money: MoneySettings = MoneySettings()
     sync: SyncSettings = SyncSettings()
+    jupyter: JupyterSettings = JupyterSettings()
     index: IndexSettings = IndexSettings()
     pipelines: PipelineSettings = PipelineSettings()
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
