@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -55,6 +55,17 @@ class JupyterSettings(_Section):
     notebook_dir: str = Field(default="notebooks", pattern=r"^[A-Za-z0-9._/-]+$")
 
 
+class BootstrapSettings(_Section):
+    """How a rented machine is made ready."""
+
+    stack: Literal["cpu", "gpu", "original"] = "cpu"
+    index_url: str = Field(default="", pattern=r"^(https?://[^@\s]+)?$")
+    system_packages: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")], ...] = (
+        "git", "rsync", "tmux", "jq", "poppler-utils",
+    )  # fmt: skip
+    on_failure: Literal["ask", "hold", "release"] = "ask"
+
+
 class IndexSettings(_Section):
     """How records become searchable."""
 
@@ -77,7 +88,7 @@ class PipelineSettings(_Section):
 
 
 class Profile(_Section):
-    """What to ask of a machine."""
+    """What to ask of a machine, and how much work is expected of it."""
 
     gpu: tuple[str, ...] = ()
     gpu_count: int = Field(default=1, ge=1)
@@ -85,14 +96,29 @@ class Profile(_Section):
     cpu_cores: float | None = Field(default=None, gt=0)
     ram_gb: float | None = Field(default=None, gt=0)
     disk_gb: float = Field(default=40.0, ge=8)
+    max_usd_per_hour: float | None = Field(default=None, gt=0)
+    """GPU and disk together; the day's cap is in `[money]`."""
     min_reliability: float | None = Field(default=None, ge=0, le=1)
+    min_download_mbps: float | None = Field(default=None, gt=0)
+    min_upload_mbps: float | None = Field(default=None, gt=0)
+    min_open_ports: int | None = Field(default=None, ge=0)
     image: str = "pytorch/pytorch:2.7.1-cuda12.8-cudnn9-devel"
+    image_gb: float = Field(default=10.0, ge=0)
+    """Compressed size of the image: what is pulled before anything runs."""
+    data_gb: float = Field(default=5.0, ge=0)
+    """What goes to the machine besides: sources, checkpoints, packages."""
+    results_gb: float = Field(default=1.0, ge=0)
+    """What is fetched from it."""
+    hours: float = Field(default=4.0, gt=0)
+    """How long the work is expected to last; a machine must be offered for twice as long."""
 
 
+SOUND = {"min_reliability": 0.98, "min_download_mbps": 200.0, "min_open_ports": 1}
+"""What spares most of the grief: a host that stays, a pull that ends, and a way in that needs no proxy."""
 DEFAULT_PROFILES = {
-    "A": Profile(gpu=("RTX 4090", "RTX 3090"), gpu_ram_gb=24, cpu_cores=8, ram_gb=32, disk_gb=150),
-    "B": Profile(gpu=("L40S", "L40"), gpu_ram_gb=48, cpu_cores=8, ram_gb=32, disk_gb=200),
-    "C": Profile(gpu=("A100 SXM4", "A100 PCIE"), gpu_ram_gb=40, cpu_cores=16, ram_gb=64, disk_gb=200),
+    "A": Profile(gpu=("RTX 4090", "RTX 3090"), gpu_ram_gb=24, cpu_cores=8, ram_gb=32, disk_gb=150, **SOUND),
+    "B": Profile(gpu=("L40S", "L40"), gpu_ram_gb=48, cpu_cores=8, ram_gb=32, disk_gb=200, **SOUND),
+    "C": Profile(gpu=("A100 SXM4", "A100 PCIE"), gpu_ram_gb=40, cpu_cores=16, ram_gb=64, disk_gb=200, **SOUND),
 }
 
 
@@ -107,6 +133,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     sync: SyncSettings = SyncSettings()
     jupyter: JupyterSettings = JupyterSettings()
+    bootstrap: BootstrapSettings = BootstrapSettings()
     index: IndexSettings = IndexSettings()
     pipelines: PipelineSettings = PipelineSettings()
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
