@@ -24,6 +24,8 @@ class CloudSettings(_Section):
     """Where machines come from."""
 
     name: Literal["local", "vast"] = "local"
+    url: str = Field(default="", pattern=r"^(https?://[^\s@]+)?$")
+    """Where the API of `vast` is when not at vast.ai: an emulated marketplace, as `spotter cloud serve` runs it."""
     profile: str = "A"
     remote_root: str = Field(default="spotter", pattern=r"^[A-Za-z0-9._/-]+$")
     ssh_user: str = "root"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from console.settings import Secrets, Settings, SettingsError, load_secrets, load_settings
 from console.workspace import Workspace
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from remote.ledger import Ledger, RentedInstance
     from remote.provision import Provisioner
     from remote.transport import Transport
+
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class InstanceGone(Exception):
@@ -47,6 +51,11 @@ class Session:
     @property
     def emulated(self) -> bool:
         """Whether the machines are emulated on this one."""
+        return self._keeps_marketplace or urlsplit(self.settings.cloud.url).hostname in LOOPBACK
+
+    @property
+    def _keeps_marketplace(self) -> bool:
+        """Whether the cloud is this workspace's own emulated one, which is started and ended from here."""
         return self.settings.cloud.name == "local"
 
     @cached_property
@@ -72,7 +81,7 @@ class Session:
         Raises:
             SettingsError: vast.ai is chosen and there is no key.
         """
-        if self.emulated:
+        if self._keeps_marketplace:
             from remote.localcloud.connect import local_cloud
 
             self.workspace.prepare()
@@ -80,7 +89,7 @@ class Session:
         return self._vast()
 
     def _vast(self) -> Cloud:
-        from remote.vast.cloud import VastCloud
+        from remote.vast.cloud import DEFAULT_URL, VastCloud
 
         if self._secrets.vast_api_key is None:
             raise SettingsError(
@@ -88,11 +97,12 @@ class Session:
                 'or set cloud.name = "local" in spotter.toml'
             )
         audit = self.workspace.state / "vast-calls.jsonl"
-        return VastCloud(self._secrets.vast_api_key.get_secret_value(), audit=audit)
+        key = self._secrets.vast_api_key.get_secret_value()
+        return VastCloud(key, self.settings.cloud.url or DEFAULT_URL, emulated=self.emulated, audit=audit)
 
     def living_cloud(self) -> Cloud | None:
         """The cloud, but never starting the local one: None when that isn't running, and so has no instances."""
-        if self.emulated:
+        if self._keeps_marketplace:
             from remote.localcloud.daemon import address
 
             if address(self.workspace.local_cloud) is None:
@@ -102,7 +112,7 @@ class Session:
 
     def stop_local_cloud(self) -> bool:
         """Destroy what is still rented there, then end the emulated marketplace; False when it wasn't running."""
-        if not self.emulated:
+        if not self._keeps_marketplace:
             return False
         from remote.localcloud.daemon import stop
 
