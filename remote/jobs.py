@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import json
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from remote.agent.deadman_order import BadOrder, DeadmanOrder, DeadmanProof, DeadmanStatus
+from remote.agent.deadman_order import DEADMAN_ANSWER, BadOrder, DeadmanOrder, DeadmanProof, DeadmanStatus
 from remote.agent.spec import JobSpec, JobStatus, Ready, Retry
 from remote.agent_channel import AgentChannel, Answer
 from remote.bootstrap.install import install_agent
@@ -204,9 +206,10 @@ class Agent:
             since: unix seconds by the box's clock; later samples only.
             limit: at most so many, evenly thinned out where there are more.
         """
-        raise NotImplementedError
+        found: builtins.list[dict[str, Any]] = self._ask("samples", timeout_s, since=since, limit=limit)["samples"]
+        return found
 
-    def arm_deadman(self, order: DeadmanOrder, *, timeout_s: float = 60) -> DeadmanStatus:
+    def arm_deadman(self, order: DeadmanOrder, *, timeout_s: float = 90) -> DeadmanStatus:
         """Give the box its order, or a new one: it proves that its own key works, and guards from now on.
 
         A box whose key could not be proven is armed all the same, and tries when its time comes: look at
@@ -216,11 +219,23 @@ class Agent:
         Raises:
             DeadmanNotArmed: the process could not be started there.
         """
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout_s
+        transport = self._open_channel(deadline).transport
+        agent = install_agent(transport, self.root)
+        # Not over the agent's channel: that one was started without the login's environment, which holds the box's key.
+        command = shlex.join([agent.python, "-E", "-S", "-u", agent.folder, "deadman", agent.root])
+        done = transport.run(command, stdin=json.dumps(order.to_json()).encode(), timeout_s=timeout_s)
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            if line.startswith(DEADMAN_ANSWER):
+                answer = json.loads(line.removeprefix(DEADMAN_ANSWER))
+                if "error" in answer:
+                    raise DeadmanNotArmed(f"the box did not arm its dead-man: {answer['error']}")
+                return DeadmanStatus.from_json(answer["ok"])
+        raise DeadmanNotArmed(f"the box did not arm its dead-man: {done.last_lines() or 'it said nothing'}")
 
     def deadman_status(self, *, timeout_s: float = 20) -> DeadmanStatus:
         """How the dead-man stands: its order, its proof, and how near it is to acting."""
-        raise NotImplementedError
+        return DeadmanStatus.from_json(self._ask("deadman_status", timeout_s))
 
     def snapshot_sqlite(self, path: str, to: str, *, timeout_s: float = 120) -> SqliteCopy:
         """Make a consistent copy of a database that a job may be writing, both below the root.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+DEADMAN_ANSWER = "spotter-deadman "
+"""Begins the line with which the program answers an order: a login may print greetings of its own."""
 ACTIONS = ("destroy", "stop")
 T = TypeVar("T")
 

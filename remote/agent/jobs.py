@@ -1,14 +1,16 @@
 """Jobs of one box as folders: claimed once, started once, read and cancelled by anybody.
 
-    jobs/<id>/spec.json  claim/  lock  status.json  log  cancel  stats.jsonl  supervisor.log
+    jobs/<id>/spec.json  claim/  lock  status.json  log  log.<offset>  cancel  stats.jsonl  supervisor.log
 
 A launch writes the spec into a draft folder and renames it to `jobs/<id>`: the one whose rename succeeds owns the id.
 The supervisor holds `lock` for its life and makes `claim` just before it starts the process, so a second supervisor
-for the same job ends at once, and a launch that was killed half-way can be finished by the next one.
+for the same job ends at once, and a launch that was killed half-way can be finished by the next one. A job that waits
+for a GPU or for other jobs is `queued`, without a process, until the queue starts its supervisor.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -22,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from remote.agent import process
+from remote.agent.environment import clean_environment
 from remote.agent.files import resolve_inside, write_atomically
+from remote.agent.queueing import Queue, wait_until
 from remote.agent.spec import ENDED_STATES, JobSpec, JobStatus
 
 START_LIMIT_S = 15.0
+UNSUPERVISED_STATES = ("queued", *ENDED_STATES)
 JOB_MARK = "SPOTTER_JOB_FOLDER"
 """In the environment of everything that a job starts. The folder, not the id: emulated boxes share one machine."""
 
@@ -45,6 +50,7 @@ class Jobs:
         """`program` is the folder of the agent's code: supervisors run from it."""
         self.root = root
         self._program = program
+        self._queue = Queue(root)
 
     def folder(self, job_id: str) -> Path:
         """`jobs/<id>`, which exists. Raises NoSuchJob."""
@@ -54,25 +60,60 @@ class Jobs:
         return folder
 
     def launch(self, spec: JobSpec) -> JobStatus:
-        """Start it unless it was started; how it stands."""
+        """Start it, or let it wait for its turn, unless it was launched before; how it stands."""
+        for needed in spec.after:
+            self.folder(needed)
         folder = self.root / "jobs" / spec.id
         claimed = self._claim(folder, spec)
         if not claimed and read_spec(folder).digest != spec.digest:
             raise JobConflict(f"job {spec.id} exists and was started with another spec; take a new id")
+        if waits(spec):
+            self.advance()
+            return self.status(spec.id)
         if not claimed:
-            _wait_until((folder / "status.json").exists, 3.0)  # whoever claimed it is starting it
+            wait_until((folder / "status.json").exists, 3.0)  # whoever claimed it is starting it
         if not (folder / "status.json").exists():
             self._start_supervisor(folder)
-            _wait_until((folder / "status.json").exists, START_LIMIT_S)
+            wait_until((folder / "status.json").exists, START_LIMIT_S)
         return self.status(spec.id)
 
+    def advance(self, *, wait: bool = True) -> None:
+        """Start what waits and may start now; without `wait`, nothing if another process is at it."""
+        if not self._waiting():
+            return
+        with self._queue.alone(wait=wait) as alone:
+            if alone:
+                self._queue.advance(self._waiting(), self._look_at, self._start_queued, self._refuse)
+
+    def _waiting(self) -> list[tuple[Path, JobSpec]]:
+        found = []
+        for folder in self.folders():
+            values = read_json(folder / "status.json")
+            if values and values["state"] == "queued":
+                found.append((folder, read_spec(folder)))
+        return found
+
+    def _start_queued(self, folder: Path, locks: tuple[int, ...]) -> None:
+        self._start_supervisor(folder, locks)
+        wait_until(lambda: (read_json(folder / "status.json") or {}).get("state") != "queued", START_LIMIT_S)
+
+    def _refuse(self, folder: Path, reason: str) -> None:
+        note_status(folder, state="cancelled", ended_at=time.time(), message=reason)
+
     def status(self, job_id: str) -> JobStatus:
-        """How it stands now; a job whose supervisor died is `lost`."""
+        """How it stands now; a job whose supervisor died is `lost`. Looking at a queued one lets the queue advance."""
+        status = self._look_at(job_id)
+        if status.state == "queued":
+            self.advance(wait=False)
+            status = self._look_at(job_id)
+        return status
+
+    def _look_at(self, job_id: str) -> JobStatus:
         folder = self.folder(job_id)
-        values = _read_json(folder / "status.json")
-        if values and values["state"] not in ENDED_STATES and not process.alive(values["supervisor"]):
-            values = _read_json(folder / "status.json")  # it may have ended well just now
-            if values and values["state"] not in ENDED_STATES:
+        values = read_json(folder / "status.json")
+        if values and values["state"] not in UNSUPERVISED_STATES and not process.alive(values["supervisor"]):
+            values = read_json(folder / "status.json")  # it may have ended well just now
+            if values and values["state"] not in UNSUPERVISED_STATES:
                 values = dict(
                     values,
                     state="lost",
@@ -81,29 +122,44 @@ class Jobs:
                 )
         if values:
             return JobStatus.from_json(values)
+        spec = read_spec(folder)
         lost = time.time() - folder.stat().st_mtime > START_LIMIT_S and not _locked(folder)
         return JobStatus(
             job_id,
             "lost" if lost else "starting",
-            str(log_path(self.root, folder, read_spec(folder))),
+            str(log_path(self.root, folder, spec)),
             message="no supervisor was started; launch it again" if lost else "",
+            service=spec.is_service,
         )
 
     def all(self) -> list[JobStatus]:
         """Every job, oldest first."""
-        folders = (self.root / "jobs").glob("*/spec.json")
-        return [self.status(path.parent.name) for path in sorted(folders, key=lambda path: path.stat().st_mtime)]
+        return [self._look_at(folder.name) for folder in self.folders()]
+
+    def folders(self) -> list[Path]:
+        """The folder of every job, in launch order."""
+        launched = []
+        for path in (self.root / "jobs").glob("[!.]*/spec.json"):
+            with contextlib.suppress(FileNotFoundError):
+                launched.append((path.stat().st_mtime_ns, path.parent))
+        return [folder for _at, folder in sorted(launched)]
 
     def cancel(self, job_id: str) -> JobStatus:
         """Ask its supervisor to end it; without a living supervisor, end what is left of it here."""
         folder = self.folder(job_id)
-        status = self.status(job_id)
-        if status.state not in ENDED_STATES:
-            (folder / "cancel").touch()
-        elif status.state == "lost":
+        status = self._look_at(job_id)
+        if status.state == "queued":
+            with self._queue.alone():  # nobody starts it meanwhile
+                status = self._look_at(job_id)
+                if status.state == "queued":
+                    self._refuse(folder, "cancelled before it started")
+        if status.state == "lost":
             (folder / "cancel").touch()
             self._end_survivors(folder)
-        return self.status(job_id)
+        elif status.state not in ("queued", *ENDED_STATES):
+            (folder / "cancel").touch()
+        self.advance(wait=False)
+        return self._look_at(job_id)
 
     def _claim(self, folder: Path, spec: JobSpec) -> bool:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +167,8 @@ class Jobs:
         draft.mkdir(mode=0o700)
         try:
             write_atomically(draft / "spec.json", json.dumps(spec.to_json()).encode())
+            if waits(spec):
+                write_atomically(draft / "status.json", json.dumps(queued(self.root, folder, spec)).encode())
             os.rename(draft, folder)  # noqa: PTH104 - fails when the folder exists and is not empty, which is the claim
         except OSError:
             if not (folder / "spec.json").is_file():
@@ -121,14 +179,24 @@ class Jobs:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _start_supervisor(self, folder: Path) -> None:
+    def _start_supervisor(self, folder: Path, locks: tuple[int, ...] = ()) -> None:
         argv = [sys.executable, "-S", "-u", str(self._program), "supervise", str(self.root), str(folder)]
         with (folder / "supervisor.log").open("ab") as log:
-            # It detaches itself by a double fork, so this process ends at once.
-            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", timeout=30, check=True)
+            # It detaches itself by a double fork, so this process ends at once. `locks` stay open in what it forks.
+            subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=clean_environment(),
+                pass_fds=locks,
+                timeout=30,
+                check=True,
+            )
 
     def _end_survivors(self, folder: Path) -> None:
-        values = _read_json(folder / "status.json")
+        values = read_json(folder / "status.json")
         if values is None:
             return
         pids = _survivors(folder, values)
@@ -136,18 +204,41 @@ class Jobs:
         if spec.cancel_file:
             touch(self.root, spec.cancel_file)
         process.send_signal(pids, signal.SIGTERM)
-        _wait_until(lambda: not _survivors(folder, values), spec.grace_s)
+        wait_until(lambda: not _survivors(folder, values), spec.grace_s)
         deadline = time.monotonic() + 10
         while _survivors(folder, values) and time.monotonic() < deadline:
             process.send_signal(_survivors(folder, values), signal.SIGKILL)
             time.sleep(0.05)
-        ended = dict(values, state="cancelled", ended_at=time.time(), message="cancelled after its supervisor had died")
-        write_atomically(folder / "status.json", json.dumps(ended).encode())
+        note_status(folder, state="cancelled", ended_at=time.time(), message="cancelled after its supervisor had died")
 
 
 def read_spec(folder: Path) -> JobSpec:
     """The spec of a claimed job."""
     return JobSpec(**json.loads((folder / "spec.json").read_text(encoding="utf-8")))
+
+
+def waits(spec: JobSpec) -> bool:
+    """Whether it goes through the queue."""
+    return bool(spec.gpu_indexes or spec.after)
+
+
+def queued(root: Path, folder: Path, spec: JobSpec, attempt: int = 1) -> dict[str, Any]:
+    """The status of a job that waits for its turn."""
+    status = JobStatus(
+        spec.id,
+        "queued",
+        str(log_path(root, folder, spec)),
+        attempt=attempt,
+        gpus=spec.gpu_indexes,
+        service=spec.is_service,
+    )
+    return {**status.to_json(), "supervisor": None, "child": None}
+
+
+def note_status(folder: Path, **changes: Any) -> None:
+    """Change the status of a job that no supervisor writes."""
+    values = {**(read_json(folder / "status.json") or {}), **changes}
+    write_atomically(folder / "status.json", json.dumps(values).encode())
 
 
 def log_path(root: Path, folder: Path, spec: JobSpec) -> Path:
@@ -179,15 +270,10 @@ def _locked(folder: Path) -> bool:
     return False
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A small JSON file, or None."""
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return value
-
-
-def _wait_until(condition: Any, limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)

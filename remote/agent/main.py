@@ -7,18 +7,28 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
-    """`serve ROOT`, `supervise ROOT JOB_FOLDER`, or one of the sync commands with ROOT."""
+    """`serve ROOT`, `supervise ROOT JOB_FOLDER`, `deadman ROOT`, `resume ROOT`, or one of the sync commands."""
     command, root = arguments[0], Path(arguments[1])
     program = Path(sys.argv[0]).resolve()
+    program = program if program.is_dir() else program.parent
     if command == "serve":
         from remote.agent.serve import serve
 
-        serve(root, program if program.is_dir() else program.parent)
+        serve(root, program)
         return 0
     if command == "supervise":
         from remote.agent.supervise import supervise
 
-        supervise(root, Path(arguments[2]))
+        supervise(root, program, Path(arguments[2]))
+        return 0
+    if command == "deadman":
+        from remote.agent import deadman
+
+        return deadman.main(root, program)
+    if command == "resume":
+        from remote.agent.resume import resume
+
+        resume(root, program)
         return 0
     from remote.agent.transfer import transfer
 

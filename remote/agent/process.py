@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+helpers: set[int] = set()
+"""Processes that this one runs for itself, which are no part of any job."""
 ON_LINUX = sys.platform.startswith("linux")
 PR_SET_CHILD_SUBREAPER = 36
 

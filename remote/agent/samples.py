@@ -1,4 +1,4 @@
-"""How busy the box is: CPU, memory, disk and GPUs, sampled now or kept in a ring file."""
+"""How busy the box is now: CPU, memory, disk and GPUs; and rings of such samples in files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ GPU_FIELDS = ("index", "name", "utilization.gpu", "memory.used", "memory.total",
 class Sampler:
     """Takes samples; CPU use is the share since the sample before, so the first one has none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gpus: Callable[[], list[dict[str, Any]]] | None = None) -> None:
+        """`folder` is on the disk that is measured; `gpus` tells the GPUs, by asking nvidia-smi once if left out."""
         self._folder = folder
         self._cpu_before = _cpu_times()
-        self._nvidia_smi = shutil.which("nvidia-smi")
+        self._gpus = gpus or gpus_now
 
     def sample(self) -> dict[str, Any]:
         """One sample; what the system does not tell is None."""
@@ -40,15 +42,26 @@ class Sampler:
             "gpus": self._gpus(),
         }
 
-    def _gpus(self) -> list[dict[str, Any]]:
-        if self._nvidia_smi is None:
-            return []
-        query = [self._nvidia_smi, "--query-gpu=" + ",".join(GPU_FIELDS), "--format=csv,noheader,nounits"]
-        try:
-            done = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return [{"error": f"nvidia-smi: {error}"}]
-        return [_gpu(line) for line in done.stdout.decode("utf-8", "replace").splitlines() if line.count(",") >= 6]
+
+def gpus_now() -> list[dict[str, Any]]:
+    """What nvidia-smi says of each GPU, asked once; empty without nvidia-smi."""
+    query = gpu_query()
+    if query is None:
+        return []
+    try:
+        done = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [{"error": f"nvidia-smi: {error}"}]
+    rows = map(gpu_row, done.stdout.decode("utf-8", "replace").splitlines())
+    return [row for row in rows if row is not None]
+
+
+def gpu_query() -> list[str] | None:
+    """The command that prints one line a GPU, which `gpu_row` reads; None without nvidia-smi."""
+    program = shutil.which("nvidia-smi")
+    return (
+        None if program is None else [program, "--query-gpu=" + ",".join(GPU_FIELDS), "--format=csv,noheader,nounits"]
+    )
 
 
 def append_to_ring(path: Path, sample: dict[str, Any], ring_bytes: int = RING_BYTES) -> None:
@@ -63,8 +76,12 @@ def append_to_ring(path: Path, sample: dict[str, Any], ring_bytes: int = RING_BY
         draft.replace(path)
 
 
-def _gpu(line: str) -> dict[str, Any]:
-    index, name, busy, used, total, temperature, power = [word.strip() for word in line.split(",")][:7]
+def gpu_row(line: str) -> dict[str, Any] | None:
+    """One line of nvidia-smi's answer; None when it is none."""
+    words = [word.strip() for word in line.split(",")]
+    if len(words) < len(GPU_FIELDS) or not words[0].isdigit():
+        return None
+    index, name, busy, used, total, temperature, power = words[: len(GPU_FIELDS)]
     return {
         "index": int(index),
         "name": name,

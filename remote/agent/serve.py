@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -11,9 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from remote.agent.box_samples import BoxSamples
+from remote.agent.deadman import deadman_status
 from remote.agent.files import resolve_inside, sha256_of, write_atomically
 from remote.agent.frames import FrameReader, frame
 from remote.agent.jobs import Jobs
+from remote.agent.logs import read_at, size_of
+from remote.agent.presence import Heartbeat
+from remote.agent.resume import write_resume_script
 from remote.agent.samples import Sampler
 from remote.agent.snapshot import snapshot_sqlite
 from remote.agent.spec import JobSpec
@@ -27,17 +33,15 @@ MAX_READ_BYTES = 8 * 1024 * 1024
 Answer = tuple[dict[str, Any], bytes]
 
 
-class FileShrank(Exception):
-    """A file that was followed is shorter than what was read of it: it was replaced."""
-
-
 class Server:
     """The operations of one box."""
 
     def __init__(self, root: Path, program: Path) -> None:
         self._root = root
         self._jobs = Jobs(root, program)
-        self._sampler = Sampler(root)
+        self._box_samples = BoxSamples(root)
+        self._heartbeat = Heartbeat(root)
+        self._sampler = Sampler(root, self._box_samples.gpus)
         self._sampling = threading.Lock()
         self._operations: dict[str, Callable[..., Answer]] = {
             "hello": self._hello,
@@ -50,11 +54,22 @@ class Server:
             "sha256": lambda path: ({"sha256": sha256_of(self._inside(path))}, b""),
             "write": self._write,
             "sample": self._sample,
+            "samples": lambda since, limit: ({"samples": self._box_samples.since(since, limit)}, b""),
+            "deadman_status": lambda: (deadman_status(root).to_json(), b""),
             "snapshot_sqlite": self._snapshot_sqlite,
         }
 
+    def settle(self, program: Path) -> None:
+        """What a box needs once an agent is there: the resume script, samples, a queue that goes on."""
+        with contextlib.suppress(OSError):  # a full disk must not keep the laptop out
+            write_resume_script(self._root, program)
+        self._box_samples.keep()
+        threading.Thread(target=self._jobs.advance, kwargs={"wait": False}, daemon=True).start()
+
     def answer(self, request: dict[str, Any], payload: bytes) -> bytes:
-        """The frame that answers one request; a failure is an answer too."""
+        """The frame that answers one request; a failure is an answer too. Each request is the laptop's heartbeat."""
+        with contextlib.suppress(OSError):  # a full disk must not silence the agent
+            self._heartbeat.beat()
         arguments = dict(request.get("with") or {})
         if payload:
             arguments["data"] = payload
@@ -81,24 +96,18 @@ class Server:
         where = self._inside(path)
         deadline = time.monotonic() + wait_s
         while True:
-            size = where.stat().st_size if where.exists() else 0
-            if size < offset:
-                raise FileShrank(f"{where} has {size} bytes now, {offset} were read before")
-            if size > offset or time.monotonic() >= deadline:
-                break
+            size, data = read_at(where, offset, min(max_bytes, MAX_READ_BYTES))
+            if data or time.monotonic() >= deadline:
+                return {"size": size}, data
             time.sleep(POLL_S)
-        if size == offset:
-            return {"size": size}, b""
-        with where.open("rb") as file:
-            file.seek(offset)
-            return {"size": size}, file.read(min(max_bytes, MAX_READ_BYTES))
 
     def _stat(self, path: str) -> Answer:
         where = self._inside(path)
         if not where.exists():
             return {"exists": False}, b""
         found = where.stat()
-        return {"exists": True, "folder": where.is_dir(), "size": found.st_size, "mtime": found.st_mtime}, b""
+        size = found.st_size if where.is_dir() else size_of(where)
+        return {"exists": True, "folder": where.is_dir(), "size": size, "mtime": found.st_mtime}, b""
 
     def _write(self, path: str, mode: int, data: bytes = b"") -> Answer:
         where = self._inside(path)
@@ -118,6 +127,7 @@ class Server:
 def serve(root: Path, program: Path) -> None:
     """Answer requests until stdin ends or nobody asked for half an hour."""
     server = Server(root, program)
+    server.settle(program)
     output = sys.stdout.buffer
     writing = threading.Lock()
     asked_at = [time.monotonic()]

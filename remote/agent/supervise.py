@@ -1,4 +1,8 @@
-"""The supervisor of one job: starts it once, outlives every connection, records how it ended, leaves nothing behind."""
+"""The supervisor of one job: starts it, outlives every connection, records how it ended, leaves nothing behind.
+
+It begins the job again where its spec says so (a retry policy, a service), tells whether a service can be used, and
+lets the queue advance when all is over. What the job prints goes through a pipe to a process that writes the log.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from remote.agent import process
+from remote.agent.attempts import Attempts
+from remote.agent.box_samples import SAMPLE_S, BoxSamples
+from remote.agent.environment import clean_environment
 from remote.agent.files import write_atomically
-from remote.agent.jobs import JOB_MARK, log_path, read_spec, touch
+from remote.agent.jobs import JOB_MARK, Jobs, log_path, read_json, read_spec, touch
+from remote.agent.logs import LogWriter, make_pipe
+from remote.agent.ready import ReadyCheck
 from remote.agent.samples import Sampler, append_to_ring
 from remote.agent.spec import JobSpec, JobStatus
 
 TICK_S = 0.2
 HEARTBEAT_S = 1.0
-SAMPLE_S = 5.0
 LEFTOVER_GRACE_S = 2.0
 KILL_LIMIT_S = 10.0
-KEPT_ENVIRONMENT = ("HOME", "PATH", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CONTAINER_ID")
+LOG_END_LIMIT_S = 5.0
 
 
-def supervise(root: Path, folder: Path) -> None:
+def supervise(root: Path, program: Path, folder: Path) -> None:
     """Detach from whoever started this process, and supervise the job in `folder` to its end. Returns in the caller."""
     if os.fork() > 0:
         return
@@ -43,44 +51,73 @@ def supervise(root: Path, folder: Path) -> None:
             except (BlockingIOError, FileExistsError):
                 os._exit(0)  # another supervisor has it, or had it
             Supervisor(root, folder).run()
+        Jobs(root, program).advance()
         code = 0
     finally:
         os._exit(code)
 
 
 class Supervisor:
-    """One job's process and all its descendants."""
+    """One job's process and all its descendants, over all its attempts."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
         self._folder = folder
         self._spec = read_spec(folder)
         self._log = log_path(root, folder, self._spec)
-        self._me = process.identity(os.getpid())
+        before = read_json(folder / "status.json") or {}
+        self._attempts = Attempts(self._spec, int(before.get("attempt", 1)))
         self._child: subprocess.Popen[bytes] | None = None
-        self._values: dict[str, Any] = JobStatus(self._spec.id, "starting", str(self._log)).to_json()
-        self._values.update(supervisor=self._me, child=None)
         self._wait_status: int | None = None
+        self._check: ReadyCheck | None = None
         self._told_to_stop = False
         self._wake_read, self._wake_write = os.pipe()
+        self._log_source, self._log_sink = make_pipe()
+        self._log_writer = 0
+        status = JobStatus(
+            self._spec.id,
+            "starting",
+            str(self._log),
+            attempt=self._attempts.number,
+            gpus=self._spec.gpu_indexes,
+            service=self._spec.is_service,
+        )
+        self._values: dict[str, Any] = status.to_json()
+        self._values.update(supervisor=process.identity(os.getpid()), child=None)
 
     def run(self) -> None:
         """To the end of the job."""
         process.adopt_orphans()
         self._listen_to_signals()
         self._record(durable=True, started_at=time.time())
-        if (self._folder / "cancel").exists():
+        if self._cancelled:
             self._record(durable=True, state="cancelled", ended_at=time.time(), message="cancelled before it started")
             return
         try:
+            self._start_log_writer()
             self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            message = f"could not be started: {error}"
-            self._record(durable=True, state="failed", ended_at=time.time(), message=message)
+            self._end_log()
+            self._record_failed_start(error)
             return
         threading.Thread(target=self._sample_for_ever, daemon=True).start()
-        cancelled = self._wait_for_the_end()
-        self._record_end(cancelled)
+        while True:
+            self._wait_for_the_end()
+            pause_s = self._pause_before_next()
+            if pause_s is None or not self._rest_before_next(pause_s):
+                break
+            try:
+                self._start()
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                self._end_log()
+                self._record_failed_start(error)
+                return
+        self._end_log()
+        self._record_end()
+
+    @property
+    def _cancelled(self) -> bool:
+        return (self._folder / "cancel").exists()
 
     def _listen_to_signals(self) -> None:
         os.set_blocking(self._wake_write, False)
@@ -93,44 +130,84 @@ class Supervisor:
     def _note_sigterm(self, _number: int, _frame: object) -> None:
         self._told_to_stop = True
 
-    def _start(self) -> None:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            self._child = subprocess.Popen(
-                self._spec.argv,
-                cwd=self._root / self._spec.cwd,
-                env=_environment(self._root, self._folder, self._spec),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        finally:
-            os.close(log)
-        pid = self._child.pid
-        self._record(durable=True, state="running", pid=pid, child=process.identity(pid))
+    # attempts
 
-    def _wait_for_the_end(self) -> bool:
-        """Until the process and all below it ended; True when it was cancelled."""
+    def _start(self) -> None:
+        environment = _environment(self._root, self._folder, self._spec)
+        self._wait_status = None
+        self._child = subprocess.Popen(
+            self._spec.argv,
+            cwd=self._root / self._spec.cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log_sink,
+            stderr=self._log_sink,
+            start_new_session=True,
+        )
+        self._attempt_began = time.monotonic()
+        if self._spec.ready is not None:
+            self._check = ReadyCheck(self._spec.ready, self._root / self._spec.cwd, environment)
+        self._record(
+            durable=True,
+            state="running",
+            attempt=self._attempts.number,
+            pid=self._child.pid,
+            child=process.identity(self._child.pid),
+            ready=None if self._check is None else False,
+        )
+
+    def _pause_before_next(self) -> float | None:
+        """Seconds until the next attempt; None when this was the last."""
+        if self._cancelled or self._told_to_stop:
+            return None
+        assert self._wait_status is not None
+        return self._attempts.pause_s(_code(self._wait_status), time.monotonic() - self._attempt_began)
+
+    def _rest_before_next(self, pause_s: float) -> bool:
+        """Wait; False when the job was cancelled meanwhile."""
+        assert self._wait_status is not None
+        how = _words(self._wait_status)
+        message = f"attempt {self._attempts.number} {how}; the next one follows in {pause_s:g} s"
+        self._record(durable=True, state="restarting", message=message, pid=None, ready=None)
+        until = time.monotonic() + pause_s
+        while (left_s := until - time.monotonic()) > 0:
+            self._rest(min(TICK_S, left_s))
+            self._reap()
+            if self._cancelled or self._told_to_stop:
+                return False
+        self._attempts.number += 1
+        self._values["message"] = f"attempt {self._attempts.number - 1} {how}"
+        return True
+
+    def _wait_for_the_end(self) -> None:
+        """Until the process and all below it ended."""
         stop_deadline: float | None = None
-        cancelled = False
         while not self._reap():
-            if stop_deadline is None and ((self._folder / "cancel").exists() or self._told_to_stop):
-                cancelled = (self._folder / "cancel").exists()
+            if stop_deadline is None and (self._cancelled or self._told_to_stop):
                 stop_deadline = time.monotonic() + self._spec.grace_s
-                self._ask_to_stop(cancelled)
+                self._ask_to_stop()
             if stop_deadline is not None and time.monotonic() >= stop_deadline:
                 self._signal_group(signal.SIGKILL)
+            self._look_whether_ready()
             self._rest()
+        if self._check is not None:
+            self._check.stop()
         self._sweep(stop_deadline or time.monotonic() + LEFTOVER_GRACE_S)
-        return cancelled
 
-    def _ask_to_stop(self, cancelled: bool) -> None:
-        if cancelled and self._spec.cancel_file:
+    def _ask_to_stop(self) -> None:
+        if self._cancelled and self._spec.cancel_file:
             touch(self._root, self._spec.cancel_file)
         self._record(state="stopping")
         self._signal_group(signal.SIGTERM)
+
+    def _look_whether_ready(self) -> None:
+        if self._check is None:
+            return
+        self._check.tick()
+        if self._check.ready != self._values["ready"]:
+            self._record(ready=self._check.ready)
+
+    # processes
 
     def _sweep(self, deadline: float) -> None:
         """End what the process left running: asked until `deadline`, then killed."""
@@ -150,7 +227,7 @@ class Supervisor:
         found = set(process.descendants(os.getpid())) | set(process.marked(JOB_MARK, os.path.realpath(self._folder)))
         assert self._child is not None
         found.update(each.pid for each in process.table() if each.group == self._child.pid and not each.dead)
-        return sorted(found - {os.getpid()})
+        return sorted(found - {os.getpid(), self._log_writer, *process.helpers})
 
     def _reap(self) -> bool:
         """Bury every dead child, adopted ones too; True once the job's own process ended."""
@@ -164,6 +241,10 @@ class Supervisor:
                 break
             if pid == self._child.pid:
                 self._wait_status = status
+            elif self._check is not None and pid == self._check.pid:
+                self._check.ended(status)
+            elif pid == self._log_writer:
+                self._start_log_writer()
         return self._wait_status is not None
 
     def _rest(self, longest_s: float = TICK_S) -> None:
@@ -180,10 +261,43 @@ class Supervisor:
         except ProcessLookupError:
             return  # it ended just now; the next look sees it
 
-    def _record_end(self, cancelled: bool) -> None:
+    # log
+
+    def _start_log_writer(self) -> None:
+        """Fork the process that copies the pipe into the log; it ends when nobody has the pipe open any more."""
+        writer = LogWriter(self._log, self._spec.log_piece_bytes, self._spec.log_keep_bytes)
+        self._log_writer = os.fork()
+        if self._log_writer > 0:
+            writer.close()
+            return
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            os.close(self._log_sink)
+            writer.copy(self._log_source)
+        finally:
+            os._exit(0)
+
+    def _end_log(self) -> None:
+        """Let everything that was printed arrive in the log before the end is told."""
+        os.close(self._log_sink)
+        deadline = time.monotonic() + LOG_END_LIMIT_S
+        while self._log_writer and time.monotonic() < deadline:
+            try:
+                if os.waitpid(self._log_writer, os.WNOHANG)[0]:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.005)
+
+    # status
+
+    def _record_end(self) -> None:
         assert self._wait_status is not None
+        cancelled = self._cancelled
         by_signal = os.WTERMSIG(self._wait_status) if os.WIFSIGNALED(self._wait_status) else None
-        message = self._values["message"]
+        message = self._values["message"] if self._values["state"] != "restarting" else ""
         if self._told_to_stop and not cancelled:
             message = message or "stopped because its supervisor got SIGTERM"
         self._record(
@@ -193,27 +307,45 @@ class Supervisor:
             signal=by_signal,
             ended_at=time.time(),
             message=message,
+            ready=None,
         )
+
+    def _record_failed_start(self, error: Exception) -> None:
+        message = f"could not be started: {error}"
+        self._record(durable=True, state="failed", ended_at=time.time(), message=message, ready=None)
 
     def _record(self, durable: bool = False, **changes: Any) -> None:
         self._values.update(changes, heartbeat_at=time.time())
         write_atomically(self._folder / "status.json", json.dumps(self._values).encode(), durable=durable)
 
     def _sample_for_ever(self) -> None:
-        sampler = Sampler(self._root)
+        box = BoxSamples(self._root)
+        box.keep()
+        sampler = Sampler(self._root, box.gpus)
         while True:
-            append_to_ring(self._folder / "stats.jsonl", sampler.sample())
+            append_to_ring(self._folder / "stats.jsonl", box.latest() or sampler.sample())
             time.sleep(SAMPLE_S)
 
 
 def _environment(root: Path, folder: Path, spec: JobSpec) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     secrets = {name: (root / path).read_text(encoding="utf-8").rstrip("\n") for name, path in spec.secret_files.items()}
-    return {
-        "LANG": "C.UTF-8",
-        **kept,
-        **spec.env,
-        **secrets,
-        "SPOTTER_JOB_ID": spec.id,
-        JOB_MARK: os.path.realpath(folder),
-    }
+    environment = {**clean_environment(), **spec.env, **secrets}
+    if spec.gpu_indexes:
+        environment["CUDA_VISIBLE_DEVICES"] = _visible(spec.gpu_indexes, environment.get("CUDA_VISIBLE_DEVICES"))
+    return {**environment, "SPOTTER_JOB_ID": spec.id, JOB_MARK: os.path.realpath(folder)}
+
+
+def _visible(gpus: tuple[int, ...], all_of_them: str | None) -> str:
+    """What CUDA shall see; on a box that names its own GPUs, an index counts in that list."""
+    names = [name.strip() for name in (all_of_them or "").split(",") if name.strip()]
+    return ",".join(names[gpu] if gpu < len(names) else str(gpu) for gpu in gpus)
+
+
+def _code(wait_status: int) -> int:
+    return 128 + os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else os.WEXITSTATUS(wait_status)
+
+
+def _words(wait_status: int) -> str:
+    if os.WIFSIGNALED(wait_status):
+        return f"was ended by signal {os.WTERMSIG(wait_status)}"
+    return f"exited with {os.WEXITSTATUS(wait_status)}"
