@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import index, machines, place, runs, services, shell
+from console.commands import bootstrap, index, machines, place, runs, services, shell
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -59,6 +59,7 @@ for _name, _call, _group in (
     ("offers", machines.offers, "Machines"),
     ("rent", machines.rent, "Machines"),
     ("ps", machines.ps, "Machines"),
+    ("bootstrap", bootstrap.bootstrap, "Machines"),
     ("destroy", machines.destroy, "Machines"),
     ("ssh", shell.ssh, "Machines"),
     ("ssh-config", shell.ssh_config, "Machines"),

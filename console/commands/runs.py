@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.commands.bootstrap import drive_and_decide
 from console.commands.frame import (
     Json,
     Place,
@@ -69,7 +70,7 @@ def run(
 ) -> int:
     """Rent, bootstrap, push, parse, pull, index, destroy. Ctrl-C stops it cleanly and leaves no machine behind."""
     from console.operations.plan import forget, plan
-    from console.operations.run import Wishes, drive
+    from console.operations.run import Wishes
     from console.operations.runbook import Runbook
     from console.words import visible
 
@@ -93,8 +94,7 @@ def run(
     if instance is None and entry.instance_id is None and not is_finished(entry) and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
         ask(f"Rent a machine of profile {machine} on the {where} cloud?", yes=yes)
-    with reporting(as_json=as_json) as report:
-        entry = drive(here, entry.run_id, report, Wishes(profile, instance, keep))
+    entry = drive_and_decide(here, entry.run_id, Wishes(profile, instance, keep), as_json=as_json)
     return show_outcome(here, entry, as_json)
 
 

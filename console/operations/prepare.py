@@ -1,8 +1,7 @@
-"""Prepare and start: bootstrap a box, push code, sources and run, launch the job exactly once."""
+"""Prepare and start: push code, sources and run, launch the job exactly once."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -35,36 +34,6 @@ def push_code(session: Session, transport: Transport, report: Report = silent) -
     return release
 
 
-def bootstrap(
-    session: Session, transport: Transport, instance_id: int, release: Release, report: Report = silent
-) -> str:
-    """Make the box ready, each step on the ledger with its evidence; returns the interpreter that jobs must use.
-
-    Raises:
-        remote.bootstrap.steps.BootstrapFailed: with the step and its last lines.
-    """
-    from remote.bootstrap.defaults import default_steps, worker_python
-    from remote.bootstrap.run import bootstrap as run_steps
-
-    with Step("bootstrap", "checking interpreter, agent, worker environment", report) as step:
-        results = run_steps(
-            transport, session.settings.cloud.remote_root, default_steps(release), relay("bootstrap", report)
-        )
-        for result in results:
-            session.ledger.record_step(
-                session.settings.cloud.name,
-                instance_id,
-                result.id,
-                inputs_hash=result.inputs_hash,
-                state="ok",
-                evidence=dict(result.evidence),
-                started_at=time.time() - result.elapsed_s,
-                ended_at=time.time(),
-            )
-        step.summary = " · ".join(f"{result.id} {result.outcome}" for result in results)
-    return worker_python(results)
-
-
 def push_data(
     session: Session, transport: Transport, run_id: str, sources: Mapping[str, Path], report: Report = silent
 ) -> None:
@@ -83,6 +52,7 @@ def push_data(
 
 def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, report: Report = silent) -> JobStatus:
     """Start the run's job; launching it again only tells how it stands."""
+    from remote.bootstrap.caches import job_environment
     from remote.jobs import JobSpec
 
     assert entry.job_id is not None
@@ -95,7 +65,12 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
         id=entry.job_id,
         argv=tuple(argv),
         cwd=release_path,
-        env={"PYTHONPATH": release_path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **job_environment(agent),
+            "PYTHONPATH": release_path,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         cancel_file=f"{run_dir}/cancel",
         grace_s=GRACE_S,
     )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
 from console.models.run_view import EventFile
+from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import Journal, OperationEvent, Report, silent, tee
 from console.operations.ingest import ingest
 from console.operations.plan import planned_sources
-from console.operations.prepare import GRACE_S, bootstrap, launch, push_code, push_data
+from console.operations.prepare import GRACE_S, launch, push_code, push_data
 from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -46,6 +47,8 @@ class Wishes:
     instance_id: int | None = None
     """Work on this instance, and keep it."""
     keep: bool = False
+    hold_unready: bool = False
+    """Keep a machine that cannot be made ready, and billed: somebody will decide about it."""
 
 
 def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes | None = None) -> RunEntry:
@@ -57,6 +60,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         RunBusy: another process drives it.
         InstanceTaken: `wishes` name another instance than the one that it works on.
         InstanceGone, remote.transport.TransportError: the box was lost on the way; resume goes on.
+        remote.bootstrap.steps.BootstrapFailed: the box cannot be made ready; it is held or was given back, as asked.
     """
     runbook = Runbook(session.workspace)
     report = tee(report, Journal(session.workspace.run_folder(run_id) / "logs" / "operations.jsonl"))
@@ -82,6 +86,7 @@ class _Driver:
         self._runbook = runbook
         self._entry = entry
         self._report = report
+        self._hold_unready = session.settings.bootstrap.on_failure == "hold"
 
     def _update(self, **changes: object) -> RunEntry:
         self._entry = self._runbook.update(self._entry.run_id, **changes)
@@ -93,6 +98,7 @@ class _Driver:
     def grant(self, wishes: Wishes) -> None:
         """Note what the operator wants, where it can still be had."""
         entry = self._entry
+        self._hold_unready |= wishes.hold_unready
         if wishes.instance_id is not None and wishes.instance_id != entry.instance_id:
             if entry.instance_id is not None and entry.phase is not Phase.DONE:
                 raise InstanceTaken(
@@ -333,7 +339,13 @@ class _Driver:
 
     def note_failure(self, error: Exception) -> None:
         """Keep the reason; before the job started nothing can be lost, so the machine goes back at once."""
+        from remote.bootstrap.steps import BootstrapFailed
+
         problem = str(error) or type(error).__name__
+        if isinstance(error, BootstrapFailed) and self._hold_unready and self._entry.instance_id is not None:
+            add_way_out(self._session, error, self._entry.instance_id, self._entry.run_id)
+            self._update(state="interrupted", problem=f"{problem}; instance {self._entry.instance_id} is held")
+            return
         if not self._entry.phase.reached(Phase.LAUNCHED):
             left = self._give_back()
             self._update(phase=Phase.DONE, state="failed", instance_id=left, problem=problem)

@@ -120,7 +120,7 @@ def open_jupyter(
 
     wanted = session.settings.jupyter
     with agent_of(session, instance_id) as agent:
-        python = _worker_python(session, agent, instance_id, report)
+        python = _jupyter_python(session, agent, instance_id, report)
         with Step("jupyter", "starting Jupyter", report) as step:
             if not any(each.name == SERVICE_NAME and each.alive for each in services(agent)):
                 prepare_jupyter(agent, python, wanted.notebook_dir)
@@ -145,14 +145,16 @@ def open_port(session: Session, instance_id: int, port: int, *, local_port: int 
     return open_tunnel(reach, LOOPBACK, port, local_port or 0)
 
 
-def _worker_python(session: Session, agent: Agent, instance_id: int, report: Report) -> str:
-    """The interpreter that the ledger remembers of this box; a box that was never made ready is made so now."""
-    from console.operations.prepare import bootstrap, push_code
+def _jupyter_python(session: Session, agent: Agent, instance_id: int, report: Report) -> str:
+    """The worker's interpreter with JupyterLab, as the ledger remembers it of this box; else it is made ready now."""
+    from console.operations.bootstrap import bootstrap
+    from console.operations.prepare import push_code
 
     for step in session.ledger.steps(session.settings.cloud.name, instance_id):
-        if step.step_id == WORKER_STEP and step.state == "ok":
+        if step.step_id == WORKER_STEP and step.state == "ok" and "jupyterlab" in step.evidence:
             return str(step.evidence["path"])
-    return bootstrap(session, agent.transport, instance_id, push_code(session, agent.transport, report), report)
+    release = push_code(session, agent.transport, report)
+    return bootstrap(session, agent.transport, instance_id, release, report, jupyter=True)
 
 
 def _ticker(name: str, report: Report) -> Callable[[JobStatus], None]:

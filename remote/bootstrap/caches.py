@@ -37,7 +37,6 @@ def cache_environment(root: str) -> dict[str, str]:
         "TORCH_HOME": f"{models}/torch",
         "PIP_CACHE_DIR": f"{models}/pip_cache",
         "UV_CACHE_DIR": f"{models}/uv_cache",
-        "JUPYTER_PATH": f"{root}/jupyter",
         "PYTORCH_CUDA_ALLOC_CONF": ALLOCATOR,
         "PYTORCH_ALLOC_CONF": ALLOCATOR,
     }

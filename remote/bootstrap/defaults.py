@@ -10,7 +10,6 @@ from remote.bootstrap.caches import caches_step
 from remote.bootstrap.checkpoints import checkpoints_step
 from remote.bootstrap.install import agent_files
 from remote.bootstrap.interpreter import interpreter_step
-from remote.bootstrap.jupyter import kernel_step
 from remote.bootstrap.needs import BoxNeeds
 from remote.bootstrap.pins import Pin
 from remote.bootstrap.steps import Step, StepResult
@@ -27,7 +26,7 @@ def default_steps(
     pins: Sequence[Pin] | None = None,
     imports: Sequence[str] | None = None,
 ) -> list[Step]:
-    """Interpreter, agent, caches, worker environment, verification; packages, checkpoints and Jupyter when asked for.
+    """Interpreter, agent, caches, worker environment, verification; system packages and checkpoints when asked for.
 
     Args:
         release: what was pushed; its `pipeline` must import on the box.
@@ -40,12 +39,10 @@ def default_steps(
     needs = needs or BoxNeeds()
     steps = [interpreter_step(), Step("agent", digest_of(agent_files()), _check_agent, None, 60), caches_step()]
     if needs.system_packages:
-        steps.append(system_step(needs.system_packages))
+        steps.append(system_step(needs.system_packages, may_install=needs.may_install_packages))
     steps.append(worker_step(needs, pins, imports))
     if needs.checkpoints:
         steps.append(checkpoints_step(needs.checkpoints))
-    if needs.jupyter:
-        steps.append(kernel_step())
     return [*steps, verification_step(release, needs)]
 
 

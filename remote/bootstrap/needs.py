@@ -44,8 +44,11 @@ class BoxNeeds:
 
     stack: Stack = "cpu"
     jupyter: bool = False
+    """JupyterLab in the worker's own environment; `remote.jupyter` registers the kernel and starts it."""
     checkpoints: tuple[Checkpoint, ...] = ()
     system_packages: tuple[str, ...] = ()
     """Debian packages that are handy; a box that cannot install them still works."""
+    may_install_packages: bool = True
+    """Not where the box is emulated: its system is this machine's."""
     index_url: str | None = None
     """Where packages come from instead of PyPI; no credentials in it."""

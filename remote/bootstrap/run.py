@@ -83,10 +83,11 @@ def _try(box: Box, step: Step, pause_s: float) -> StepResult:
                 command = error.command if isinstance(error, CommandFailed) else box.command
                 reason = _reason(step, error)
                 raise BootstrapFailed(step.id, command, reason, inputs_hash=step.inputs_hash, tries=attempt) from error
-            outcome, evidence = "failed", {"reason": _reason(step, error), "command": box.command}
+            outcome = "skipped" if hopeless else "failed"
+            evidence = {"reason": _reason(step, error), "command": box.command}
             break
     result = StepResult(step.id, step.inputs_hash, outcome, evidence, box.clock.monotonic() - began)
-    if outcome != "failed":
+    if outcome not in ("failed", "skipped"):
         box.keep_record(result)
     return result
 

@@ -36,7 +36,8 @@ class Step:
 class StepResult:
     """A step that was gone through.
 
-    outcome: kept (recorded with the same inputs) | found (right without running) | ran | failed (an optional one).
+    outcome: kept (recorded with the same inputs) | found (right without running) | ran |
+    skipped (an optional one, impossible on this box) | failed (an optional one).
     """
 
     id: str

@@ -39,13 +39,13 @@ exec apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 install --no
 """
 
 
-def system_step(packages: Sequence[str]) -> Step:
-    """What of `packages` is missing is installed."""
+def system_step(packages: Sequence[str], *, may_install: bool = True) -> Step:
+    """What of `packages` is missing is installed, unless the box's system is not ours to change."""
     names = tuple(packages)
     return Step(
         "system-packages",
-        hash_of(names),
-        lambda box: _check(box, names),
+        hash_of([names, may_install]),
+        lambda box: _check(box, names, may_install),
         lambda box: _install(box, names),
         600,
         retries=1,
@@ -58,11 +58,13 @@ def _missing(box: Box, packages: Sequence[str]) -> list[str]:
     return marked(box.expect(["/bin/sh", "-c", MISSING, "sh", MARK, *pairs]))
 
 
-def _check(box: Box, packages: Sequence[str]) -> Mapping[str, str]:
+def _check(box: Box, packages: Sequence[str], may_install: bool) -> Mapping[str, str]:
     missing = _missing(box, packages)
     if not missing:
         return {"there": ", ".join(packages)}
     names = ", ".join(missing)
+    if not may_install:
+        raise StepHopeless(f"{names} cannot be installed: the box is emulated on this machine")
     refusal = box.run(["/bin/sh", "-c", MAY_INSTALL]).exit_code
     if refusal:
         why = "the image has no apt-get" if refusal == NO_APT else "the login is not root"
