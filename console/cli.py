@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import bootstrap, index, machines, place, runs, services, shell
+from console.commands import bootstrap, index, machines, offers, place, runs, services, shell
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -56,7 +56,7 @@ for _name, _call, _group in (
     ("init", place.init, "Workspace"),
     ("demo", place.demo, "Workspace"),
     ("doctor", place.doctor, "Workspace"),
-    ("offers", machines.offers, "Machines"),
+    ("offers", offers.offers, "Machines"),
     ("rent", machines.rent, "Machines"),
     ("ps", machines.ps, "Machines"),
     ("bootstrap", bootstrap.bootstrap, "Machines"),

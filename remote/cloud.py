@@ -108,6 +108,8 @@ class OfferQuery:
     """How long the work is expected to last: how much a dear traffic or a cheap hour weighs."""
     verified: bool = True
     limit: int = 64
+    offer_id: int | None = None
+    """Only this one: what an operator marked, wherever it stands in the market's order."""
 
 
 @dataclass(frozen=True, slots=True)

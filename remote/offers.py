@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from remote.cloud import Offer, OfferQuery, Price
@@ -88,6 +88,8 @@ def filters_of(query: OfferQuery) -> list[Filter]:
 
 def _machine_filters(query: OfferQuery) -> list[Filter]:
     wanted = [Filter("rentable now", lambda offer: offer.rentable)]
+    if (offer_id := query.offer_id) is not None:
+        wanted.append(Filter(f"offer {offer_id}", lambda offer: offer.id == offer_id))
     if excluded := query.excluded_machines:
         wanted.append(Filter("not failed lately", lambda offer: offer.machine_id not in excluded))
     if query.verified:
@@ -165,6 +167,11 @@ def ordered(offers: Sequence[Offer], query: OfferQuery, by: Order = "expected") 
 def everything(query: OfferQuery, limit: int = 500) -> OfferQuery:
     """The widest query that is priced like `query`: what an empty answer is explained from."""
     return OfferQuery(gpu_count=query.gpu_count, disk_gb=8.0, verified=False, limit=limit)
+
+
+def just(query: OfferQuery, offer_id: int) -> OfferQuery:
+    """One offer, whatever else it is, priced like `query`: a market has more offers than one answer can hold."""
+    return replace(everything(query), offer_id=offer_id)
 
 
 def explain_empty(market: Sequence[Offer], query: OfferQuery) -> str:

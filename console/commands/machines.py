@@ -1,4 +1,4 @@
-"""Commands about machines: offers, rent, ps, destroy."""
+"""Commands about machines: rent, ps, destroy."""
 
 from __future__ import annotations
 
@@ -9,52 +9,6 @@ from typing import Annotated
 import typer
 
 from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
-
-
-def offers(
-    profile: Annotated[str | None, typer.Option(help="A [profiles.…] of spotter.toml.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Show what could be rented now, cheapest full price first."""
-    from console.operations.rent import find_offers
-    from console.words import usd, usd_per_hour
-
-    found = find_offers(session(), profile)
-    rows = [(offer, offer.price(found.disk_gb)) for offer in found.offers]
-    if as_json:
-        print_json(
-            [
-                asdict(offer) | {"usd_per_hour": price.usd_per_hour, "usd_per_day": price.usd_per_day,
-                                 "usd_per_30_days": price.usd_per_30_days, "disk_gb_priced": found.disk_gb}
-                for offer, price in rows
-            ]
-        )  # fmt: skip
-        return 0
-    from console.terminal import print_table
-
-    wide = {"$/30 days", "CPU", "RAM"}
-    print_table(
-        ("offer", "GPU", "$/h", "$/day", "$/30 days", "VRAM", "CPU", "RAM", "net", "rel.", "place"),
-        [
-            (
-                str(offer.id),
-                offer.gpu_name if offer.gpu_count == 1 else f"{offer.gpu_count}× {offer.gpu_name}",
-                usd_per_hour(price.usd_per_hour),
-                usd(price.usd_per_day),
-                usd(price.usd_per_30_days),
-                f"{offer.gpu_ram_mb / 1024:.0f} GB",
-                f"{offer.cpu_cores:.0f}",
-                f"{offer.ram_mb / 1024:.0f} GB",
-                f"{offer.download_mbps:.0f} Mb/s",
-                f"{offer.reliability:.3f}",
-                offer.location,
-            )
-            for offer, price in rows
-        ],
-        found.note,
-        wide,
-    )
-    return 0 if rows else 1
 
 
 def rent(

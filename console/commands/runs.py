@@ -113,7 +113,7 @@ def is_finished(entry: RunEntry) -> bool:
 
 
 def _show_plan(here: Session, entry: RunEntry, items: int, documents: int, profile: str | None, as_json: bool) -> int:
-    from console.operations.rent import find_offers
+    from console.operations.offers import find_offers
     from console.words import usd_per_hour
 
     found = find_offers(here, profile)

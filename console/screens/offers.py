@@ -15,7 +15,7 @@ from console.words import usd, usd_per_hour
 
 if TYPE_CHECKING:
     from console.app import SpotterApp
-    from console.operations.rent import Found
+    from console.operations.offers import Found
     from remote.cloud import Offer
 
 COLUMNS = (
@@ -83,7 +83,7 @@ class Offers(Vertical):
         """Ask the cloud for offers of the workspace's profile."""
 
         def ask() -> Found | str:
-            from console.operations.rent import find_offers
+            from console.operations.offers import find_offers
 
             try:
                 return find_offers(self.app.session())

@@ -21,6 +21,7 @@ def search_filters(query: OfferQuery) -> dict[str, Any]:
         "disk_space": {"gte": query.disk_gb},
     }
     optional: list[tuple[str, str, Any]] = [
+        ("id", "eq", query.offer_id),
         ("verified", "eq", True if query.verified else None),
         ("gpu_name", "in", list(query.gpu_names) or None),
         ("gpu_ram", "gte", _mb(query.min_gpu_ram_gb)),

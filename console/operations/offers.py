@@ -1,0 +1,201 @@
+"""Offers: what could be rented now, by profile or free query, and the watch that waits for a match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from console.operations.session import Session
+from console.settings import Profile, SettingsError
+from console.words import count
+
+if TYPE_CHECKING:
+    from remote.cloud import Offer, OfferQuery
+    from remote.market import Look
+    from remote.offers import Order
+
+SECONDS_PER_HOUR = 3600.0
+LEAST_LEASE = 2.0
+"""A machine must be offered for this many times as long as the work is expected to last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked besides a profile, or instead of one; None leaves what the profile says."""
+
+    gpu: tuple[str, ...] | None = None
+    gpu_count: int | None = None
+    gpu_ram_gb: float | None = None
+    cpu_cores: float | None = None
+    ram_gb: float | None = None
+    disk_gb: float | None = None
+    max_usd_per_hour: float | None = None
+    min_reliability: float | None = None
+    min_download_mbps: float | None = None
+    min_upload_mbps: float | None = None
+    min_open_ports: int | None = None
+    image: str | None = None
+    data_gb: float | None = None
+    results_gb: float | None = None
+    hours: float | None = None
+    max_usd_per_day: float | None = None
+    """Under the cap of the settings, which holds anyhow."""
+    unverified: bool = False
+    """Take hosts that vast.ai did not verify, too."""
+    free: bool = False
+    """Start from nothing instead of a profile."""
+
+    def applied(self, profile: Profile) -> Profile:
+        """The profile with these wishes in place of what it says.
+
+        Raises:
+            SettingsError: a wish is out of its bounds.
+        """
+        wished = {each.name: getattr(self, each.name) for each in fields(self) if each.name in Profile.model_fields}
+        told = {name: value for name, value in wished.items() if value is not None}
+        try:
+            return Profile.model_validate(profile.model_dump() | told)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SettingsError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The market's answer."""
+
+    offers: list[Offer]
+    disk_gb: float
+    note: str
+    query: OfferQuery
+    """What was asked: what the expected cost of an offer is counted for."""
+
+
+def wanted_profile(session: Session, profile_name: str | None = None, wishes: Wishes = NO_WISHES) -> Profile:
+    """The profile of that name with the wishes applied; for a free query, the wishes alone.
+
+    Raises:
+        SettingsError: there is no such profile.
+    """
+    base = Profile() if wishes.free else session.settings.profile(profile_name)
+    return wishes.applied(base)
+
+
+def profile_query(
+    profile: Profile,
+    max_usd_per_day: float,
+    *,
+    excluded_machines: frozenset[int] = frozenset(),
+    verified: bool = True,
+) -> OfferQuery:
+    """What a profile asks of a machine, within the day's cap, without machines that failed not long ago."""
+    from remote.cloud import OfferQuery
+    from remote.cuda import cuda_of_image
+
+    return OfferQuery(
+        gpu_names=profile.gpu,
+        gpu_count=profile.gpu_count,
+        min_gpu_ram_gb=profile.gpu_ram_gb,
+        min_cpu_cores=profile.cpu_cores,
+        min_ram_gb=profile.ram_gb,
+        disk_gb=profile.disk_gb,
+        max_usd_per_hour=profile.max_usd_per_hour,
+        max_usd_per_day=max_usd_per_day,
+        min_reliability=profile.min_reliability,
+        min_download_mbps=profile.min_download_mbps,
+        min_upload_mbps=profile.min_upload_mbps,
+        min_open_ports=profile.min_open_ports,
+        min_duration_s=LEAST_LEASE * profile.hours * SECONDS_PER_HOUR,
+        image_cuda=cuda_of_image(profile.image),
+        excluded_machines=excluded_machines,
+        traffic_gb=profile.image_gb + profile.data_gb,
+        upload_gb=profile.results_gb,
+        hours=profile.hours,
+        verified=verified,
+    )
+
+
+def query_of(session: Session, profile_name: str | None = None, wishes: Wishes = NO_WISHES) -> OfferQuery:
+    """What the market is asked: profile, wishes, the day's cap, and the machines that failed not long ago.
+
+    Raises:
+        SettingsError: there is no such profile.
+    """
+    cap = session.settings.money.max_usd_per_day
+    day = cap if wishes.max_usd_per_day is None else min(cap, wishes.max_usd_per_day)
+    bad = session.ledger.bad_machines(session.settings.cloud.name)
+    return profile_query(
+        wanted_profile(session, profile_name, wishes),
+        day,
+        excluded_machines=frozenset(bad),
+        verified=not wishes.unverified,
+    )
+
+
+def find_offers(
+    session: Session, profile_name: str | None = None, wishes: Wishes = NO_WISHES, order: Order = "expected"
+) -> Found:
+    """Search the market by a profile of the settings, by wishes on top of it, or by wishes alone.
+
+    Raises:
+        SettingsError: there is no such profile.
+        remote.cloud.CloudError: the cloud does not answer.
+    """
+    from remote.offers import everything, explain_empty, ordered
+
+    query = query_of(session, profile_name, wishes)
+    offers = ordered(session.cloud.search(query), query, order)
+    emulated = "EMULATED · " if session.emulated else ""
+    if not offers:
+        note = explain_empty(session.cloud.search(everything(query)), query)
+        return Found([], query.disk_gb, emulated + note, query)
+    left_out = len(query.excluded_machines)
+    without = f", without {count(left_out, 'machine')} that failed lately" if left_out else ""
+    note = (
+        f"{emulated}{count(len(offers), 'offer')} for {words_of(session, profile_name, wishes)}, priced with "
+        f"{query.disk_gb:.0f} GB of disk, at most ${query.max_usd_per_day:.2f} a day{without}; expected: "
+        f"{query.hours:g} h of work, {query.traffic_gb:g} GB in, {query.upload_gb:g} GB out"
+    )
+    return Found(offers, query.disk_gb, note, query)
+
+
+def words_of(session: Session, profile_name: str | None, wishes: Wishes) -> str:
+    """What is searched by, for a sentence."""
+    if wishes.free:
+        return "a free query"
+    changed = "" if wishes == NO_WISHES else " with changes"
+    return f"profile {profile_name or session.settings.cloud.profile}{changed}"
+
+
+def watch_offers(
+    session: Session,
+    profile_name: str | None = None,
+    wishes: Wishes = NO_WISHES,
+    *,
+    every_s: float | None = None,
+    for_s: float | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> Iterator[Look]:
+    """Look at the market again and again, within the account's quota of searches; each look is handed out at once.
+
+    Machines that fail while it watches, as they are rented from a match, are left out of the next looks.
+
+    Raises:
+        SettingsError: there is no such profile.
+        remote.cloud.CloudError: the cloud refuses the key or the query.
+    """
+    from remote.market import watch_market
+    from remote.market_cache import MarketCache
+
+    cache = MarketCache(session.workspace.state / "market")
+    query = query_of(session, profile_name, wishes)
+    for look in watch_market(session.cloud, query, every_s=every_s, for_s=for_s, cache=cache, stopped=stopped):
+        bad = session.ledger.bad_machines(session.settings.cloud.name)
+        offers = tuple(offer for offer in look.offers if offer.machine_id not in bad)
+        yield look if len(offers) == len(look.offers) else replace(look, offers=offers)
