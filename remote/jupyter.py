@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
-import shlex
-from importlib import resources
+from collections.abc import Mapping
 from typing import Literal
 
 from remote.jobs import Agent
-from remote.services import ServiceError, ServiceSpec
+from remote.services import ServiceSpec
 from remote.ssh.forward import LOOPBACK
 
 SERVICE_NAME = "jupyter"
 KERNEL_NAME = "spotter-worker"
 KERNEL_TITLE = "Spotter (worker)"
-REQUIREMENTS = "worker-jupyter.txt"
-INSTALL_LIMIT_S = 900.0
-IMPORTS = "import jupyterlab, jupyter_server, ipykernel"
 
 Auth = Literal["token", "none"]
 
 
-class NoJupyter(ServiceError):
-    """JupyterLab is not on the box and could not be installed there; the text has pip's last lines."""
-
-
-def prepare_jupyter(agent: Agent, python: str, notebook_dir: str) -> None:
-    """Install JupyterLab beside the worker's libraries if it is missing, and register the worker as its only kernel.
+def prepare_jupyter(agent: Agent, python: str, notebook_dir: str, environment: Mapping[str, str]) -> None:
+    """Register the worker's interpreter as Jupyter's kernel, and make the folders that it needs.
 
     Args:
         agent: the box.
-        python: absolute path of the interpreter that jobs use there, as the bootstrap recorded it.
-        notebook_dir: below the Spotter root or absolute; made if it is not there.
-
-    Raises:
-        NoJupyter: it cannot be installed.
+        python: absolute path of the interpreter that jobs use there, as the bootstrap recorded it; it has ipykernel.
+        notebook_dir: below the Spotter root or absolute.
+        environment: what jobs get too, so that a notebook computes what a job computes.
     """
-    transport = agent.transport
-    if transport.run([python, "-c", IMPORTS], timeout_s=120).exit_code != 0:
-        _install(agent, python)
-    home = _home(agent)
-    kernel = [python, "-m", "ipykernel", "install", "--prefix", home, "--name", KERNEL_NAME]
-    kernel += ["--display-name", KERNEL_TITLE, "--env", "PYTHONPATH", f"{agent.root}/current"]
-    folders = ["mkdir", "-p", f"{home}/runtime", posixpath.join(agent.root, notebook_dir)]
-    transport.check(f"umask 077; {shlex.join(folders)} && {shlex.join(kernel)}", timeout_s=120)
+    kernel = {
+        "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": KERNEL_TITLE,
+        "language": "python",
+        "metadata": {"debugger": True},
+        "env": {**environment, "PYTHONPATH": f"{agent.root}/current", "PYTHONDONTWRITEBYTECODE": "1"},
+    }
+    folders = [f"{_home(agent)}/runtime", posixpath.join(agent.root, notebook_dir)]
+    agent.transport.check(["sh", "-c", 'umask 077; mkdir -p "$@"', "sh", *folders])
+    agent.write(f"jupyter/kernels/{KERNEL_NAME}/kernel.json", json.dumps(kernel, indent=1).encode())
 
 
-def jupyter_service(agent: Agent, python: str, notebook_dir: str, *, auth: Auth = "token") -> ServiceSpec:
-    """JupyterLab as a service. The token reaches it by a file; with `auth="none"` whoever reaches the port is in."""
+def jupyter_service(
+    agent: Agent, python: str, notebook_dir: str, environment: Mapping[str, str], *, auth: Auth = "token"
+) -> ServiceSpec:
+    """JupyterLab as a service. The token reaches it by a file; with `auth="none"` whoever reaches the port is in.
+
+    JupyterLab 4, jupyter_server 2. Its port is not given up for another one, and its only kernel is the worker's.
+    """
     home = _home(agent)
     argv = [
         python, "-m", "jupyterlab", "--no-browser", "--allow-root",
@@ -58,7 +56,8 @@ def jupyter_service(agent: Agent, python: str, notebook_dir: str, *, auth: Auth 
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     env = {
-        "JUPYTER_PATH": f"{home}/share/jupyter",
+        **environment,
+        "JUPYTER_PATH": home,
         "JUPYTER_CONFIG_DIR": f"{home}/config",
         "JUPYTER_DATA_DIR": f"{home}/data",
         "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
@@ -70,20 +69,6 @@ def jupyter_service(agent: Agent, python: str, notebook_dir: str, *, auth: Auth 
     return ServiceSpec(
         SERVICE_NAME, tuple(argv), env=env, token=auth == "token", open_path="/lab", ready_path="/api/status"
     )
-
-
-def _install(agent: Agent, python: str) -> None:
-    """The versions of the lock, with their hashes, into the environment that jobs use."""
-    text = resources.files("remote.bootstrap").joinpath("requirements", REQUIREMENTS).read_bytes()
-    path = agent.write(f"bootstrap/{REQUIREMENTS}", text)
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--require-hashes", "-r", path]
-    done = agent.transport.run(pip, timeout_s=INSTALL_LIMIT_S)
-    if done.exit_code != 0:
-        said = " | ".join(done.last_lines(4).splitlines())
-        raise NoJupyter(
-            f"JupyterLab is not on the box and pip could not install it into {python}: {said}. "
-            "Choose an image that has it, or mend the box's network and try again"
-        )
 
 
 def _home(agent: Agent) -> str:

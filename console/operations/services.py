@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from remote.services import OpenService, Service
     from remote.ssh.forward import Tunnel
 
-WORKER_STEP = "worker-environment"
-
 
 @contextmanager
 def agent_of(session: Session, instance_id: int) -> Iterator[Agent]:
@@ -53,7 +51,9 @@ def start(
     restart: str = "on-failure",
     report: Report = silent,
 ) -> Service:
-    """Start a command as a service, in the environment of the newest release, and wait until it answers.
+    """Start a command as a service, with the newest release on its path, and wait until it answers.
+
+    On a box that was bootstrapped it gets the environment that jobs get.
 
     Raises:
         remote.services.ServiceError: it ended, does not become ready, differs from one that runs, or is exposed.
@@ -65,7 +65,7 @@ def start(
             name,
             tuple(argv),
             port=port,
-            env={"PYTHONUNBUFFERED": "1", "PYTHONPATH": f"{agent.root}/current"},
+            env={**_job_environment(agent), "PYTHONUNBUFFERED": "1", "PYTHONPATH": f"{agent.root}/current"},
             ready_path=ready_path,
             restart=restart,
         )
@@ -110,24 +110,44 @@ def open_named(session: Session, instance_id: int, name: str, *, local_port: int
 def open_jupyter(
     session: Session, instance_id: int, *, local_port: int | None = None, report: Report = silent
 ) -> OpenService:
-    """Make the box ready for Jupyter if it isn't, start it if it doesn't run, and open a tunnel to it.
+    """Open a tunnel to Jupyter; the box is made ready for it and it is started when it does not run.
 
     Raises:
-        remote.services.ServiceError: it cannot be installed or does not become ready.
+        remote.bootstrap.steps.BootstrapFailed: JupyterLab could not be installed.
+        remote.services.ServiceError: it does not become ready, or runs with the other `[jupyter] auth`.
     """
-    from remote.jupyter import SERVICE_NAME, jupyter_service, prepare_jupyter
-    from remote.services import services, start_service
+    from remote.jupyter import SERVICE_NAME
+    from remote.services import ServiceDiffers, services
+
+    auth = session.settings.jupyter.auth
+    with agent_of(session, instance_id) as agent:
+        running = next((each for each in services(agent) if each.name == SERVICE_NAME and each.alive), None)
+        if running is None:
+            _start_jupyter(session, agent, instance_id, report)
+        elif (running.token_file is None) != (auth == "none"):
+            raise ServiceDiffers(
+                f"Jupyter runs on instance {instance_id} with another [jupyter] auth than {auth!r}: "
+                f"`spotter service stop jupyter --on {instance_id}` ends it with its kernels, then open it again"
+            )
+    return open_named(session, instance_id, SERVICE_NAME, local_port=local_port)
+
+
+def _start_jupyter(session: Session, agent: Agent, instance_id: int, report: Report) -> None:
+    from console.operations.bootstrap import bootstrap
+    from console.operations.prepare import push_code
+    from remote.bootstrap.caches import job_environment
+    from remote.jupyter import jupyter_service, prepare_jupyter
+    from remote.services import start_service
 
     wanted = session.settings.jupyter
-    with agent_of(session, instance_id) as agent:
-        python = _jupyter_python(session, agent, instance_id, report)
-        with Step("jupyter", "starting Jupyter", report) as step:
-            if not any(each.name == SERVICE_NAME and each.alive for each in services(agent)):
-                prepare_jupyter(agent, python, wanted.notebook_dir)
-            spec = jupyter_service(agent, python, wanted.notebook_dir, auth=wanted.auth)
-            service = start_service(agent, spec, waiting=_ticker(SERVICE_NAME, report))
-            step.summary = f"Jupyter answers on port {service.port} of instance {instance_id}, loopback only"
-    return open_named(session, instance_id, SERVICE_NAME, local_port=local_port)
+    release = push_code(session, agent.transport, report)
+    python = bootstrap(session, agent.transport, instance_id, release, report, jupyter=True)
+    with Step("jupyter", "starting Jupyter", report) as step:
+        environment = job_environment(agent)
+        prepare_jupyter(agent, python, wanted.notebook_dir, environment)
+        spec = jupyter_service(agent, python, wanted.notebook_dir, environment, auth=wanted.auth)
+        service = start_service(agent, spec, waiting=_ticker("Jupyter", report))
+        step.summary = f"Jupyter answers on port {service.port} of instance {instance_id}, loopback only"
 
 
 def open_port(session: Session, instance_id: int, port: int, *, local_port: int | None = None) -> Tunnel:
@@ -145,16 +165,13 @@ def open_port(session: Session, instance_id: int, port: int, *, local_port: int 
     return open_tunnel(reach, LOOPBACK, port, local_port or 0)
 
 
-def _jupyter_python(session: Session, agent: Agent, instance_id: int, report: Report) -> str:
-    """The worker's interpreter with JupyterLab, as the ledger remembers it of this box; else it is made ready now."""
-    from console.operations.bootstrap import bootstrap
-    from console.operations.prepare import push_code
+def _job_environment(agent: Agent) -> dict[str, str]:
+    from remote.bootstrap.caches import NotBootstrapped, job_environment
 
-    for step in session.ledger.steps(session.settings.cloud.name, instance_id):
-        if step.step_id == WORKER_STEP and step.state == "ok" and "jupyterlab" in step.evidence:
-            return str(step.evidence["path"])
-    release = push_code(session, agent.transport, report)
-    return bootstrap(session, agent.transport, instance_id, release, report, jupyter=True)
+    try:
+        return job_environment(agent)
+    except NotBootstrapped:
+        return {}  # a service of the image itself needs none of it
 
 
 def _ticker(name: str, report: Report) -> Callable[[JobStatus], None]:

@@ -6,17 +6,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from remote.jobs import Agent
-from remote.jupyter import KERNEL_NAME, NoJupyter, jupyter_service, prepare_jupyter
+from remote.jupyter import KERNEL_NAME, jupyter_service, prepare_jupyter
 from remote.listening import exposed_addresses, free_port_on_box
 from remote.services import (
     NoSuchService,
@@ -66,20 +66,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer((options["ip"], int(options["port"])), Page).serve_forever()
 """
 
-KERNEL_STAND_IN = """
-import json, pathlib, sys
-words = sys.argv[1:]
-assert words.pop(0) == "install"
-options = {}
-while words:
-    name = words.pop(0)
-    options[name] = [words.pop(0), words.pop(0)] if name == "--env" else words.pop(0)
-folder = pathlib.Path(options["--prefix"], "share", "jupyter", "kernels", options["--name"])
-folder.mkdir(parents=True, exist_ok=True)
-spec = {"argv": [sys.executable, "-m", "ipykernel_launcher"], "display_name": options["--display-name"],
-        "env": dict([options["--env"]])}
-(folder / "kernel.json").write_text(json.dumps(spec))
-"""
+WORKER_ENVIRONMENT = {"MODEL_DIR": "/models"}
 
 
 @pytest.fixture
@@ -95,12 +82,10 @@ def agent(sshd: Sshd, transport: Transport) -> Iterator[Agent]:
 
 @pytest.fixture
 def worker_python(sshd: Sshd) -> str:
-    """An interpreter on the box that has (stand-ins for) JupyterLab and ipykernel."""
+    """An interpreter on the box that has a stand-in for JupyterLab."""
     packages = sshd.home / "packages"
-    for name, text in (("jupyterlab", JUPYTER_STAND_IN), ("ipykernel", KERNEL_STAND_IN), ("jupyter_server", "")):
-        (packages / name).mkdir(parents=True)
-        (packages / name / "__init__.py").touch()
-        (packages / name / "__main__.py").write_text(text)
+    packages.mkdir()
+    (packages / "jupyterlab.py").write_text(JUPYTER_STAND_IN)
     wrapper = sshd.home / "python"
     wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="{packages}" exec "{sys.executable}" "$@"\n')
     wrapper.chmod(0o755)
@@ -190,8 +175,8 @@ def test_a_listener_on_every_address_of_both_families_is_seen(transport: Transpo
 
 
 def test_jupyter_lets_in_who_has_the_token_and_shows_it_nowhere(sshd: Sshd, agent: Agent, worker_python: str) -> None:
-    prepare_jupyter(agent, worker_python, "notebooks")
-    service = start_service(agent, jupyter_service(agent, worker_python, "notebooks"))
+    prepare_jupyter(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
+    service = start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
     opened = open_service(agent, "jupyter", sshd.connect)
     try:
         token = opened.entry_url.rpartition("token=")[2]
@@ -213,28 +198,30 @@ def test_jupyter_lets_in_who_has_the_token_and_shows_it_nowhere(sshd: Sshd, agen
         assert not any(token in word for word in process.cmdline())
         if process.pid != os.getpid():
             assert token not in process.environ().values()
-    kernel = sshd.home / "spotter" / "jupyter" / "share" / "jupyter" / "kernels" / KERNEL_NAME / "kernel.json"
-    assert json.loads(kernel.read_text())["display_name"] == "Spotter (worker)"
-    assert json.loads(kernel.read_text())["env"] == {"PYTHONPATH": f"{agent.root}/current"}
+    kernel = sshd.home / "spotter" / "jupyter" / "kernels" / KERNEL_NAME / "kernel.json"
+    told = json.loads(kernel.read_text())
+    assert (told["display_name"], told["argv"][0]) == ("Spotter (worker)", worker_python)
+    assert told["env"]["PYTHONPATH"] == f"{agent.root}/current"
+    assert told["env"]["MODEL_DIR"] == "/models"
 
 
 def test_each_start_of_jupyter_has_a_token_of_its_own(sshd: Sshd, agent: Agent, worker_python: str) -> None:
-    prepare_jupyter(agent, worker_python, "notebooks")
+    prepare_jupyter(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
     secret = sshd.home / "spotter" / "secrets" / "service-jupyter.token"
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks"))
+    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
     first = secret.read_text()
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks"))
+    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
     assert secret.read_text() == first
     stop_service(agent, "jupyter")
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks"))
+    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
     assert secret.read_text() != first
 
 
 def test_jupyter_without_a_token_asks_nothing_and_still_listens_on_loopback_only(
     sshd: Sshd, agent: Agent, worker_python: str
 ) -> None:
-    prepare_jupyter(agent, worker_python, "notebooks")
-    service = start_service(agent, jupyter_service(agent, worker_python, "notebooks", auth="none"))
+    prepare_jupyter(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
+    service = start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT, auth="none"))
     opened = open_service(agent, "jupyter", sshd.connect)
     try:
         assert opened.entry_url == opened.url
@@ -250,21 +237,11 @@ def test_jupyter_without_a_token_asks_nothing_and_still_listens_on_loopback_only
     assert listening == {"127.0.0.1"}
 
 
-def test_a_box_without_jupyter_and_without_a_way_to_get_it_says_so(sshd: Sshd, agent: Agent) -> None:
-    python = sshd.home / "bare-python"
-    python.write_text(
-        textwrap.dedent(f"""\
-            #!/bin/sh
-            case "$2" in *jupyterlab*) exit 1;; pip) echo "ERROR: no network" >&2; exit 1;; esac
-            exec "{sys.executable}" "$@"
-            """)
-    )
-    python.chmod(0o755)
-    with pytest.raises(NoJupyter, match=r"pip could not install it into .*bare-python: ERROR: no network"):
-        prepare_jupyter(agent, str(python), "notebooks")
-    sent = sshd.home / "spotter" / "bootstrap" / "worker-jupyter.txt"
-    assert "jupyterlab==" in sent.read_text()
-    assert "--hash=sha256:" in sent.read_text()
+def test_a_box_without_jupyter_says_so(agent: Agent) -> None:
+    prepare_jupyter(agent, sys.executable, "notebooks", WORKER_ENVIRONMENT)
+    spec = jupyter_service(agent, sys.executable, "notebooks", WORKER_ENVIRONMENT)
+    with pytest.raises(ServiceFailed, match="No module named jupyterlab"):
+        start_service(agent, replace(spec, restart="never"))
 
 
 def _connections(process: psutil.Process) -> list[psutil._common.pconn]:  # type: ignore[name-defined]
