@@ -4,53 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
-from remote.cloud import Cloud, CloudError, CloudUnreachable, Instance, InstanceStatus, OutcomeUnknown, RateLimited
-from remote.ledger import IntentRow, Ledger, RequestRow
-from remote.owner import is_alive
+from remote.cloud import CloudError, CloudUnreachable, Instance, InstanceStatus, OutcomeUnknown, RateLimited
+from remote.desk import Desk
+from remote.ledger import RentedInstance
+from remote.ledger_rows import SECONDS_PER_HOUR
+from remote.look import note_billed
 from remote.progress import Progress, Report, silent
 from remote.rental import Claim, NotDestroyed, WrongCloud
-from remote.states import Limits, State
+from remote.states import State
 from remote.track import Track
 
-HALF_WAY = frozenset(
-    state.value
-    for state in (
-        State.ALLOCATED,
-        State.PULLING,
-        State.BOOTING,
-        State.REACHABLE,
-        State.AUTHED,
-        State.DISCARD,
-        State.DESTROYING,
-    )
-)
-"""States in which a rental is of no use to anybody once the process that rented it is dead."""
-WITHOUT_INSTANCE = frozenset({State.PLANNED.value, State.SEARCHED.value, State.CLAIMING.value, State.RECONCILING.value})
-"""States of a request that ends as failed when its process is dead and nothing appeared under its labels."""
 ASK_AGAIN_EVERY = 10
 
 
 class Ending:
     """Destroys, and finds what must be destroyed."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        ledger: Ledger,
-        pins: Path,
-        limits: Limits,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._cloud = cloud
-        self._ledger = ledger
-        self._pins = pins
-        self._limits = limits
-        self._clock = clock
-        self._sleep = sleep
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._cloud = desk.cloud
+        self._ledger = desk.ledger
+        self._limits = desk.limits
+        self._clock = desk.clock
 
     def refuse_other_cloud(self, instance_id: int) -> None:
         """Raise WrongCloud when the ledger has it on other clouds alone: what this one says of it is void."""
@@ -81,22 +57,51 @@ class Ending:
                 if rented_now:
                     self._ask_until_gone(instance_id, report)
                 return
-            self.remember(instance)
+            if row is None:
+                self.remember(instance)
+            else:  # it was thought gone, and is billed all the same
+                self._ledger.hand_over(self._cloud.name, instance_id, row.request_id)
         request_id = row.request_id if row is not None else None
         intent = self._ledger.record_intent(
             "destroy", cloud=self._cloud.name, request_id=request_id, instance_id=instance_id
         )
-        self._enter(State.DESTROYING, request_id, instance_id, "asking the cloud to destroy it", report)
+        self._desk.enter(State.DESTROYING, request_id, instance_id, "asking the cloud to destroy it", report)
         try:
-            self._ask_until_gone(instance_id, report)
+            was_there = self._ask_until_gone(instance_id, report)
         except NotDestroyed as error:
             self._ledger.record_outcome(intent, "failed", detail=str(error))
             raise
-        self._ledger.close_instance(self._cloud.name, instance_id)
+        row = self._ledger.instance(self._cloud.name, instance_id)
+        ended_at = None if was_there or row is None else self.end_of_vanished(row)
+        self._ledger.close_instance(self._cloud.name, instance_id, at=ended_at)
         self._ledger.record_outcome(intent, "ok")
-        (self._pins / str(instance_id)).unlink(missing_ok=True)
-        spent = self._ledger.spent_usd(cloud=self._cloud.name, instance_id=instance_id)
-        self._enter(State.GONE, request_id, instance_id, f"gone, confirmed by the cloud; it cost ${spent:.4f}", report)
+        self._desk.pin(instance_id).unlink(missing_ok=True)
+        spent = self._desk.spent_usd(instance_id)
+        self._desk.enter(
+            State.GONE, request_id, instance_id, f"gone, confirmed by the cloud; it cost ${spent:.4f}", report
+        )
+
+    def close_vanished(self, row: RentedInstance, report: Report) -> None:
+        """Close the row of an instance that the cloud does not know any more, at the end of its bill."""
+        ended_at = self.end_of_vanished(row)
+        self._ledger.close_instance(self._cloud.name, row.instance_id, at=ended_at)
+        self._desk.pin(row.instance_id).unlink(missing_ok=True)
+        message = "the cloud no longer knows it"
+        self._desk.enter(State.GONE, row.request_id, row.instance_id, message, report)
+
+    def end_of_vanished(self, row: RentedInstance) -> float:
+        """When an instance that nobody saw end was last billed: by the cloud's charges, or when it was last listed."""
+        now = self._clock.time()
+        seen_at = row.seen_at if row.seen_at is not None else row.opened_at
+        try:
+            charges = self._cloud.charges(row.opened_at, now)
+        except CloudError:
+            return seen_at
+        disk_usd = sum(each.usd_by_kind.get("disk", 0.0) for each in charges if each.instance_id == row.instance_id)
+        if not disk_usd or not row.disk_usd_per_hour:
+            return seen_at
+        billed_s = disk_usd / row.disk_usd_per_hour * SECONDS_PER_HOUR
+        return min(max(row.opened_at + billed_s, seen_at), now)
 
     def discard(self, track: Track, claim: Claim, reason: str) -> None:
         """Give up a rental of a request that goes on."""
@@ -169,16 +174,27 @@ class Ending:
             self._ask_until_gone(instance_id, silent)
 
     def find(self, label: str, *, patient: bool = True) -> list[Instance]:
-        """Instances under a label; `patient` looks again until the limit passes, for reads lag behind creates."""
-        deadline = self._clock() + (self._limits.reconciling_s if patient else 0)
+        """Instances under a label; `patient` looks again until the limit passes, for reads lag behind creates.
+
+        Raises:
+            CloudUnreachable: the last look got no answer, so that nothing is known. Silence is not absence.
+        """
+        deadline = self._clock.monotonic() + (self._limits.reconciling_s if patient else 0)
         while True:
+            last = self._clock.monotonic() >= deadline
             try:
                 hits = self._cloud.instances(label)
-            except (CloudUnreachable, RateLimited):
+            except (CloudUnreachable, RateLimited) as error:
                 hits = []
-            if hits or self._clock() >= deadline:
+                if self._clock.monotonic() >= deadline + self._limits.unanswered_s:
+                    raise CloudUnreachable(
+                        f"whether a machine was rented as {label} is not known, the cloud does not answer ({error}): "
+                        "it is looked for again at the next start, and `spotter fleet` shows it"
+                    ) from error
+                last = False
+            if hits or last:
                 return hits
-            self._sleep(self._limits.reconcile_poll_s)
+            self._clock.sleep(self._limits.reconcile_poll_s)
 
     def remember(self, instance: Instance, *, request_id: str | None = None) -> None:
         """Put an instance on the ledger that is not there; its disk's part of the price is not told apart."""
@@ -195,76 +211,44 @@ class Ending:
         )
         if instance.status is InstanceStatus.RUNNING:
             self._ledger.instance_running(self._cloud.name, instance.id, at=instance.started_at)
+        note_billed(self._desk, instance)
 
-    def reconcile(self, report: Report) -> list[Instance]:
-        """Settle what dead sessions left; see `Provisioner.reconcile`."""
-        living = {each.id: each for each in self._cloud.instances()}
-        ours = {each.request_id for each in self._ledger.requests() if each.cloud == self._cloud.name}
-        for intent in self._ledger.intents(unsettled_only=True):
-            if intent.request_id in ours:
-                self._settle(intent, living, report)
-        for row in self._ledger.instances(alive_only=True, cloud=self._cloud.name):
-            if row.instance_id not in living and self._cloud.instance(row.instance_id) is None:
-                self._ledger.close_instance(self._cloud.name, row.instance_id)
-                self._enter(State.GONE, row.request_id, row.instance_id, "the cloud no longer knows it", report)
-            elif self._is_abandoned(row.instance_id):
-                self.destroy(row.instance_id, report)
-                living.pop(row.instance_id, None)
-        unsettled = {intent.request_id for intent in self._ledger.intents(unsettled_only=True)}
-        for request in self._ledger.requests(open_only=True):
-            abandoned = request.state in WITHOUT_INSTANCE and not _in_progress(request)
-            if request.cloud == self._cloud.name and abandoned and request.request_id not in unsettled:
-                self._ledger.transition(request.request_id, State.FAILED.value, message="its console was ended")
-        known = {row.instance_id for row in self._ledger.instances(alive_only=True, cloud=self._cloud.name)}
-        return [each for each in living.values() if each.id in known]
+    def _ask_until_gone(self, instance_id: int, report: Report) -> bool:
+        """Ask, look, ask again; returns whether it was there at all.
 
-    def _is_abandoned(self, instance_id: int) -> bool:
-        """Whether it stands half-way and nobody is at it; read anew, for another session may just have adopted it."""
+        An instance that we never saw may only not be shown yet: reads lag behind creates. It counts as gone when it
+        was seen and is not any more, or when it could not be seen for as long as a lag may last.
+        """
         row = self._ledger.instance(self._cloud.name, instance_id)
-        if row is None or row.state not in HALF_WAY:
-            return False
-        return not _in_progress(self._ledger.request(row.request_id) if row.request_id is not None else None)
-
-    def _settle(self, intent: IntentRow, living: dict[int, Instance], report: Report) -> None:
-        """A create without a known outcome, of a session that is dead: nothing of it may live."""
-        owner = intent.detail.get("owner")
-        if intent.operation != "create" or (isinstance(owner, dict) and is_alive(owner)):
-            return
-        hits = [each for each in living.values() if each.label == intent.label]
-        for each in hits:
-            self.remember(each)
-            self.destroy(each.id, report)
-            living.pop(each.id)
-        if hits or self._ledger.clock.time() - intent.at > self._limits.reconciling_s:
-            self._ledger.record_outcome(intent.intent_id, "absent", detail=f"{len(hits)} found and destroyed")
-
-    def _ask_until_gone(self, instance_id: int, report: Report) -> None:
-        deadline = self._clock() + self._limits.destroying_s
+        lag_s = self._limits.reconciling_s
+        known = row is not None and (row.seen_at is not None or self._clock.time() - row.opened_at > lag_s)
+        began = self._clock.monotonic()
+        deadline = began + self._limits.destroying_s
         trouble = ""
         looks = 0
+        was_there = False
         while True:
             try:
+                if looks == 0 and self._cloud.instance(instance_id) is not None:
+                    was_there = True
                 if looks % ASK_AGAIN_EVERY == 0:
                     self._cloud.destroy(instance_id)
                 looks += 1
                 if self._cloud.instance(instance_id) is None:
-                    return
+                    if known or was_there or self._clock.monotonic() - began > lag_s:
+                        return was_there
+                elif not was_there:
+                    was_there, looks = True, 0
             except (CloudUnreachable, RateLimited, OutcomeUnknown) as error:
                 trouble = f": {error}"
                 report(Progress(State.DESTROYING.value, f"{error}; asking again"))
-            if self._clock() > deadline:
+            if self._clock.monotonic() > deadline:
                 raise NotDestroyed(
                     f"instance {instance_id} may still be rented: the {self._cloud.name} cloud did not confirm its end "
                     f"within {self._limits.destroying_s:.0f} s{trouble}; destroy it again, or on the cloud's own page",
                     instance_id,
                 )
-            self._sleep(self._limits.poll_s)
-
-    def _enter(self, state: State, request_id: str | None, instance_id: int, message: str, report: Report) -> None:
-        self._ledger.transition(
-            request_id, state.value, cloud=self._cloud.name, instance_id=instance_id, message=message
-        )
-        report(Progress(state.value, f"instance {instance_id}: {message}"))
+            self._clock.sleep(self._limits.poll_s)
 
 
 def _words_for(failure: Exception, claim: Claim) -> str:
@@ -286,8 +270,3 @@ def _see_through(done: threading.Event) -> None:
             done.wait()
         except KeyboardInterrupt:
             continue
-
-
-def _in_progress(request: RequestRow | None) -> bool:
-    owner = request.wanted.get("owner") if request is not None else None
-    return isinstance(owner, dict) and is_alive(owner)

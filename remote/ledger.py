@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ulid import ULID
 
@@ -206,15 +206,6 @@ class Ledger(LedgerMoney, LedgerMachines, LedgerWork):
             )
             if closed.rowcount:
                 end_meters(connection, cloud, instance_id, ("gpu", "disk"), ended)
-
-    def note_seen(self, cloud: str, instance_ids: Iterable[int]) -> None:
-        """Note that the cloud lists these now: should one vanish, it was billed at least until here."""
-        now = self._now()
-        with self._write() as connection:
-            connection.executemany(
-                "UPDATE instances SET seen_at = ? WHERE cloud = ? AND instance_id = ?",
-                [(now, cloud, each) for each in instance_ids],
-            )
 
     def instance(self, cloud: str, instance_id: int) -> RentedInstance | None:
         """What is known of one instance."""

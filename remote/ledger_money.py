@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from remote.ledger_file import LedgerFile
 from remote.ledger_rows import BYTES_PER_GB, SECONDS_PER_HOUR, Adjustment, Meter, MeterKind, Traffic
 
+LEAST_ADJUSTMENT_USD = 1e-9
+ALL_METERS: tuple[MeterKind, ...] = ("gpu", "disk")
+
 
 class LedgerMoney(LedgerFile):
     """The part of the ledger that counts dollars."""
@@ -21,17 +24,29 @@ class LedgerMoney(LedgerFile):
         )
         return [Meter(**dict(row)) for row in rows]
 
-    def pause(
-        self, cloud: str, instance_id: int, kinds: Sequence[MeterKind] = ("gpu",), *, at: float | None = None
-    ) -> None:
-        """Note that the cloud bills `kinds` no longer: a stopped instance keeps its disk's bill, an offline none."""
-        with self._write() as connection:
-            end_meters(connection, cloud, instance_id, kinds, at if at is not None else self._now())
+    def note_billed(self, cloud: str, instance_id: int, kinds: Sequence[MeterKind], *, at: float | None = None) -> None:
+        """Note that the cloud was just seen to bill exactly these parts: their meters run, others end.
 
-    def resume(self, cloud: str, instance_id: int, kinds: Sequence[MeterKind], *, at: float | None = None) -> None:
-        """Note that the cloud bills `kinds` again, at the instance's price. What is billed already goes on."""
+        A stopped instance keeps its disk's bill, one whose host is away has none.
+        """
+        now = at if at is not None else self._now()
         with self._write() as connection:
-            start_meters(connection, cloud, instance_id, kinds, at if at is not None else self._now())
+            connection.execute(
+                """UPDATE instances SET seen_at = ?1, running_at = coalesce(running_at, CASE WHEN ?2 THEN ?1 END)
+                   WHERE cloud = ?3 AND instance_id = ?4 AND closed_at IS NULL""",
+                (now, "gpu" in kinds, cloud, instance_id),
+            )
+            start_meters(connection, cloud, instance_id, kinds, now)
+            end_meters(connection, cloud, instance_id, [each for each in ALL_METERS if each not in kinds], now)
+
+    def offline_since(self, cloud: str, instance_id: int) -> float | None:
+        """Since when nothing of a living instance is billed; None while something is."""
+        (row,) = self._read(
+            """SELECT CASE WHEN count(*) = count(ended_at) THEN max(ended_at) END FROM meters
+               WHERE cloud = ? AND instance_id = ?""",
+            (cloud, instance_id),
+        )
+        return None if row[0] is None else float(row[0])
 
     def reprice(self, cloud: str, instance_id: int, *, gpu_usd_per_hour: float, disk_usd_per_hour: float) -> None:
         """Bill an instance at another price than its offer's, from its beginning: what the cloud's row says holds."""
@@ -77,12 +92,25 @@ class LedgerMoney(LedgerFile):
 
     def adjust(self, cloud: str, instance_id: int, usd: float, reason: str, *, at: float | None = None) -> None:
         """Add what the cloud's own bill differs by, for the moment `at`; what was counted stays as it is."""
+        with self._write():
+            self._adjust(cloud, instance_id, usd, reason, at)
+
+    def _adjust(self, cloud: str, instance_id: int, usd: float, reason: str, at: float | None) -> None:
         now = self._now()
-        with self._write() as connection:
-            connection.execute(
-                "INSERT INTO adjustments (cloud, instance_id, usd, reason, at, made_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (cloud, instance_id, usd, reason, at if at is not None else now, now),
-            )
+        self._connection.execute(
+            "INSERT INTO adjustments (cloud, instance_id, usd, reason, at, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (cloud, instance_id, usd, reason, at if at is not None else now, now),
+        )
+
+    def settle(
+        self, cloud: str, instance_id: int, charged_usd: float, reason: str, *, at: float | None = None
+    ) -> float:
+        """Adjust an instance to what the cloud charged for it in all; returns by how much. Once for one charge."""
+        with self._write():
+            difference = charged_usd - self.spent_usd(cloud=cloud, instance_id=instance_id)
+            if abs(difference) > LEAST_ADJUSTMENT_USD:
+                self._adjust(cloud, instance_id, difference, reason, at)
+        return difference
 
     def adjustments(self, cloud: str) -> list[Adjustment]:
         """Every correction, oldest first."""

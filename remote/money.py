@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from remote.clock import SYSTEM_CLOCK, Clock
 from remote.cloud import Cloud
+from remote.labels import is_ours
 from remote.ledger import Ledger
 from remote.ledger_rows import SECONDS_PER_HOUR
 
@@ -148,4 +149,28 @@ def reconcile_charges(
     Raises:
         CloudError: the cloud does not tell its charges.
     """
-    raise NotImplementedError
+    now = clock.time()
+    if settled_after_s is None:
+        settled_after_s = 0.0 if cloud.emulated else SETTLED_AFTER_S
+    rows = {row.instance_id: row for row in ledger.instances(cloud=cloud.name) if row.opened_at >= since}
+    earliest = min((row.opened_at for row in rows.values()), default=now)
+    charges = {each.instance_id: each for each in cloud.charges(midnight_before(earliest), now)}
+    found = []
+    for row in rows.values():
+        charge = charges.get(row.instance_id)
+        may_settle = row.closed_at is not None and now - row.closed_at >= settled_after_s
+        if charge is None and not may_settle:
+            continue  # it is not booked yet
+        charged = charge.usd if charge is not None else 0.0
+        known = ledger.spent_usd(cloud=cloud.name, instance_id=row.instance_id)
+        if settle and may_settle:
+            reason = f"the cloud charged ${charged:.6f}, the ledger had ${known:.6f}"
+            ledger.settle(cloud.name, row.instance_id, charged, reason, at=row.closed_at)
+        difference = Difference(cloud.name, row.instance_id, row.label, charged, known, settle and may_settle)
+        if abs(difference.usd) >= least_usd:
+            found.append(difference)
+    for charge in charges.values():
+        stray = ledger.instance(cloud.name, charge.instance_id) is None and is_ours(charge.label, ledger.mark)
+        if stray and charge.usd >= least_usd:
+            found.append(Difference(cloud.name, charge.instance_id, charge.label, charge.usd, 0.0, settled=False))
+    return found

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ulid import ULID
-
 from remote.arrival import Arrival
-from remote.cloud import (
-    Cloud,
-    Instance,
-    InstanceSpec,
-    Offer,
-    OfferGone,
-    OutcomeUnknown,
-    Price,
-    RateLimited,
-)
+from remote.budget import Budget
+from remote.claim import Claims
+from remote.clock import SYSTEM_CLOCK, Clock
+from remote.cloud import Cloud, Instance, NoCredit, Offer, OfferQuery, Price, RateLimited, SearchQuota
+from remote.desk import Desk
 from remote.ending import Ending
 from remote.keys import KeyPair
+from remote.labels import is_foreign, is_ours, new_label
 from remote.ledger import Ledger
-from remote.money import midnight_before
-from remote.offers import everything, explain_empty
+from remote.offers import everything, explain_empty, just
 from remote.owner import owner_here
 from remote.progress import Report, silent
+from remote.reconcile import Reconciler
 from remote.rental import (
     Attempt,
     Claim,
@@ -59,11 +50,9 @@ __all__ = [
     "WrongCloud",
 ]
 
-LABEL_PREFIX = "spotter-op-"
-
 
 class Provisioner:
-    """Rents, verifies, adopts and destroys instances of one cloud, with every step on the ledger first."""
+    """Rents, verifies, adopts, watches and destroys instances of one cloud, with every step on the ledger first."""
 
     def __init__(
         self,
@@ -74,18 +63,22 @@ class Provisioner:
         *,
         ssh_user: str = "root",
         limits: Limits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
+        claims: Path | None = None,
     ) -> None:
-        self._cloud = cloud
-        self._ledger = ledger
-        self._key = key
-        self._pins = pins
-        self._ssh_user = ssh_user
-        self._limits = limits or (LOOPBACK_LIMITS if cloud.emulated else Limits())
-        self._clock = clock
-        self._sleep = sleep
-        self._ending = Ending(cloud, ledger, pins, self._limits, clock, sleep)
+        """`claims`: lock file of the account, shared by all workspaces that use it; beside the ledger without one."""
+        self._desk = Desk(
+            cloud,
+            ledger,
+            key,
+            pins,
+            ssh_user,
+            limits or (LOOPBACK_LIMITS if cloud.emulated else Limits()),
+            clock,
+            claims or ledger.path.with_name(f"create-{cloud.name}.lock"),
+        )
+        self._ending = Ending(self._desk)
+        self._reconciler = Reconciler(self._desk, self._ending)
 
     def provision(self, request: RentRequest, report: Report = silent) -> Rental:
         """Search, rent, wait until it lets us in, verify. Interrupted anywhere, it leaves no instance.
@@ -96,42 +89,50 @@ class Provisioner:
             NotDestroyed: one that failed could not be destroyed.
             CloudError: the cloud refuses us or does not answer.
         """
-        request_id = self._ledger.open_request(self._cloud.name, _wanted(request), run_id=request.run_id)
-        track = Track(self._ledger, self._cloud.name, request_id, report)
-        attempts: list[Attempt] = []
+        wanted = _wanted(request)
+        request_id = self._desk.ledger.open_request(self._desk.cloud_name, wanted, run_id=request.run_id)
+        track = Track(self._desk.ledger, self._desk.cloud_name, request_id, report)
         try:
-            self._refuse_spent(request)
-            offers = self._offers(request, track)
-            track.enter(
-                State.SEARCHED, f"{len(offers)} offers, from ${self._price(offers[0], request).usd_per_hour:.3f}/h"
-            )
-            return self._rent_one_of(offers, request, track, attempts)
+            Budget(self._desk, request).refuse_spent()
+            return _Renting(self._desk, self._ending, request, track).rent()
         except BaseException as error:
             if track.state in (State.PLANNED, State.SEARCHED, State.CLAIMING, State.RECONCILING, State.GONE):
-                self._ledger.transition(request_id, State.FAILED.value, message=str(error) or type(error).__name__)
+                self._desk.ledger.transition(request_id, State.FAILED.value, message=str(error) or type(error).__name__)
             raise
 
     def adopt(self, instance_id: int, report: Report = silent) -> Rental:
         """Take over a living instance (of an earlier session, or an orphan): wait, attach our key, verify.
 
+        One that will not do is left as it was, alive and on the ledger: it is not destroyed, rebooted or made anew.
+
         Raises:
-            ProvisionFailed: it is gone or unusable; it is not destroyed.
+            ProvisionFailed: it is gone or unusable.
             WrongCloud: it is rented on another cloud.
         """
+        ledger, cloud_name = self._desk.ledger, self._desk.cloud_name
         self._ending.refuse_other_cloud(instance_id)
-        instance = self._cloud.instance(instance_id)
+        instance = self._desk.cloud.instance(instance_id)
         if instance is None:
-            raise ProvisionFailed(f"instance {instance_id} is gone: the {self._cloud.name} cloud does not know it")
-        request_id = self._ledger.open_request(self._cloud.name, {"adopt": instance_id, "owner": owner_here()})
+            raise ProvisionFailed(f"instance {instance_id} is gone: the {cloud_name} cloud does not know it")
+        before = ledger.instance(cloud_name, instance_id)
+        request_id = ledger.open_request(cloud_name, {"adopt": instance_id, "owner": owner_here()})
         self._ending.remember(instance, request_id=request_id)
-        self._ledger.hand_over(self._cloud.name, instance_id, request_id)
-        track = Track(self._ledger, self._cloud.name, request_id, report)
-        track.enter(State.ALLOCATED, f"taking over instance {instance_id}", instance_id=instance_id)
+        ledger.hand_over(cloud_name, instance_id, request_id)
+        track = Track(ledger, cloud_name, request_id, report)
         try:
-            arrived = self._arrival(instance_id).wait(track, instance_id, image_gb=0)
-        except Unusable as error:
-            raise ProvisionFailed(f"instance {instance_id} cannot be taken over: {error}") from error
-        row = self._ledger.instance(self._cloud.name, instance_id)
+            track.enter(State.ALLOCATED, f"taking over instance {instance_id}", instance_id=instance_id)
+            arrived = Arrival(self._desk, may_mend=False).wait(track, instance_id, image_gb=0)
+        except BaseException as error:
+            ledger.transition(request_id, State.FAILED.value, message=str(error) or type(error).__name__)
+            ledger.hand_over(cloud_name, instance_id, before.request_id if before else None)
+            state = State(before.state) if before and before.alive else State.LOST
+            ledger.transition(
+                None, state.value, cloud=cloud_name, instance_id=instance_id, message=f"not taken over: {error}"
+            )
+            if isinstance(error, Unusable):
+                raise ProvisionFailed(f"instance {instance_id} cannot be taken over: {error}") from error
+            raise
+        row = ledger.instance(cloud_name, instance_id)
         assert row is not None
         price = Price(row.gpu_usd_per_hour, row.disk_usd_per_hour, 0.0)
         return Rental(request_id, arrived.instance, None, price, arrived.endpoint, instance.label)
@@ -142,7 +143,15 @@ class Provisioner:
 
         Returns the instances that are still alive and known.
         """
-        return self._ending.reconcile(report)
+        return self._reconciler.reconcile(report)
+
+    def look_after(self, report: Report = silent, listed: list[Instance] | None = None) -> list[Instance]:
+        """Follow every box in use with one list call (or with `listed`, just asked for): its bill, and whether it was
+        stopped (outbid, no credit), is lost (its host away for five minutes), or is back.
+
+        Returns what the cloud lists.
+        """
+        return self._reconciler.look_after(report, listed)
 
     def destroy(self, instance_id: int, report: Report = silent) -> None:
         """Destroy and see the cloud confirm it, then close the ledger's row. Works for an orphan; twice is no error.
@@ -153,237 +162,201 @@ class Provisioner:
         """
         self._ending.destroy(instance_id, report)
 
-    def orphans(self) -> list[Instance]:
-        """Instances under our label that the ledger does not know to be alive."""
-        known = {row.instance_id for row in self._ledger.instances(alive_only=True, cloud=self._cloud.name)}
-        return [
-            each for each in self._cloud.instances() if each.label.startswith(LABEL_PREFIX) and each.id not in known
-        ]
+    def orphans(self, listed: list[Instance] | None = None) -> list[Instance]:
+        """Instances that this workspace rented and its ledger does not know to be alive; each costs `usd_per_hour`."""
+        mark = self._desk.ledger.mark
+        return [each for each in self._unknown(listed) if is_ours(each.label, mark)]
 
-    # money
+    def foreign(self, listed: list[Instance] | None = None) -> list[Instance]:
+        """Instances that another workspace of this account rented: to be shown, and left alone."""
+        mark = self._desk.ledger.mark
+        return [each for each in self._unknown(listed) if is_foreign(each.label, mark)]
 
-    def _price(self, offer: Offer, request: RentRequest) -> Price:
-        return offer.price(request.ordered_disk_gb, traffic_gb=request.image_gb)
+    def _unknown(self, listed: list[Instance] | None) -> list[Instance]:
+        alive = self._desk.ledger.instances(alive_only=True, cloud=self._desk.cloud_name)
+        known = {row.instance_id for row in alive}
+        found = self._desk.cloud.instances() if listed is None else listed
+        return [each for each in found if each.id not in known]
 
-    def _refuse_spent(self, request: RentRequest) -> None:
-        cap = request.max_usd_per_day
-        if cap is None:
-            return
-        spent = self._ledger.spent_usd(midnight_before(self._ledger.clock.time()), cloud=self._cloud.name)
-        if spent >= cap:
-            raise OverBudget(
-                f"${spent:.2f} were spent today (UTC) and the cap is ${cap:g} a day: raise max_usd_per_day"
-            )
 
-    def _refuse_over_budget(self, request: RentRequest, offer: Offer) -> None:
-        alive = self._ledger.instances(alive_only=True, cloud=self._cloud.name)
-        burn = sum(row.usd_per_hour for row in alive)
-        price = self._price(offer, request)
-        together = burn + price.usd_per_hour
-        with_them = f" with {len(alive)} already rented (${burn:.3f}/h)" if alive else ""
-        renting = f"renting {offer.gpu_name} (offer {offer.id}) at ${price.usd_per_hour:.3f}/h{with_them}"
-        hour, day = request.max_usd_per_hour, request.max_usd_per_day
-        if hour is not None and together > hour:
-            raise OverBudget(f"{renting} makes ${together:.3f}/h, above the cap of ${hour:g}/h: raise max_usd_per_hour")
-        if day is not None and together * 24 > day:
-            raise OverBudget(
-                f"{renting} makes ${together * 24:.2f} a day, above the cap of ${day:g}: raise max_usd_per_day, "
-                "or destroy an instance first"
-            )
+@dataclass(slots=True)
+class _Renting:
+    """One request on its way through offers and machines, with what failed so far."""
 
-    # the market
+    desk: Desk
+    ending: Ending
+    request: RentRequest
+    track: Track
+    attempts: list[Attempt] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    """Offers that somebody else rented meanwhile."""
+    machines: set[int] = field(default_factory=set)
+    """Machines that this request had already."""
 
-    def _offers(self, request: RentRequest, track: Track) -> list[Offer]:
-        track.tell("asking the market")
-        query = replace(request.query, disk_gb=request.ordered_disk_gb)
-        if request.offer_id is not None:
-            market = self._cloud.search(everything(query))
-            chosen = [each for each in market if each.id == request.offer_id and each.disk_gb >= query.disk_gb]
-            if not chosen:
-                raise NoOffers(
-                    f"offer {request.offer_id} is not on the market with {query.gpu_count} GPU and "
-                    f"{query.disk_gb:g} GB of disk: somebody rented it, or it was withdrawn; search again"
-                )
-            return chosen
-        offers = self._cloud.search(query)
-        if not offers:
-            raise NoOffers(explain_empty(self._cloud.search(everything(query)), query))
-        return offers
-
-    def _rent_one_of(self, offers: list[Offer], request: RentRequest, track: Track, attempts: list[Attempt]) -> Rental:
-        began = self._clock()
+    def rent(self) -> Rental:
+        """Try offer after offer within the limits of one request."""
+        began = self.desk.clock.monotonic()
+        offers = self._offers()
+        cheapest = self._budget.price(offers[0]).usd_per_hour
+        self.track.enter(State.SEARCHED, f"{len(offers)} offers, from ${cheapest:.3f}/h")
         queue = deque(offers)
-        machines: set[int] = set()
-        gone: set[int] = set()
-        may_search_again = request.offer_id is None
+        may_search_again = self.request.offer_id is None
         while True:
-            if not queue and gone and may_search_again:
+            if not queue and self.gone and may_search_again:
                 may_search_again = False
-                queue.extend(each for each in self._offers(request, track) if each.id not in gone)
-            self._stop_at_limits(queue, began, attempts, gone)
+                queue.extend(each for each in self._offers() if each.id not in self.gone)
+            self._stop_at_limits(queue, began)
             offer = queue.popleft()
-            if offer.machine_id in machines:
+            if offer.machine_id in self.machines:
                 continue
-            self._refuse_over_budget(request, offer)
-            claim = Claim(f"{LABEL_PREFIX}{str(ULID()).lower()}")
+            claim = Claim(new_label(self.desk.ledger.mark))
             try:
-                rental = self._rent(offer, claim, request, track, attempts)
+                rental = self._rent(offer, claim)
             except BaseException as error:
                 if not isinstance(error, NotDestroyed):
-                    self._ending.leave_nothing(track, claim, error)
+                    self.ending.leave_nothing(self.track, claim, error)
                 raise
             if rental is not None:
                 return rental
             if claim.instance_id is not None:
-                machines.add(offer.machine_id)
+                self.machines.add(offer.machine_id)
             elif isinstance(claim.error, RateLimited):
                 queue.appendleft(offer)
             else:
-                gone.add(offer.id)
+                self.gone.add(offer.id)
 
-    def _rent(
-        self, offer: Offer, claim: Claim, request: RentRequest, track: Track, attempts: list[Attempt]
-    ) -> Rental | None:
+    @property
+    def _budget(self) -> Budget:
+        return Budget(self.desk, self.request)
+
+    # the market
+
+    def _offers(self) -> list[Offer]:
+        self.track.tell("asking the market")
+        bad = self.desk.ledger.bad_machines(self.desk.cloud_name)
+        query = replace(self.request.query, disk_gb=self.request.ordered_disk_gb)
+        if self.request.offer_id is not None:
+            market = self._ask(just(query, self.request.offer_id))
+            chosen = [each for each in market if each.id == self.request.offer_id and each.disk_gb >= query.disk_gb]
+            if not chosen:
+                raise NoOffers(
+                    f"offer {self.request.offer_id} is not on the market with {query.gpu_count} GPU and "
+                    f"{query.disk_gb:g} GB of disk: somebody rented it, or it was withdrawn; search again"
+                )
+            if (known := bad.get(chosen[0].machine_id)) is not None:
+                self.track.tell(f"its machine failed not long ago ({known.reason}); it is rented because you chose it")
+            return chosen
+        query = replace(query, excluded_machines=query.excluded_machines | bad.keys())
+        offers = self._ask(query)
+        if not offers:
+            raise NoOffers(explain_empty(self._ask(everything(query)), query))
+        return offers
+
+    def _ask(self, query: OfferQuery) -> list[Offer]:
+        """Search; a market that asks for fewer calls is waited for a while, a used-up day is not."""
+        clock = self.desk.clock
+        deadline = clock.monotonic() + self.desk.limits.unanswered_s
+        while True:
+            try:
+                return self.desk.cloud.search(query)
+            except RateLimited as error:
+                if isinstance(error, SearchQuota) or clock.monotonic() > deadline:
+                    raise
+                wait_s = max(error.retry_after_s or 0.0, self.desk.limits.poll_s)
+                self.track.tell(f"{error}; asking again in {wait_s:.0f} s")
+                clock.sleep(wait_s)
+
+    # one rental
+
+    def _rent(self, offer: Offer, claim: Claim) -> Rental | None:
         """One offer, from its claim to a verified box; None when it did not work out and the next may."""
-        started = self._clock()
-        if not self._claim(track, request, offer, claim):
-            return None
-        assert claim.instance_id is not None
+        started = self.desk.clock.monotonic()
         try:
-            arrived = self._arrival(claim.instance_id).wait(track, claim.instance_id, request.image_gb)
+            if not Claims(self.desk, self.ending, self.request, self.track).send(offer, claim):
+                return None
+        except NoCredit as error:
+            if not self.attempts:
+                raise
+            raise ProvisionFailed(f"no machine was had: {error}:\n{table_of(self.attempts)}", self.attempts) from error
+        assert claim.instance_id is not None
+        arrival = Arrival(self.desk, accept=lambda instance: self._accept_price(offer, instance))
+        try:
+            arrived = arrival.wait(self.track, claim.instance_id, self.request.image_gb)
         except Unusable as unusable:
-            state = track.state
-            self._ending.discard(track, claim, str(unusable))
-            attempts.append(self._attempt(offer, claim, state, str(unusable), self._clock() - started))
-            if unusable.our_fault:
-                raise ProvisionFailed(f"no machine can start this image:\n{table_of(attempts)}", attempts) from None
-            track.enter(State.SEARCHED, "taking the next offer")
+            self._give_up(offer, claim, unusable, started)
             return None
-        price = self._price(offer, request)
-        return Rental(track.request_id, arrived.instance, offer, price, arrived.endpoint, claim.label, tuple(attempts))
+        row = self.desk.ledger.instance(self.desk.cloud_name, claim.instance_id)
+        assert row is not None
+        price = Price(row.gpu_usd_per_hour, row.disk_usd_per_hour, self._budget.price(offer).traffic_usd)
+        endpoint, attempts = arrived.endpoint, tuple(self.attempts)
+        return Rental(self.track.request_id, arrived.instance, offer, price, endpoint, claim.label, attempts)
 
-    def _stop_at_limits(self, queue: deque[Offer], began: float, attempts: list[Attempt], gone: set[int]) -> None:
+    def _accept_price(self, offer: Offer, instance: Instance) -> None:
+        """A price that changed after the deal is told, and refused above a cap; the ledger counts the real one."""
+        agreed = self._budget.price(offer)
+        if instance.usd_per_hour <= 0 or _close(instance.usd_per_hour, agreed.usd_per_hour, self.desk.limits):
+            return
+        changed = (
+            f"the price changed after the deal: ${instance.usd_per_hour:.3f}/h instead of ${agreed.usd_per_hour:.3f}/h"
+        )
+        self.track.tell(changed)
+        try:
+            self._budget.refuse_row(instance.id, offer.gpu_name, instance.usd_per_hour)
+            if _above(self.request.query.max_usd_per_hour, instance.usd_per_hour) or _above(
+                self.request.query.max_usd_per_day, instance.usd_per_hour * 24
+            ):
+                raise OverBudget("it is dearer than the search allows")
+        except OverBudget as error:
+            raise Unusable(f"{changed}; {error}") from error
+        finally:
+            disk = min(agreed.disk_usd_per_hour, instance.usd_per_hour)
+            self.desk.ledger.reprice(
+                self.desk.cloud_name,
+                instance.id,
+                gpu_usd_per_hour=instance.usd_per_hour - disk,
+                disk_usd_per_hour=disk,
+            )
+
+    def _give_up(self, offer: Offer, claim: Claim, unusable: Unusable, started: float) -> None:
+        """Destroy it, remember why, and go on with the next offer, unless every machine would fail alike."""
+        assert claim.instance_id is not None
+        state = self.track.state
+        if unusable.machine_is_bad:
+            self.desk.ledger.note_bad_machine(self.desk.cloud_name, offer.machine_id, str(unusable))
+        self.ending.discard(self.track, claim, str(unusable))
+        seconds = self.desk.clock.monotonic() - started
+        usd = self.desk.spent_usd(claim.instance_id)
+        self.attempts.append(Attempt(offer, claim.instance_id, state.value, str(unusable), seconds, usd))
+        if unusable.our_fault:
+            raise ProvisionFailed(
+                f"every machine would fail alike, so no other is tried:\n{table_of(self.attempts)}", self.attempts
+            )
+        self.track.enter(State.SEARCHED, "taking the next offer")
+
+    def _stop_at_limits(self, queue: deque[Offer], began: float) -> None:
+        limits, attempts = self.desk.limits, self.attempts
         spent = sum(each.usd for each in attempts)
         reason = None
         if not queue:
-            reason = "no offer is left" + (f" ({len(gone)} were rented by others meanwhile)" if gone else "")
-        elif len(attempts) >= self._limits.rentals:
+            taken = f" ({len(self.gone)} were rented by others meanwhile)" if self.gone else ""
+            reason = f"no offer is left{taken}"
+        elif len(attempts) >= limits.rentals:
             reason = f"{len(attempts)} rentals failed, which is the limit of one request"
-        elif spent >= self._limits.rentals_usd:
+        elif spent >= limits.rentals_usd:
             reason = f"${spent:.2f} were spent on machines that failed, which is the limit of one request"
-        elif self._clock() - began > self._limits.rentals_s:
-            reason = f"{self._limits.rentals_s / 60:.0f} minutes passed, which is the limit of one request"
+        elif self.desk.clock.monotonic() - began > limits.rentals_s:
+            reason = f"{limits.rentals_s / 60:.0f} minutes passed, which is the limit of one request"
         if reason is not None:
             table = f":\n{table_of(attempts)}" if attempts else "; search again"
             raise ProvisionFailed(f"no machine was had: {reason}{table}", attempts)
 
-    def _attempt(self, offer: Offer, claim: Claim, state: State, reason: str, seconds: float) -> Attempt:
-        usd = (
-            self._ledger.spent_usd(cloud=self._cloud.name, instance_id=claim.instance_id)
-            if claim.instance_id is not None
-            else 0.0
-        )
-        return Attempt(offer, claim.instance_id, state.value, reason, seconds, usd)
 
-    # one rental
+def _close(now_usd_per_hour: float, agreed_usd_per_hour: float, limits: Limits) -> bool:
+    return abs(now_usd_per_hour - agreed_usd_per_hour) <= limits.price_tolerance * agreed_usd_per_hour
 
-    def _claim(self, track: Track, request: RentRequest, offer: Offer, claim: Claim) -> bool:
-        """Send one create, never twice; whether an instance is ours now (its id is in `claim`)."""
-        price = self._price(offer, request)
-        track.enter(State.CLAIMING, f"renting {offer.gpu_name} in {offer.location} at ${price.usd_per_hour:.3f}/h")
-        intent = self._ledger.record_intent(
-            "create",
-            cloud=self._cloud.name,
-            request_id=track.request_id,
-            label=claim.label,
-            detail={"offer_id": offer.id, "usd_per_hour": price.usd_per_hour, "owner": owner_here()},
-        )
-        spec = InstanceSpec(
-            request.image, request.ordered_disk_gb, claim.label, request.onstart, dict(request.environment)
-        )
 
-        def send() -> None:
-            try:
-                claim.instance_id = self._cloud.create(offer.id, spec)
-                self._open(claim.instance_id, track, request, offer, claim.label)
-                self._ledger.record_outcome(intent, "ok", instance_id=claim.instance_id)
-            except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
-                claim.error = error
-            finally:
-                claim.answered.set()
-
-        # In a thread of its own a Ctrl-C cannot cut the call short and leave its outcome unknown.
-        claim.sent = True
-        threading.Thread(target=send, name=f"create {claim.label}").start()
-        claim.answered.wait()
-        if claim.error is None:
-            track.enter(State.ALLOCATED, f"instance {claim.instance_id}", instance_id=claim.instance_id)
-            return True
-        if claim.instance_id is not None:
-            raise claim.error  # it was rented, only not written down: the intent stays open until it is destroyed
-        if isinstance(claim.error, OutcomeUnknown):
-            self._ledger.record_outcome(intent, "unknown", detail=str(claim.error))
-            return self._find_claimed(track, request, offer, claim, intent)
-        claim.settled = True
-        self._ledger.record_outcome(intent, "refused", detail=str(claim.error))
-        if isinstance(claim.error, OfferGone):
-            track.enter(State.SEARCHED, f"offer {offer.id} is gone; taking the next one")
-            return False
-        if isinstance(claim.error, RateLimited):
-            wait_s = claim.error.retry_after_s or self._limits.poll_s
-            track.enter(State.SEARCHED, f"{claim.error}; waiting {wait_s:.0f} s")
-            self._sleep(wait_s)
-            return False
-        raise claim.error
-
-    def _find_claimed(self, track: Track, request: RentRequest, offer: Offer, claim: Claim, intent: int) -> bool:
-        """After a create without an answer: adopt what appears under its label, the oldest if several."""
-        track.enter(State.RECONCILING, f"{claim.error}; looking for it by its label")
-        hits = self._ending.find(claim.label)
-        if not hits:
-            claim.settled = True
-            self._ledger.record_outcome(intent, "absent", detail="nothing appeared under the label")
-            track.enter(State.SEARCHED, "nothing was rented; taking the next offer")
-            return False
-        kept, *surplus = sorted(hits, key=lambda each: (each.started_at or 0.0, each.id))
-        claim.instance_id = kept.id
-        self._open(kept.id, track, request, offer, claim.label)
-        self._ledger.record_outcome(intent, "ok", instance_id=kept.id)
-        track.enter(State.ALLOCATED, f"instance {kept.id} had been rented after all", instance_id=kept.id)
-        for each in surplus:
-            self._ending.remember(each)
-            self._ending.destroy(each.id, silent)
-        return True
-
-    def _open(self, instance_id: int, track: Track, request: RentRequest, offer: Offer, label: str) -> None:
-        price = self._price(offer, request)
-        self._ledger.open_instance(
-            self._cloud.name,
-            instance_id,
-            label=label,
-            gpu_name=offer.gpu_name,
-            gpu_usd_per_hour=price.gpu_usd_per_hour,
-            disk_usd_per_hour=price.disk_usd_per_hour,
-            download_usd_per_gb=offer.download_usd_per_gb,
-            upload_usd_per_gb=offer.upload_usd_per_gb,
-            machine_id=offer.machine_id,
-            offer_id=offer.id,
-            request_id=track.request_id,
-            run_id=request.run_id,
-        )
-
-    def _arrival(self, instance_id: int) -> Arrival:
-        self._pins.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Arrival(
-            self._cloud,
-            self._ledger,
-            self._key,
-            self._pins / str(instance_id),
-            self._ssh_user,
-            self._limits,
-            self._clock,
-            self._sleep,
-        )
+def _above(cap: float | None, value: float) -> bool:
+    return cap is not None and value > cap
 
 
 def _wanted(request: RentRequest) -> dict[str, object]:

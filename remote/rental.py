@@ -117,12 +117,14 @@ class WrongCloud(ProvisionError):
 class Unusable(Exception):
     """A rented machine will not do; the next one may.
 
-    `our_fault`: the image cannot be had by anybody, so other machines would fail alike.
+    `our_fault`: the image cannot be had by anybody, or nobody can pay: other machines would fail alike.
+    `machine_is_bad`: it is left out of searches for a while.
     """
 
-    def __init__(self, reason: str, *, our_fault: bool = False) -> None:
+    def __init__(self, reason: str, *, our_fault: bool = False, machine_is_bad: bool = True) -> None:
         super().__init__(reason)
         self.our_fault = our_fault
+        self.machine_is_bad = machine_is_bad and not our_fault
 
 
 def table_of(attempts: Sequence[Attempt]) -> str:

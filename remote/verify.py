@@ -13,11 +13,14 @@ else tr '\0' '\n' 2>/dev/null </proc/1/environ | sed -n 's/^CONTAINER_ID=/contai
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits 2>&1 | sed 's/^/gpu /'
 df -Pk "$HOME" | awk 'NR==2 {print "disk", $2, $4}'
 python3 -c 'import sys; print("python", "%d.%d.%d" % sys.version_info[:3], sys.executable)' 2>&1
+date '+clock %s'
 """
 """Shell; each line of its output begins with what it is about. `CONTAINER_ID` may miss in an SSH session."""
 
 LEAST_PYTHON = (3, 9)
 KB_PER_GB = 1_000_000
+TOLERATED_SKEW_S = 120.0
+"""Of its clock: with more, certificates fail and deadlines that are set in its time mean another moment."""
 TOLERATED_SHORTFALL = 0.9
 """Of disk and VRAM: file systems and ECC take their share."""
 
@@ -41,6 +44,8 @@ class Probe:
     disk_free_gb: float | None
     python: tuple[int, ...] | None
     python_path: str
+    clock_at: float | None = None
+    """Unix seconds, as its `date` tells."""
 
     @property
     def summary(self) -> str:
@@ -58,6 +63,7 @@ def parse_probe(output: str) -> Probe:
     disk: tuple[float, float] | None = None
     python: tuple[int, ...] | None = None
     python_path = ""
+    clock_at: float | None = None
     for line in output.splitlines():
         about, _, rest = line.partition(" ")
         if about == "container" and (number := re.search(r"\d+", rest)):
@@ -70,12 +76,14 @@ def parse_probe(output: str) -> Probe:
         elif about == "python" and (found := re.fullmatch(r"(\d+)\.(\d+)\.(\d+) (.+)", rest)):
             python = (int(found.group(1)), int(found.group(2)), int(found.group(3)))
             python_path = found.group(4)
+        elif about == "clock" and rest.isdigit():
+            clock_at = float(rest)
     total, free = disk or (None, None)
-    return Probe(container_id, tuple(gpus), driver, total, free, python, python_path)
+    return Probe(container_id, tuple(gpus), driver, total, free, python, python_path, clock_at)
 
 
-def problems_of(probe: Probe, instance: Instance) -> list[str]:
-    """What differs from the order; empty when the box will do."""
+def problems_of(probe: Probe, instance: Instance, *, asked_at: float | None = None) -> list[str]:
+    """What differs from the order; empty when the box will do. `asked_at`: this machine's time of the probe."""
     found = []
     if probe.container_id is None:
         found.append("it does not say which container it is")
@@ -95,6 +103,8 @@ def problems_of(probe: Probe, instance: Instance) -> list[str]:
     if probe.python is None or probe.python < LEAST_PYTHON:
         version = ".".join(map(str, probe.python or ())) or "none"
         found.append(f"python3 is {version}, at least {'.'.join(map(str, LEAST_PYTHON))} is needed in the image")
+    if probe.clock_at is not None and asked_at is not None and abs(probe.clock_at - asked_at) > TOLERATED_SKEW_S:
+        found.append(f"its clock is {probe.clock_at - asked_at:+.0f} s off")
     return list(dict.fromkeys(found))
 
 

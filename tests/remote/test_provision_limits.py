@@ -3,172 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import remote.transport
-from remote.cloud import (
-    Account,
-    CloudUnreachable,
-    Endpoint,
-    Instance,
-    InstanceSpec,
-    InstanceStatus,
-    Offer,
-    OfferQuery,
-    RateLimited,
-)
+from remote.cloud import CloudUnreachable, InstanceStatus, OfferQuery, RateLimited
 from remote.keys import ensure_key_pair
-from remote.ledger import Ledger
-from remote.provision import NotDestroyed, Provisioner, ProvisionFailed, Rental, RentRequest, WrongCloud
+from remote.provision import NotDestroyed, Provisioner, RentRequest, WrongCloud
 from remote.states import HOLDS_INSTANCE, NEXT, Limits, State
 from remote.transport import HostKeyChanged, KeyRejected, SshRefused, SshSilent
 from remote.verify import parse_probe, problems_of
-
-DIRECT, PROXY = Endpoint("direct", "10.0.0.1", 40022), Endpoint("proxy", "ssh5.vast.ai", 10022)
-OFFER = Offer(
-    1, 10, 100, "RTX 4090", 1, 24564, 890, 12.8, "EPYC", 16, 64000, 500, "NVMe",
-    0.30, 0.72, 0.002, 0.002, 900, 800, "Poland, PL", 0.99, True, True, 100, 1e6,
-)  # fmt: skip
-PROBE = (
-    "container 1\ngpu NVIDIA GeForce RTX 4090, 24564, 570.1\ndisk 40000000 39000000\npython 3.10.12 /usr/bin/python3\n"
-)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class ScriptedCloud:
-    """A cloud whose instances do what a function of their age says."""
-
-    name, emulated = "vast", False
-
-    def __init__(self, clock: Clock, life: Callable[[float], dict[str, Any] | Exception | None]) -> None:
-        self.clock = clock
-        self.life = life
-        self.born: dict[int, tuple[float, str]] = {}
-        self.calls: list[str] = []
-        self.offers = [replace(OFFER, id=n, machine_id=n) for n in range(1, 9)]
-        self.immortal = False
-
-    def search(self, query: OfferQuery) -> list[Offer]:
-        return [offer for offer in self.offers if offer.id not in self.born]
-
-    def create(self, offer_id: int, spec: InstanceSpec) -> int:
-        self.calls.append(f"create {offer_id}")
-        self.born[offer_id] = (self.clock.now, spec.label)
-        return offer_id
-
-    def instances(self, label: str | None = None) -> list[Instance]:
-        found = [self.instance(each) for each in list(self.born)]
-        return [each for each in found if each is not None and label in (None, each.label)]
-
-    def instance(self, instance_id: int) -> Instance | None:
-        if instance_id not in self.born:
-            return None
-        born, label = self.born[instance_id]
-        row = self.life(self.clock.now - born)
-        if isinstance(row, Exception):
-            raise row
-        if row is None:
-            return None
-        base = Instance(
-            instance_id, instance_id, label, InstanceStatus.RUNNING, "running", "", "RTX 4090", 1, 24564, 40.0, 0.34,
-            "image", "PL", None, (DIRECT, PROXY), 900.0,
-        )  # fmt: skip
-        return replace(base, **row)
-
-    def attach_key(self, instance_id: int, public_key: str) -> None:
-        self.calls.append(f"attach at {self.clock.now:.0f}")
-
-    def attached_keys(self, instance_id: int) -> list[str]:
-        return []
-
-    def destroy(self, instance_id: int) -> None:
-        self.calls.append(f"destroy {instance_id}")
-        if not self.immortal:
-            self.born.pop(instance_id, None)
-
-    def logs(self, instance_id: int, tail: int = 200) -> str:
-        return "one\nlast words\n"
-
-    def account(self) -> Account:
-        return Account("", 1.0)
-
-
-class Box:
-    """What `connect` gives once it lets us in."""
-
-    endpoint = DIRECT
-
-    def __init__(self, output: str) -> None:
-        self.output = output
-
-    def run(self, *_arguments: Any, **_options: Any) -> Any:
-        return SimpleNamespace(stdout=self.output.encode())
-
-    def close(self) -> None:
-        return
-
-    def __enter__(self) -> Box:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        return
-
-
-class World:
-    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock = Clock()
-        self.cloud = ScriptedCloud(self.clock, lambda _age: {})
-        self.ledger = Ledger(base / "state.db", clock=self.clock)
-        self.answer: Callable[[float], Exception | str] = lambda _now: PROBE
-        self.tried: list[tuple[Endpoint, ...]] = []
-        self.provisioner = Provisioner(
-            self.cloud,
-            self.ledger,
-            ensure_key_pair(base / "keys"),
-            base / "pins",
-            limits=Limits(rentals=1),
-            clock=self.clock.monotonic,
-            sleep=self.clock.sleep,
-        )
-
-        def connect(endpoints: tuple[Endpoint, ...], **_options: Any) -> Box:
-            self.tried.append(endpoints)
-            answer = self.answer(self.clock.now)
-            if isinstance(answer, Exception):
-                raise answer
-            return Box(answer)
-
-        monkeypatch.setattr(remote.transport, "connect", connect)
-
-    def provision(self) -> Rental:
-        return self.provisioner.provision(RentRequest(OfferQuery(disk_gb=40), "image", image_gb=10))
-
-    def failure(self) -> str:
-        with pytest.raises(ProvisionFailed) as caught:
-            self.provision()
-        (attempt,) = caught.value.attempts
-        assert self.cloud.born == {}
-        assert self.ledger.instances(alive_only=True) == []
-        return f"{attempt.state} after {attempt.seconds:.0f} s: {attempt.reason}"
+from tests.remote.scripted import PROBE, PROXY, Clock, ScriptedCloud, World
 
 
 @pytest.fixture
@@ -196,27 +42,26 @@ def test_a_proxy_alone_is_taken_when_no_direct_port_appears(world: World) -> Non
     assert 60 < world.clock.now < 70
 
 
-def test_ssh_that_refuses_is_waited_for_three_minutes_then_given_up(world: World) -> None:
+def test_ssh_that_refuses_is_waited_for_three_minutes_rebooted_once_then_given_up(world: World) -> None:
     world.answer = lambda now: SshRefused("refused") if now < 170 else PROBE
     world.provisioner.destroy(world.provision().instance.id)
     world.answer = lambda _now: SshRefused("refused")
-    assert "booting after 185 s: it runs, but SSH does not come up at direct 10.0.0.1:40022" in world.failure()
+    assert "booting after 310 s: it runs, but SSH does not come up at direct 10.0.0.1:40022" in world.failure()
+    assert [call for call in world.cloud.calls if "reboot" in call] == ["reboot at 355"]
 
 
-def test_silence_is_given_up_after_a_minute(world: World) -> None:
+def test_silence_is_given_up_after_a_minute_and_two_more_after_a_reboot(world: World) -> None:
     world.answer = lambda _now: SshSilent("silent")
-    assert world.failure().startswith("booting after 65 s: it runs, but nothing answers")
+    assert world.failure().startswith("booting after 195 s: it runs, but nothing answers")
+    assert [call for call in world.cloud.calls if "reboot" in call] == ["reboot at 65"]
 
 
-def test_a_rejected_key_is_attached_again_at_0_15_and_45_seconds(world: World) -> None:
+def test_a_rejected_key_is_attached_again_at_0_15_and_45_seconds_and_after_one_fresh_container(world: World) -> None:
     world.answer = lambda _now: KeyRejected("no")
-    assert world.failure().startswith("reachable after 95 s: our key is not let in")
-    assert [call for call in world.cloud.calls if call.startswith("attach")] == [
-        "attach at 0",
-        "attach at 0",
-        "attach at 15",
-        "attach at 45",
-    ]
+    assert world.failure().startswith("reachable after 195 s: our key is not let in")
+    first = ["attach at 0", "attach at 0", "attach at 15", "attach at 45"]
+    again = ["recycle at 95", "attach at 95", "attach at 100", "attach at 115", "attach at 145"]
+    assert [call for call in world.cloud.calls if call.startswith(("attach", "recycle"))] == first + again
 
 
 def test_another_host_key_is_given_up_at_once(world: World) -> None:

@@ -1,0 +1,193 @@
+"""After a restart and now and then: what dead sessions left is settled, what vanished closed, what strays told."""
+
+from __future__ import annotations
+
+from remote.cloud import CloudError, Instance, InstanceStatus
+from remote.desk import Desk
+from remote.ending import Ending
+from remote.ledger import IntentRow, RentedInstance, RequestRow
+from remote.look import OUT_OF_CREDIT, note_billed, was_stopped, why_stopped
+from remote.money import reconcile_charges
+from remote.owner import is_alive
+from remote.progress import Progress, Report
+from remote.states import ASTRAY, IN_USE, State
+
+HALF_WAY = frozenset(
+    state.value
+    for state in (
+        State.ALLOCATED,
+        State.PULLING,
+        State.BOOTING,
+        State.REACHABLE,
+        State.AUTHED,
+        State.DISCARD,
+        State.DESTROYING,
+    )
+)
+"""States in which a rental is of no use to anybody once the process that rented it is dead."""
+WITHOUT_INSTANCE = frozenset({State.PLANNED.value, State.SEARCHED.value, State.CLAIMING.value, State.RECONCILING.value})
+"""States of a request that ends as failed when its process is dead and nothing appeared under its labels."""
+BILLS_OPEN_S = 7 * 86400.0
+WATCHED = frozenset(state.value for state in IN_USE | ASTRAY)
+
+
+class Reconciler:
+    """Brings the ledger and the cloud to one truth."""
+
+    def __init__(self, desk: Desk, ending: Ending) -> None:
+        self._desk = desk
+        self._cloud = desk.cloud
+        self._ledger = desk.ledger
+        self._ending = ending
+
+    def reconcile(self, report: Report) -> list[Instance]:
+        """Settle what dead sessions left; see `Provisioner.reconcile`."""
+        living = {each.id: each for each in self._cloud.instances()}
+        self._settle_creates(living, report)
+        for row in self._alive():
+            if self._is_abandoned(row.instance_id):
+                self._ending.destroy(row.instance_id, report)
+                living.pop(row.instance_id, None)
+            elif row.instance_id not in living and self._is_gone(row):
+                self._ending.close_vanished(row, report)
+        self._settle_rest()
+        self.look_after(report, list(living.values()))
+        self._settle_bills(report)
+        known = {row.instance_id for row in self._alive()}
+        return [each for each in living.values() if each.id in known]
+
+    def _settle_bills(self, report: Report) -> None:
+        """Bring the ledger to the cloud's own bill; a cloud that does not tell it now tells it next time."""
+        try:
+            differences = reconcile_charges(self._cloud, self._ledger, self._desk.clock, since=self._bills_since)
+        except CloudError as error:
+            report(Progress("settling", f"the bill could not be compared: {error}"))
+            return
+        for each in differences:
+            what = "is settled" if each.settled else "is open"
+            report(
+                Progress(
+                    "settling",
+                    f"instance {each.instance_id}: the cloud charged ${each.charged_usd:.4f}, the ledger had "
+                    f"${each.ledger_usd:.4f}; the difference of ${each.usd:+.4f} {what}",
+                )
+            )
+
+    @property
+    def _bills_since(self) -> float:
+        """Bills older than this are closed: a week is more than a cloud takes to book."""
+        return self._desk.clock.time() - BILLS_OPEN_S
+
+    def look_after(self, report: Report, listed: list[Instance] | None = None) -> list[Instance]:
+        """Follow every box in use: its bill, and whether it was stopped, is lost, or is back.
+
+        One list call covers all of them; `listed` saves it when the caller has just asked.
+        """
+        found = self._cloud.instances() if listed is None else listed
+        rows = {row.instance_id: row for row in self._alive()}
+        for instance in found:
+            row = rows.get(instance.id)
+            if row is not None:
+                note_billed(self._desk, instance)
+                if row.state in WATCHED:
+                    self._follow(row, instance, report)
+        return found
+
+    # boxes in use
+
+    def _follow(self, row: RentedInstance, instance: Instance, report: Report) -> None:
+        if instance.status is InstanceStatus.OFFLINE:
+            since = self._ledger.offline_since(self._desk.cloud_name, instance.id)
+            away_s = 0.0 if since is None else self._desk.clock.time() - since
+            if away_s > self._desk.limits.offline_s and row.state != State.LOST:
+                message = (
+                    f"its host is away for {away_s / 60:.0f} minutes: it is not billed meanwhile, and may come back"
+                )
+                self._desk.enter(State.LOST, row.request_id, row.instance_id, message, report)
+        elif was_stopped(instance):
+            if row.state != State.STOPPED:
+                why = why_stopped(self._desk)
+                advice = "add credit before its data is deleted" if why == OUT_OF_CREDIT else "its disk is still billed"
+                message = f"the cloud stopped it: {why}; {advice}"
+                self._desk.enter(State.STOPPED, row.request_id, row.instance_id, message, report)
+        elif instance.status is InstanceStatus.EXITED:
+            if row.state != State.STOPPED:
+                message = (
+                    f"its container ended ({instance.status_message or 'no reason given'}); its disk is still billed"
+                )
+                self._desk.enter(State.STOPPED, row.request_id, row.instance_id, message, report)
+        elif instance.status is InstanceStatus.RUNNING and row.state in ASTRAY:
+            back = self._state_before_astray(row)
+            self._desk.enter(back, row.request_id, row.instance_id, "it is back", report)
+
+    def _state_before_astray(self, row: RentedInstance) -> State:
+        for each in reversed(self._ledger.history(self._desk.cloud_name, row.instance_id)):
+            if each.state in IN_USE:
+                return State(each.state)
+        return State.VERIFIED
+
+    # what dead sessions left
+
+    def _alive(self) -> list[RentedInstance]:
+        return self._ledger.instances(alive_only=True, cloud=self._desk.cloud_name)
+
+    def _is_gone(self, row: RentedInstance) -> bool:
+        """Whether the cloud does not know it, and is not only late to show what was just rented."""
+        age_s = self._desk.clock.time() - row.opened_at
+        may_be_shown_later = row.seen_at is None and age_s < self._desk.limits.reconciling_s
+        return not may_be_shown_later and self._cloud.instance(row.instance_id) is None
+
+    def _is_abandoned(self, instance_id: int) -> bool:
+        """Whether it stands half-way and nobody is at it; read anew, for another session may just have adopted it."""
+        row = self._ledger.instance(self._desk.cloud_name, instance_id)
+        return row is not None and row.alive and row.state in HALF_WAY and not _in_progress(self._request_of(row))
+
+    def _request_of(self, row: RentedInstance) -> RequestRow | None:
+        return self._ledger.request(row.request_id) if row.request_id is not None else None
+
+    def _settle_creates(self, living: dict[int, Instance], report: Report) -> None:
+        """Creates of dead sessions: nothing of them may live that the ledger does not know.
+
+        Also creates whose outcome was taken for settled are looked through: an answer that nobody got may have rented
+        long after anybody looked.
+        """
+        known = {row.instance_id for row in self._alive()}
+        by_label: dict[str, list[Instance]] = {}
+        for each in living.values():
+            by_label.setdefault(each.label, []).append(each)
+        for intent in self._ledger.intents(cloud=self._desk.cloud_name):
+            if intent.operation != "create" or _owner_lives(intent):
+                continue
+            hits = [each for each in by_label.get(intent.label, ()) if each.id not in known]
+            for each in hits:
+                self._ending.remember(each)
+                self._ending.destroy(each.id, report)
+                living.pop(each.id)
+            if intent.outcome in (None, "unknown"):
+                old = self._desk.clock.time() - intent.at > self._desk.limits.reconciling_s
+                if hits or old:
+                    said = f"{len(hits)} found and destroyed"
+                    self._ledger.record_outcome(intent.intent_id, "absent", detail=said)
+
+    def _settle_rest(self) -> None:
+        """Close what is left open of dead sessions: calls about instances that are gone, requests without one."""
+        for intent in self._ledger.intents(unsettled_only=True, cloud=self._desk.cloud_name):
+            if intent.operation != "create" and intent.instance_id is not None:
+                row = self._ledger.instance(self._desk.cloud_name, intent.instance_id)
+                if row is None or not row.alive:
+                    self._ledger.record_outcome(intent.intent_id, "moot", detail="the instance is gone")
+        unsettled = {intent.request_id for intent in self._ledger.intents(unsettled_only=True)}
+        for request in self._ledger.requests(open_only=True):
+            abandoned = request.state in WITHOUT_INSTANCE and not _in_progress(request)
+            if request.cloud == self._desk.cloud_name and abandoned and request.request_id not in unsettled:
+                self._ledger.transition(request.request_id, State.FAILED.value, message="its console was ended")
+
+
+def _owner_lives(intent: IntentRow) -> bool:
+    owner = intent.detail.get("owner")
+    return isinstance(owner, dict) and is_alive(owner)
+
+
+def _in_progress(request: RequestRow | None) -> bool:
+    owner = request.wanted.get("owner") if request is not None else None
+    return isinstance(owner, dict) and is_alive(owner)
