@@ -41,6 +41,30 @@ class MoneySettings(_Section):
     max_usd_per_day: float = Field(default=10.0, gt=0)
 
 
+class GuardSettings(_Section):
+    """When an instance gives itself back, with nobody there. 0 switches a limit off."""
+
+    max_usd: float = Field(default=10.0, gt=0)
+    """What one instance may cost in all."""
+    max_hours: float = Field(default=0.0, ge=0)
+    """How long one instance may be rented in all."""
+    longest_hours: float = Field(default=168.0, gt=0)
+    """However cheap it is, a box that hears nothing from here for so long is given back."""
+    idle_minutes: float = Field(default=60.0, ge=0)
+    """Without a job, and without a word from here."""
+    gpu_idle_minutes: float = Field(default=0.0, ge=0)
+    """With every GPU below `gpu_idle_below_percent`, though jobs run."""
+    gpu_idle_below_percent: float = Field(default=5.0, gt=0, le=100)
+    action: Literal["destroy", "stop"] = "destroy"
+    """At the cap: destroy ends the bill, stop keeps the disk and its bill."""
+    idle_action: Literal["destroy", "stop"] = "stop"
+    """When idle: a night's results may still be on the disk."""
+    grace_s: float = Field(default=60.0, ge=0)
+    """For jobs, to finish what they have in hand."""
+    required: bool = False
+    """Refuse an instance that cannot prove that it can end its own bill."""
+
+
 class SyncSettings(_Section):
     """How files travel."""
 
@@ -133,6 +157,7 @@ class Settings(BaseSettings):
 
     cloud: CloudSettings = CloudSettings()
     money: MoneySettings = MoneySettings()
+    guard: GuardSettings = GuardSettings()
     sync: SyncSettings = SyncSettings()
     jupyter: JupyterSettings = JupyterSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
