@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import re
@@ -13,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from remote.agent.files import Landing, sha256_of
-from remote.agent.trees import TransferFailed
+from remote.agent.claims import claim
+from remote.agent.files import Landing, continue_at, sha256_of
+from remote.agent.trees import EarlyWriteback, TransferFailed
 
 if TYPE_CHECKING:
     from remote.agent.transfer import Pipe
-
-READ_BYTES = 1024 * 1024
 
 
 class Store:
@@ -96,13 +93,15 @@ def _receive_missing(
         place.parent.mkdir(exist_ok=True)
         with contextlib.ExitStack() as mine:
             file = parts.get(sha256) or mine.enter_context(_hold(_part_path(place)))
-            digest = _resume(file, have)
+            digest = continue_at(file, have)
+            early = EarlyWriteback(file.fileno())
             left = sizes[sha256] - have
             while left:
                 data = pipe.reader.some(left)
                 digest.update(data)
                 file.write(data)
                 left -= len(data)
+                early.wrote(len(data))
             file.flush()
             part = Path(file.name)
             if digest.hexdigest() != sha256:
@@ -125,27 +124,13 @@ def _hold(part: Path) -> Iterator[BinaryIO]:
     """The part file, locked; a private one when another transfer holds it."""
     part.parent.mkdir(parents=True, exist_ok=True)
     file = part.open("ab+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not claim(file.fileno()):
         file.close()
         file = part.with_name(f"{part.name}-{secrets.token_hex(4)}").open("ab+")
     try:
         yield file
     finally:
         file.close()
-
-
-def _resume(file: BinaryIO, have: int) -> hashlib._Hash:
-    """Keep the first `have` bytes and hash them."""
-    file.truncate(have)
-    file.seek(0)
-    digest = hashlib.sha256()
-    while True:
-        data = file.read(READ_BYTES)
-        if not data:
-            return digest
-        digest.update(data)
 
 
 def _marks(found: os.stat_result) -> list[int]:

@@ -1,7 +1,8 @@
 """The first program that runs on a fresh box: its source is passed to whatever Python was found there.
 
 Standard library only, Python 3.9 or newer, and on its own: the agent is not there yet.
-`probe ROOT DIGEST` tells where things are; `install ROOT DIGEST` reads the agent's files as JSON from stdin.
+`probe ROOT DIGEST` tells where things are; `install ROOT DIGEST` reads the agent's files as JSON from stdin;
+`start ROOT DIGEST ENVIRONMENT COMMAND` tells as `probe` does and becomes that command of the agent, if it is there.
 """
 
 from __future__ import annotations
@@ -68,7 +69,13 @@ def main() -> None:
         "folder": str(folder),
         "installed": folder.is_dir() and digest_of(read_folder(folder)) == digest,
     }
-    print("\nspotter-probe " + json.dumps(found))
+    if command != "start":
+        print("\nspotter-probe " + json.dumps(found))
+        return
+    print("\n" + json.dumps({"spotter-start": found}), flush=True)
+    if found["installed"]:
+        kept = {name: os.environ[name] for name in sys.argv[4].split(",") if os.environ.get(name)}
+        os.execve(sys.executable, [sys.executable, "-S", "-u", str(folder), sys.argv[5], str(root)], kept)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -73,9 +73,31 @@ def install_agent(transport: Transport, root: str) -> InstalledAgent:
             found = _probe(transport, "install", root, digest, json.dumps(files).encode())
         if not found["installed"]:
             raise CommandFailed("install the agent", 1, f"{found['folder']} does not hold what was sent")
-        agent = InstalledAgent(*(str(found[name]) for name in ("python", "version", "home", "root", "folder")))
-        known[root] = known[agent.root] = agent
+        learn_agent(transport, root, found)
     return known[root]
+
+
+def known_agent(transport: Transport, root: str) -> InstalledAgent | None:
+    """The agent on this box, if this connection has met it."""
+    return _known.setdefault(transport, {}).get(root)
+
+
+def learn_agent(transport: Transport, root: str, found: Mapping[str, object]) -> InstalledAgent:
+    """Keep what a probe, or a command that was started without one, told about the agent."""
+    known = _known.setdefault(transport, {})
+    agent = InstalledAgent(*(str(found[name]) for name in ("python", "version", "home", "root", "folder")))
+    known[root] = known[agent.root] = agent
+    return agent
+
+
+def start_line(root: str, command: str) -> str:
+    """A shell line that tells about the agent, as `{"spotter-start": …}`, and becomes `command` of it if it is there.
+
+    It saves a connection's first command the round trips of a probe.
+    """
+    source = Path(box_probe.__file__).read_text(encoding="utf-8")
+    arguments = ["-S", "-c", source, "start", root, box_probe.digest_of(agent_files()), ",".join(ENVIRONMENT), command]
+    return f"{find_interpreter((3, 9))} {shlex.join(arguments)}"
 
 
 def agent_files() -> dict[str, str]:

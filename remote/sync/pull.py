@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from remote.agent.files import Landing, UnsafePath
 from remote.progress import Progress, Report, silent
@@ -17,8 +21,11 @@ from remote.transport import Transport
 
 BATCH_BYTES = 256 * 1024 * 1024
 """Asked of one command at a time: shorter than what makes either side exchange keys in the middle of a channel."""
-BATCH_FILES = 4096
+BATCH_FILES = 16384
+SMALL_BYTES = 256 * 1024
 READ_BYTES = 1024 * 1024
+MAX_LANDINGS = 2
+"""Batches of files that may wait for the disk while more arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +49,22 @@ def pull_artifacts(transport: Transport, remote_run_dir: str, local_run_dir: Pat
         ConnectionLost, TransferError: call again, it goes on where it stopped.
     """
     with open_holdings(local_run_dir) as holdings:
-        data = _fetch_listing(transport, remote_run_dir, holdings)
-        listed, refused = parse_listing(data)
-        wanted = [item for item in listed.values() if not holdings.holds(item)]
-        fetch = _Fetch(holdings, wanted, report)
-        fetch.drop_stale_parts(wanted)
-        try:
-            for batch in _batches(fetch, wanted):
-                fetch.batch(transport, remote_run_dir, batch)
-        finally:
-            fetch.land()
-            missing = tuple(item.path for item in wanted if item.path not in fetch.landed)
-            holdings.publish(item for item in listed.values() if item.path not in missing)
+        with _session(transport, remote_run_dir) as session:
+            listed, refused = parse_listing(_fetch_listing(session, remote_run_dir, holdings))
+            wanted = [item for item in listed.values() if not holdings.holds(item)]
+            with _Fetch(holdings, wanted, report) as fetch:
+                batches = list(_batches(fetch, wanted))
+                try:
+                    for number, batch in enumerate(batches):
+                        if number == 0:
+                            fetch.batch(session, remote_run_dir, batch)
+                        else:
+                            with _session(transport, remote_run_dir) as next_session:
+                                fetch.batch(next_session, remote_run_dir, batch)
+                finally:
+                    fetch.land()
+                    missing = tuple(item.path for item in wanted if item.path not in fetch.landed)
+                    holdings.publish(item for item in listed.values() if item.path not in set(missing))
         if refused:
             names = ", ".join(repr(name) for name in refused[:3])
             raise UnsafePath(
@@ -73,14 +84,14 @@ def pull_artifacts(transport: Transport, remote_run_dir: str, local_run_dir: Pat
 
 def pull_complete(transport: Transport, remote_run_dir: str, local_run_dir: Path) -> tuple[str, ...]:
     """Paths that the box lists and this machine does not hold verified: empty means that nothing would be lost."""
-    with open_holdings(local_run_dir) as holdings:
-        listed, refused = parse_listing(_fetch_listing(transport, remote_run_dir, holdings))
+    with open_holdings(local_run_dir) as holdings, _session(transport, remote_run_dir) as session:
+        listed, refused = parse_listing(_fetch_listing(session, remote_run_dir, holdings))
         return (*(item.path for item in listed.values() if not holdings.holds(item)), *refused)
 
 
 def receive_file(transport: Transport, remote_run_dir: str, name: str, size: int, sha256: str, draft: Path) -> bool:
     """Fetch one file of the run into `draft`, listed or not; False when the box has it in this form no more."""
-    with _session(transport, remote_run_dir, "send-files") as session:
+    with _session(transport, remote_run_dir) as session:
         session.tell({"run": run_name(remote_run_dir), "want": [[name, 0, size]]})
         if "missing" in session.ask():
             return False
@@ -100,28 +111,22 @@ def run_name(remote_run_dir: str) -> str:
     return "/".join(remote_run_dir.rstrip("/").split("/")[-2:])
 
 
-def _session(transport: Transport, remote_run_dir: str, command: str) -> Session:
+def _session(transport: Transport, remote_run_dir: str) -> Session:
     root = posixpath.dirname(posixpath.dirname(remote_run_dir.rstrip("/")))
-    return Session(transport, root, command)
+    return Session(transport, root, "send-run")
 
 
-def _fetch_listing(transport: Transport, remote_run_dir: str, holdings: Holdings) -> bytes:
+def _fetch_listing(session: Session, remote_run_dir: str, holdings: Holdings) -> bytes:
     """The box's list; only what was appended since the last time travels."""
     have = holdings.listing()
-    with _session(transport, remote_run_dir, "send-listing") as session:
-        digest = hashlib.sha256(have).hexdigest()
-        session.tell({"run": run_name(remote_run_dir), "size": len(have), "sha256": digest})
-        answer = session.ask()
-        data = bytearray(have[: int(answer["from"])])
-        left = int(answer["payload"])
-        while left:
-            chunk = session.some(left)
-            data += chunk
-            left -= len(chunk)
+    known = {"size": len(have), "sha256": hashlib.sha256(have).hexdigest()}
+    session.tell({"run": run_name(remote_run_dir), "listing": known})
+    answer = session.ask()
+    data = have[: int(answer["from"])] + session.exactly(int(answer["payload"]))
     data = data[: data.rfind(b"\n") + 1]
     if data != have:
-        holdings.keep_listing(bytes(data))
-    return bytes(data)
+        holdings.keep_listing(data)
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,54 +139,92 @@ class _Range:
 
 
 class _Fetch:
-    """One pull's transfer: parts grow in `.incoming/`, whole files land in the run's folder."""
+    """One pull's transfer: parts grow in `.incoming/`, whole files land in the run's folder.
+
+    A thread of its own makes what is whole durable while the next files arrive. Use it as a context manager.
+    """
 
     def __init__(self, holdings: Holdings, wanted: Sequence[Listed], report: Report) -> None:
         self._holdings = holdings
         self._report = report
+        self._parts = {entry.name: entry.stat().st_size for entry in os.scandir(holdings.incoming) if _is_part(entry)}
+        self._names = {item.path: _part_name(item) for item in wanted}
+        for stale in self._parts.keys() - set(self._names.values()):
+            (holdings.incoming / stale).unlink()
         self._landing = Landing()
         self._to_note: list[Listed] = []
+        self._lander = ThreadPoolExecutor(1, thread_name_prefix="landing")
+        self._landings: deque[tuple[Future[list[Path]], list[Listed]]] = deque()
         self._total_files = len(wanted)
         self._total_bytes = sum(item.size - self.have(item) for item in wanted)
         self._reported = 0
+        self._received_files = 0
         self._unfinished = ("", 0, hashlib.sha256())
         self.done_bytes = 0
         self.landed: set[str] = set()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lander.shutdown()
+
     def part(self, item: Listed) -> Path:
         """Where the artifact grows: named by its content and place, so another version never continues it."""
-        place = hashlib.sha256(item.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        return self._holdings.incoming / f"{item.sha256}-{place}.part"
+        return self._holdings.incoming / self._names[item.path]
 
     def have(self, item: Listed) -> int:
         """Bytes that an earlier pull left."""
-        part = self.part(item)
-        size = part.stat().st_size if part.exists() else 0
+        size = self._parts.get(self._names[item.path], 0)
         return size if size <= item.size else 0
 
-    def batch(self, transport: Transport, remote_run_dir: str, ranges: Sequence[_Range]) -> None:
-        """Fetch these pieces with one command."""
-        with _session(transport, remote_run_dir, "send-files") as session:
-            want = [[each.item.path, each.offset, each.length] for each in ranges]
-            session.tell({"run": run_name(remote_run_dir), "want": want})
-            for each in ranges:
-                answer = session.ask()
-                if "missing" not in answer:
-                    self._receive(session, each)
+    def batch(self, session: Session, remote_run_dir: str, ranges: Sequence[_Range]) -> None:
+        """Fetch these pieces in one answer."""
+        want = [[each.item.path, each.offset, each.length] for each in ranges]
+        session.tell({"run": run_name(remote_run_dir), "want": want})
+        for each in ranges:
+            answer = session.ask()
+            if "missing" in answer:
+                continue
+            if each.length == each.item.size <= SMALL_BYTES:
+                self._receive_small(session, each)
+            else:
+                self._receive(session, each)
 
     def land(self) -> None:
         """Move what is whole and verified to its place, durably, and note it."""
-        self._landing.land()
-        self._holdings.note(self._to_note)
-        self.landed.update(item.path for item in self._to_note)
-        self._to_note = []
+        self._start_landing()
+        self._collect(0)
 
-    def drop_stale_parts(self, wanted: Sequence[Listed]) -> None:
-        """Remove the parts of versions that are not wanted any more."""
-        current = {self.part(item) for item in wanted}
-        for part in self._holdings.incoming.glob("*.part"):
-            if part not in current:
-                part.unlink()
+    def _start_landing(self) -> None:
+        if self._to_note:
+            self._landings.append((self._lander.submit(self._landing.land), self._to_note))
+            self._landing, self._to_note = Landing(), []
+
+    def _collect(self, backlog: int) -> None:
+        """Note what landed, until at most `backlog` batches are still landing."""
+        while len(self._landings) > backlog or (self._landings and self._landings[0][0].done()):
+            landing, items = self._landings.popleft()
+            landing.result()
+            self._holdings.note(items)
+            self.landed.update(item.path for item in items)
+
+    def _is_whole(self, item: Listed) -> None:
+        self._received_files += 1
+        self._to_note.append(item)
+        if self._landing.add(self.part(item), self._holdings.run_dir / item.path, item.size):
+            self._start_landing()
+            self._collect(MAX_LANDINGS)
+
+    def _receive_small(self, session: Session, piece: _Range) -> None:
+        data = session.exactly(piece.length)
+        if hashlib.sha256(data).hexdigest() == piece.item.sha256:
+            with open(self.part(piece.item), "wb", buffering=0) as file:  # noqa: PTH123 - thousands of them
+                file.write(data)
+            self._is_whole(piece.item)
+        self._count(piece.length, piece.item.path)
 
     def _receive(self, session: Session, piece: _Range) -> None:
         part = self.part(piece.item)
@@ -203,9 +246,7 @@ class _Fetch:
         if digest.hexdigest() != piece.item.sha256:
             part.unlink()
             return  # rewritten on the box since it was listed: it stays missing, and is asked for anew next time
-        self._to_note.append(piece.item)
-        if self._landing.add(part, self._holdings.run_dir / piece.item.path, piece.item.size):
-            self.land()
+        self._is_whole(piece.item)
 
     def _digest_of(self, file: BinaryIO, piece: _Range) -> hashlib._Hash | None:
         """The hash of what is before `piece`, with `file` standing there; None if that is not here."""
@@ -227,9 +268,17 @@ class _Fetch:
         self.done_bytes += size
         if self.done_bytes - self._reported >= 1 << 20 or self.done_bytes == self._total_bytes:
             self._reported = self.done_bytes
-            done = len(self.landed) + len(self._to_note)
-            message = f"{done} of {self._total_files} files: {path}"
+            message = f"{self._received_files} of {self._total_files} files: {path}"
             self._report(Progress("pull", message, self.done_bytes, self._total_bytes, "bytes"))
+
+
+def _part_name(item: Listed) -> str:
+    place = hashlib.sha256(item.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{item.sha256}-{place}.part"
+
+
+def _is_part(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(".part") and entry.is_file(follow_symlinks=False)
 
 
 def _batches(fetch: _Fetch, wanted: Sequence[Listed]) -> Iterator[list[_Range]]:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,11 +16,15 @@ from typing import Self
 from remote.agent.files import TreeEntry, check_name, sha256_of, tree_hash
 from remote.progress import Progress, Report, silent
 from remote.release import ReleaseFile
+from remote.sync.hashes import HashCache
 from remote.sync.session import Session, TransferError
-from remote.transport import Transport
+from remote.transport import Transport, TransportError
 
 READ_BYTES = 256 * 1024
 KEPT_IN_MEMORY_BYTES = 256 * 1024
+KEPT_TOGETHER_BYTES = 64 * 1024 * 1024
+MAX_ROUNDS = 2
+"""How often a file is sent that arrives as another one than announced: a broken part from before, or it is edited."""
 NOT_PUSHED = frozenset({".incoming", "logs"})
 """Folders of a run that belong to this machine only: half-fetched files; its own journal and what it mirrored."""
 
@@ -67,23 +72,34 @@ class PushedRun:
     reused: bool
 
 
-def push_release(transport: Transport, root: str, files: Sequence[ReleaseFile], report: Report = silent) -> Release:
-    """Make `files` a release on the box and point `<root>/current` at it; one that is there and right is reused.
+def push_release(
+    transport: Transport,
+    root: str,
+    files: Sequence[ReleaseFile],
+    report: Report = silent,
+    *,
+    link: str = "current",
+    hashes: HashCache | None = None,
+) -> Release:
+    """Make `files` a release on the box and point `<root>/<link>` at it; one that is there and right is reused.
+
+    Only what the box lacks travels: what an interrupted push left there and what the release before has is used.
+    `hashes` spares reading files that did not change since an earlier push.
 
     Raises:
-        ConnectionLost, TransferError: nothing became visible; push again.
+        ConnectionLost, TransferError: nothing became visible; push again, it goes on where it stopped.
     """
     ordered = sorted(files, key=lambda file: file.name)
-    sources = [_Source.of(file.name, file.source, file.mode, keep=True) for file in ordered]
-    entries = [source.entry for source in sources]
-    name = tree_hash(entries)
-    size = sum(entry.size for entry in entries)
-    with Session(transport, root, "receive-release") as session:
-        session.tell({"tree": name, "files": _rows(entries)})
+    with _session_while(transport, root, "receive-release", lambda: _sources(ordered, hashes)) as (session, sources):
+        entries = [source.entry for source in sources]
+        name = tree_hash(entries)
+        size = sum(entry.size for entry in entries)
+        session.tell({"tree": name, "link": link})
         answer = session.ask()
         reused = bool(answer["have"])
         if not reused:
-            _send_tree(session, sources, _Meter("push code", size, report))
+            session.tell({"files": _rows(entries)})
+            _send_missing(session, sources, _Meter("push code", size, report))
         session.ask()
     report(Progress("push code", f"{name[:12]} {'is there' if reused else 'pushed'}", size, size, "bytes"))
     return Release(name, str(answer["path"]), len(entries), size, reused)
@@ -130,13 +146,20 @@ def push_run(transport: Transport, root: str, local_run_dir: Path, report: Repor
 
     Raises:
         RunDiverged: both sides have events that the other lacks.
-        ConnectionLost, TransferError: nothing became visible; push again.
+        ConnectionLost, TransferError: nothing became visible; push again, it goes on where it stopped.
     """
     run_id = str(json.loads((local_run_dir / "run.json").read_text(encoding="utf-8"))["run_id"])
     events = local_run_dir / "events.jsonl"
     events_bytes = events.stat().st_size if events.exists() else 0
-    with _consistent_files(local_run_dir) as files, Session(transport, root, "receive-run") as session:
-        sources = [_Source.of(name, path, 0o644, keep=False) for name, path in sorted(files.items())]
+    with (
+        _consistent_files(local_run_dir) as files,
+        _session_while(
+            transport,
+            root,
+            "receive-run",
+            lambda: [_Source.of(name, path, 0o644, None, keep=False) for name, path in sorted(files.items())],
+        ) as (session, sources),
+    ):
         entries = [source.entry for source in sources]
         size = sum(entry.size for entry in entries)
         session.tell({"run": run_id, "files": _rows(entries), "events_bytes": events_bytes})
@@ -145,7 +168,7 @@ def push_run(transport: Transport, root: str, local_run_dir: Path, report: Repor
         send = not box["exists"] or _box_is_behind(run_id, events, events_bytes, box)
         session.tell({"send": send})
         if send:
-            _send_tree(session, sources, _Meter("push run", size, report))
+            _send_missing(session, sources, _Meter("push run", size, report))
             session.ask()
     report(Progress("push run", f"run {run_id} {'pushed' if send else 'is there'}", size, size, "bytes"))
     return PushedRun(path, len(entries), size, not send)
@@ -193,6 +216,10 @@ class _Meter:
         self._phase, self._total, self._report = phase, total, report
         self._done = self._reported = 0
 
+    def expect(self, left: int) -> None:
+        """Only `left` bytes of the whole must travel."""
+        self._done = self._reported = self._total - left
+
     def add(self, size: int) -> None:
         self._done += size
         if self._done - self._reported >= 1 << 20 or self._done == self._total:
@@ -209,30 +236,81 @@ class _Source:
     data: bytes | None
 
     @classmethod
-    def of(cls, name: str, path: Path, mode: int, *, keep: bool) -> Self:
-        size = path.stat().st_size
-        data = path.read_bytes() if keep and size <= KEPT_IN_MEMORY_BYTES else None
-        digest = sha256_of(path) if data is None else hashlib.sha256(data).hexdigest()
-        return cls(TreeEntry(check_name(name), mode & 0o777, size if data is None else len(data), digest), path, data)
+    def of(cls, name: str, path: Path, mode: int, hashes: HashCache | None, *, keep: bool) -> Self:
+        found = path.stat()
+        size = found.st_size
+        digest = hashes.known(path, found) if hashes is not None else None
+        data = None
+        if digest is None:
+            if size <= KEPT_IN_MEMORY_BYTES:
+                data = path.read_bytes()
+                size, digest = len(data), hashlib.sha256(data).hexdigest()
+            else:
+                digest = sha256_of(path)
+            if hashes is not None:
+                hashes.note(path, found, digest)
+        return cls(TreeEntry(check_name(name), mode & 0o777, size, digest), path, data if keep else None)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, offset: int) -> Iterator[bytes]:
         if self.data is None:
-            yield from _chunks(self.path, 0, self.entry.size)
-        elif self.data:
-            yield self.data
+            yield from _chunks(self.path, offset, self.entry.size - offset)
+        elif len(self.data) > offset:
+            yield self.data[offset:]
+
+
+def _sources(files: Sequence[ReleaseFile], hashes: HashCache | None) -> list[_Source]:
+    kept_bytes = 0
+    sources = []
+    for file in files:
+        source = _Source.of(file.name, file.source, file.mode, hashes, keep=kept_bytes < KEPT_TOGETHER_BYTES)
+        kept_bytes += len(source.data or b"")
+        sources.append(source)
+    return sources
+
+
+@contextmanager
+def _session_while(
+    transport: Transport, root: str, command: str, work: Callable[[], list[_Source]]
+) -> Iterator[tuple[Session, list[_Source]]]:
+    """A session that starts on the box while the files are hashed here."""
+    with ThreadPoolExecutor(1, thread_name_prefix="sync-start") as pool:
+        starting = pool.submit(Session, transport, root, command)
+        try:
+            sources = work()
+        except BaseException:
+            with suppress(TransportError):
+                starting.result().close()
+            raise
+        with starting.result() as session:
+            yield session, sources
 
 
 def _rows(entries: Sequence[TreeEntry]) -> list[list[object]]:
     return [[entry.name, entry.mode, entry.size, entry.sha256] for entry in entries]
 
 
-def _send_tree(session: Session, sources: Sequence[_Source], meter: _Meter) -> None:
-    for number, source in enumerate(sources):
-        meter.message = f"{number + 1} of {len(sources)} files"
-        for chunk in source.chunks():
-            session.feed(chunk)
-            meter.add(len(chunk))
-    session.flush()
+def _send_missing(session: Session, sources: Sequence[_Source], meter: _Meter) -> None:
+    """Send what the box asks for until it has everything.
+
+    Raises:
+        SourceChanged: a file is not what it was when it was hashed.
+    """
+    asked: list[list[int]] = []
+    for attempt in range(MAX_ROUNDS + 1):
+        asked = session.ask()["missing"]
+        if not asked:
+            return
+        if attempt == MAX_ROUNDS:
+            break
+        if attempt == 0:
+            meter.expect(sum(sources[index].entry.size - offset for index, offset in asked))
+        for number, (index, offset) in enumerate(asked):
+            meter.message = f"{number + 1} of {len(asked)} files"
+            for chunk in sources[index].chunks(offset):
+                session.feed(chunk)
+                meter.add(len(chunk))
+        session.flush()
+    raise SourceChanged(f"{sources[asked[0][0]].path} changed while it was pushed; push again")
 
 
 def _chunks(path: Path, offset: int, size: int) -> Iterator[bytes]:

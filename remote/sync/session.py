@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from remote.agent.frames import BrokenFrame, FrameReader, frame
-from remote.bootstrap.install import install_agent
+from remote.bootstrap.install import install_agent, known_agent, learn_agent, start_line
 from remote.transport import ConnectionLost, Transport, TransportError
 
 GREETING = b'{"spotter-transfer":'
+STARTED = b'{"spotter-start":'
 START_LIMIT_S = 30.0
 SILENCE_LIMIT_S = 600.0
 """The box may hash a large file before it says anything; a dead peer is noticed by the transport much sooner."""
@@ -24,13 +25,14 @@ class Session:
     """A sync command on the box: frames and bytes both ways."""
 
     def __init__(self, transport: Transport, root: str, command: str) -> None:
-        self.agent = install_agent(transport, root)
-        self._command = command
-        self._stream = transport.open(self.agent.command(command, self.agent.root), timeout_s=START_LIMIT_S)
-        self._reader = FrameReader(lambda size: self._stream.read(size, timeout_s=SILENCE_LIMIT_S))
-        self._unsent = bytearray()
+        """Start the command and wait for its greeting; the agent is put on the box first if it is not there.
 
-    def __enter__(self) -> Self:
+        Raises:
+            ConnectionLost, TransferError, remote.bootstrap.install.NoInterpreter: it did not come up.
+        """
+        self._command = command
+        self._unsent = bytearray()
+        self._start(transport, root)
         try:
             self._reader.skip_until(GREETING)
             self._reader.header()
@@ -40,11 +42,40 @@ class Session:
         except BaseException:
             self._stream.close()
             raise
+
+    def _start(self, transport: Transport, root: str) -> None:
+        agent = known_agent(transport, root)
+        if agent is None:  # the first command of this connection: ask and start with the same round trip
+            self._open(transport, start_line(root, self._command))
+            try:
+                self._reader.skip_until(STARTED)
+                found = (self._reader.header() or {})["spotter-start"]
+            except BrokenFrame:
+                found = {"installed": False}
+            except BaseException:
+                self._stream.close()
+                raise
+            if found["installed"]:
+                learn_agent(transport, root, found)
+                return
+            self._stream.close()
+            agent = install_agent(transport, root)
+        self._open(transport, agent.command(self._command, agent.root))
+
+    def _open(self, transport: Transport, line: str) -> None:
+        self._stream = transport.open(line, timeout_s=START_LIMIT_S)
+        self._reader = FrameReader(lambda size: self._stream.read(size, timeout_s=SILENCE_LIMIT_S))
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the command on the box ends."""
         self._stream.close()
 
     def tell(self, header: dict[str, Any]) -> None:
@@ -92,6 +123,13 @@ class Session:
         """Bytes of a payload, at least one."""
         try:
             return self._reader.some(max_bytes)
+        except BrokenFrame as error:
+            raise self._failed(error) from error
+
+    def exactly(self, size: int) -> bytes:
+        """A payload of `size` bytes."""
+        try:
+            return self._reader.exactly(size)
         except BrokenFrame as error:
             raise self._failed(error) from error
 

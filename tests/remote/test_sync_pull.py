@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remote.agent.files import UnsafePath
@@ -272,6 +272,7 @@ def test_a_pulled_run_can_be_pushed_to_another_box(sshd: Sshd, transport: Transp
         lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode()
     )
 )
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_no_list_however_broken_breaks_its_reader(data: bytes) -> None:
     listed, _refused = parse_listing(data)
     for path in listed:
