@@ -58,7 +58,7 @@ def guard(session: Session, agent: Agent, instance_id: int, report: Report = sil
 
     Raises:
         Unguarded: it cannot be proven, and `[guard] required` is set.
-        remote.jobs.AgentError, remote.transport.ConnectionLost: the box did not take the order.
+        remote.transport.ConnectionLost: the box cannot be reached any more.
     """
     allowance = allowed(session, instance_id)
     left_s = _left_s(session, instance_id, allowance)
@@ -81,7 +81,7 @@ def extend(
     """Let this instance cost `max_usd`, or last `max_hours`, in all, and arm its dead-man anew.
 
     Raises:
-        Unguarded, remote.jobs.AgentError, remote.transport.ConnectionLost: as `guard`.
+        Unguarded, remote.transport.ConnectionLost: as `guard`.
     """
     before = allowed(session, instance_id)
     allowance = Allowance(max_usd or before.max_usd, max_hours or before.max_hours)
@@ -108,9 +108,14 @@ def onstart_line(remote_root: str) -> str:
 def _arm(
     session: Session, agent: Agent, instance_id: int, order: DeadmanOrder, allowance: Allowance, report: Report
 ) -> DeadmanStatus:
+    from remote.jobs import DeadmanNotArmed, DeadmanProof, DeadmanStatus
+
     began = time.time()
     with Step("guard", f"giving instance {instance_id} its limits", report) as step:
-        status = agent.arm_deadman(order)
+        try:
+            status = agent.arm_deadman(order)
+        except DeadmanNotArmed as error:
+            status = DeadmanStatus(order=order, proof=DeadmanProof(ok=False, at=began, message=str(error)))
         proof = status.proof
         evidence: dict[str, Any] = {
             "order": order.to_json(),

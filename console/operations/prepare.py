@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.operations.events import Report, Step, relay, silent
+from console.operations.guard import guard
 from console.operations.runbook import RunEntry
 from console.operations.session import Session
 from console.words import count, size
@@ -51,7 +52,7 @@ def push_data(
 
 
 def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, report: Report = silent) -> JobStatus:
-    """Start the run's job; launching it again only tells how it stands."""
+    """Start the run's job on a box that is guarded; launching it again only tells how it stands."""
     from remote.bootstrap.caches import job_environment
     from remote.jobs import JobSpec
 
@@ -74,6 +75,7 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
         cancel_file=f"{run_dir}/cancel",
         grace_s=GRACE_S,
     )
+    guard(session, agent, entry.instance_id, report)
     with Step("launch", f"starting job {entry.job_id}", report) as step:
         ledger = session.ledger
         where = (session.settings.cloud.name, entry.instance_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.operations.events import Report, Step, relay, silent
+from console.operations.guard import guard_rented, onstart_line
 from console.operations.offers import NO_WISHES, Wishes, query_of, wanted_profile
 from console.operations.session import Session
+from console.operations.signals import deaf_to_signals
 from console.words import usd_per_hour
 
 if TYPE_CHECKING:
@@ -22,9 +24,10 @@ def rent(
     wishes: Wishes = NO_WISHES,
     report: Report = silent,
 ) -> Rental:
-    """Rent a machine and see it verified; stopped by Ctrl-C, it leaves none behind.
+    """Rent a machine, see it verified and guarded; stopped by Ctrl-C, it leaves none behind.
 
     Raises:
+        console.operations.guard.Unguarded: it cannot end its own bill, and the settings allow no such machine.
         remote.provision.ProvisionFailed: no machine could be had; the text is the table of what failed where.
         remote.cloud.CloudError: the cloud does not answer.
     """
@@ -40,6 +43,7 @@ def rent(
         max_usd_per_day=session.settings.money.max_usd_per_day,
         offer_id=offer_id,
         run_id=run_id,
+        onstart=onstart_line(session.settings.cloud.remote_root),
     )
     where = f"the {session.settings.cloud.name} cloud" + (" (EMULATED)" if session.emulated else "")
     with Step("rent", f"renting on {where}", report) as step:
@@ -47,4 +51,10 @@ def rent(
         rental = session.provisioner.provision(request, relay("rent", report))
         instance = rental.instance
         step.summary = f"instance {instance.id}: {instance.gpu_name}, {usd_per_hour(rental.price.usd_per_hour)}"
+    try:
+        guard_rented(session, instance.id, report)
+    except BaseException:
+        with deaf_to_signals():
+            session.provisioner.destroy(instance.id, relay("rent", report))
+        raise
     return rental
