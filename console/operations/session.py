@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from console.operations.clock import SessionClock
 from console.settings import Secrets, Settings, SettingsError, load_secrets, load_settings
 from console.workspace import Workspace
 
@@ -64,7 +66,13 @@ class Session:
         from remote.ledger import Ledger
 
         self.workspace.prepare()
-        return Ledger(self.workspace.ledger)
+        return Ledger(self.workspace.ledger, clock=self.clock)
+
+    @property
+    def clock(self) -> SessionClock:
+        """What waits and bills: the time of the cloud of the settings."""
+        state_dir = self.workspace.local_cloud if self._keeps_marketplace else None
+        return SessionClock(state_dir, self._sleep)
 
     @cached_property
     def key(self) -> KeyPair:
@@ -134,8 +142,18 @@ class Session:
             self.key,
             self.workspace.host_keys,
             ssh_user=self.settings.cloud.ssh_user,
-            sleep=self._sleep,
+            clock=self.clock,
+            claims=self._claims,
         )
+
+    @property
+    def _claims(self) -> Path | None:
+        """The lock that all workspaces of one account take before they rent; the local cloud has one workspace."""
+        if self._keeps_marketplace or self._secrets.vast_api_key is None:
+            return None
+        from remote.vast.pacing import account_file
+
+        return account_file(self._secrets.vast_api_key.get_secret_value()).with_suffix(".create")
 
     def living_rentals(self) -> list[RentedInstance]:
         """What the ledger knows to be rented on the cloud of the settings."""
@@ -163,12 +181,18 @@ class Session:
         from remote.transport import connect
 
         instance = self.instance(instance_id)
-        return connect(
+        cloud = self.settings.cloud.name
+        first = self.ledger.route(cloud, instance.machine_id) or "direct"
+        transport = connect(
             instance.endpoints,
             user=self.settings.cloud.ssh_user,
             key_path=self.key.private_path,
             pin_path=self.workspace.host_keys / str(instance_id),
+            first=first,
         )
+        if transport.endpoint.kind != first:
+            self.ledger.note_route(cloud, instance.machine_id, transport.endpoint.kind)
+        return transport
 
     def reacher(self, instance_id: int) -> Callable[[], Transport]:
         """`reach` for later: what a broken channel calls to come back."""
