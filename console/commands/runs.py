@@ -61,6 +61,12 @@ def run(
     profile: Annotated[str | None, typer.Option(help="A [profiles.…] of spotter.toml.")] = None,
     instance: Annotated[int | None, typer.Option(help="Use this instance, and keep it afterwards.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the machine rented afterwards.")] = False,
+    instances: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Spread the run over so many machines.", show_default=False)
+    ] = None,
+    no_replace: Annotated[
+        bool, typer.Option("--no-replace", help="Do not rent another machine when one is lost.")
+    ] = False,
     param: Annotated[list[str] | None, typer.Option(help="A parameter, as key=value.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Do work anew that a run has done already.")] = False,
@@ -91,10 +97,17 @@ def run(
                     forget(here, entry)
                 return _show_plan(here, entry, planned.items, planned.documents, profile, as_json)
     where = here.settings.cloud.name
-    if instance is None and entry.instance_id is None and not is_finished(entry) and where != "local":
+    if instance is None and not entry.machines and not is_finished(entry) and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
-        ask(f"Rent a machine of profile {machine} on the {where} cloud?", yes=yes)
-    entry = drive_and_decide(here, entry.run_id, Wishes(profile, instance, keep), as_json=as_json)
+        machines = instances or here.settings.cloud.instances
+        what = "a machine" if machines == 1 else f"{machines} machines"
+        ask(f"Rent {what} of profile {machine} on the {where} cloud?", yes=yes)
+    entry = drive_and_decide(
+        here,
+        entry.run_id,
+        Wishes(profile, instance, keep, instances=instances, replace=not no_replace),
+        as_json=as_json,
+    )
     return show_outcome(here, entry, as_json)
 
 
@@ -194,7 +207,7 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
         logs(entry.run_id, follow=True)
         entry = runbook.read(entry.run_id)
     elif entry.phase is not Phase.DONE:
-        if entry.instance_id is None:
+        if not entry.machines:
             fail(f"run {entry.run_id} has no machine: `spotter run --resume {entry.run_id}` rents one")
         with reporting(as_json=as_json) as report:
             entry = drive(here, entry.run_id, report)

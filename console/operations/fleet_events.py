@@ -7,7 +7,7 @@ said is forwarded with the part and its number there, so that a console that sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +85,9 @@ class FleetEvents:
 
         self._log.emit(StateEvent(state="running", message=message))
 
-    def expect(self, stages: Sequence[str], done: Mapping[str, Iterable[tuple[str, str]]]) -> None:
-        """The map stages in order, and what is done already: (item, status) by stage."""
+    def expect(self, stages: Sequence[str]) -> None:
+        """The map stages in their order."""
         self._stages = tuple(stages)
-        for stage, ends in done.items():
-            self._ended[stage] = dict(ends)
 
     def note(self, level: str, message: str) -> None:
         """Tell a sentence."""

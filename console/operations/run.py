@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
-from console.models.run_view import EventFile
 from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import Journal, OperationEvent, Report, silent, tee
@@ -17,38 +15,23 @@ from console.operations.plan import planned_sources
 from console.operations.prepare import GRACE_S, launch, push_code, push_data
 from console.operations.pull import pull
 from console.operations.rent import rent
+from console.operations.run_terms import STATE_OF_EXIT, STOPPED, InstanceTaken, Wishes, only_final_failures
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.signals import deaf_to_signals
 from console.operations.watch import watch
 
 if TYPE_CHECKING:
+    from console.operations.fleet_run import FleetDriver
     from remote.jobs import Agent, JobStatus
+
+__all__ = ["InstanceTaken", "Wishes", "cancel", "drive"]
 
 MAX_RELAUNCHES = 2
 """How often a worker that died without a word is started again on the same box before the run is given back."""
 
-STOPPED = "stopped by Ctrl-C"
 SWEEP_S = 15.0
 """From the end of a cancelled job's grace to the end of its last process."""
-
-STATE_OF_EXIT = {0: "succeeded", 1: "failed", 2: "failed", 3: "incomplete", 4: "cancelled", 5: "interrupted"}
-
-
-class InstanceTaken(WrongInput):
-    """The run cannot work on the instance that was named: it works on another one, or that one is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the operator wants of a run beyond its plan; None leaves things as they are."""
-
-    profile: str | None = None
-    instance_id: int | None = None
-    """Work on this instance, and keep it."""
-    keep: bool = False
-    hold_unready: bool = False
-    """Keep a machine that cannot be made ready, and billed: somebody will decide about it."""
 
 
 def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes | None = None) -> RunEntry:
@@ -65,9 +48,10 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
     runbook = Runbook(session.workspace)
     report = tee(report, Journal(session.workspace.run_folder(run_id) / "logs" / "operations.jsonl"))
     with runbook.hold(run_id):
-        driver = _Driver(session, runbook, runbook.read(run_id), report)
+        wishes = wishes or Wishes()
+        driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
-            driver.grant(wishes or Wishes())
+            driver.grant(wishes)
             return driver.drive()
         except KeyboardInterrupt:
             driver.wind_down()
@@ -78,6 +62,33 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
             with deaf_to_signals():
                 driver.note_failure(error)
             raise
+
+
+def _noted(session: Session, runbook: Runbook, run_id: str, wishes: Wishes) -> RunEntry:
+    """The run with what is wished of its machines; how many work on it is settled while it has none."""
+    entry = runbook.read(run_id)
+    if entry.replace != wishes.replace:
+        entry = runbook.update(run_id, replace=wishes.replace)
+    if entry.machines or (entry.phase is Phase.DONE and entry.state == "succeeded"):
+        return entry
+    instances = wishes.instances or (entry.instances if entry.sharded else session.settings.cloud.instances)
+    if wishes.instance_id is None:
+        gpus = session.settings.profile(wishes.profile or entry.profile).gpu_count
+    else:
+        instances = 1
+        try:
+            gpus = session.instance(wishes.instance_id).gpu_count
+        except InstanceGone as gone:
+            raise InstanceTaken(f"{gone}: `spotter ps` lists what is rented") from gone
+    return runbook.update(run_id, instances=instances, sharded=instances > 1 or gpus > 1)
+
+
+def _driver(session: Session, runbook: Runbook, entry: RunEntry, report: Report) -> _Driver | FleetDriver:
+    if entry.sharded:
+        from console.operations.fleet_run import FleetDriver
+
+        return FleetDriver(session, runbook, entry, report)
+    return _Driver(session, runbook, entry, report)
 
 
 class _Driver:
@@ -123,7 +134,7 @@ class _Driver:
     def drive(self) -> RunEntry:
         """From the phase on disk to the last."""
         if self._entry.phase is Phase.DONE:
-            if self._entry.state == "succeeded" or self._only_final_failures():
+            if self._entry.state == "succeeded" or only_final_failures(self._session, self._entry, self._say):
                 return self._entry
             self._start_over()
         self._update(problem=None)
@@ -142,17 +153,6 @@ class _Driver:
         if not self._entry.phase.reached(Phase.INGESTED):
             self._ingest()
         return self._update(phase=Phase.DONE)
-
-    def _only_final_failures(self) -> bool:
-        """Whether going on could change nothing: everything else is done, and what failed will fail again."""
-        if self._entry.state != "incomplete":
-            return False
-        events = EventFile(self._session.workspace.run_folder(self._entry.run_id) / "events.jsonl")
-        events.catch_up()
-        final = bool(events.failures) and not any(failure.retryable for failure in events.failures.values())
-        if final:
-            self._say("every page that can be parsed is parsed; --again parses all of them anew")
-        return final
 
     def _start_over(self) -> None:
         instance = self._entry.instance_id
@@ -381,6 +381,6 @@ def cancel(session: Session, run_id: str, report: Report = silent) -> RunEntry:
     with runbook.hold(run_id):
         entry = runbook.read(run_id)
         if entry.phase is not Phase.DONE:
-            _Driver(session, runbook, entry, report).wind_down()
+            _driver(session, runbook, entry, report).wind_down()
             runbook.update(run_id, problem="cancelled by the operator")
         return runbook.read(run_id)

@@ -114,16 +114,19 @@ class ShardBook:
             waiting = sum(holder.unfinished == 0 for holder in self._boxes.values())
             names = free[: math.ceil(len(free) / max(1, waiting))]
             self._boxes[box].given.update(names)
-            return {name: self._shards[name] for name in names}
+            return {name: (self._shards or {})[name] for name in names}
 
-    def rob_for(self, box: str) -> str | None:
-        """Ask the box that will be busy longest to hand over what this idle one will finish sooner; who was asked."""
+    def rob_for(self, box: str) -> bool:
+        """Ask the box that will be busy longest to hand over what this idle one will finish sooner.
+
+        Whether it is worth waiting for: somebody was asked, now or before.
+        """
         with self._lock:
-            others = [
-                name for name, holder in self._boxes.items() if name != box and holder.pending and not holder.robbed
-            ]
-            if not others or any(holder.robbed for holder in self._boxes.values()):
-                return None
+            if any(holder.robbed or holder.unheard for holder in self._boxes.values()):
+                return True
+            others = [name for name, holder in self._boxes.items() if name != box and holder.pending]
+            if not others:
+                return False
             victim = max(others, key=self._seconds_left)
             mine, theirs = self._pace(box), self._pace(victim)
             share = 0.5 if mine is None or theirs is None else mine / (mine + theirs)

@@ -1,0 +1,477 @@
+"""One box of a run in shards, from the wish for it until it is given back: a thread that drives it, and one that pulls.
+
+The box works on by itself whatever becomes of this thread. What the thread does on each contact: fetch events and log,
+ask the queue, hand shards over or bring new ones, see that every worker lives, and let go of a box with nothing left.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from console.operations.bootstrap import bootstrap
+from console.operations.destroy import destroy
+from console.operations.events import OperationEvent, Report
+from console.operations.fleet_book import Box
+from console.operations.fleet_work import FleetWork
+from console.operations.guard import guard
+from console.operations.prepare import GRACE_S, push_code
+from console.operations.pull import SESSION_FILES, NotPulled
+from console.operations.rent import rent
+from console.operations.session import InstanceGone, Session
+from console.operations.watch import FIRST_PULL_S, FOLLOW_WAIT_S, PULL_EVERY_S, Mirror
+from console.words import count
+
+if TYPE_CHECKING:
+    from pipeline.core.shards import Listing
+    from remote.jobs import Agent, JobStatus
+    from remote.transport import Transport
+
+MAX_DEATHS = 2
+"""How often a worker that died without a word is started again on the same box."""
+QUEUE_EVERY_S = 2.0
+SWEEP_S = 15.0
+PATIENCE_S = 300.0
+EMULATED_PATIENCE_S = 20.0
+"""How long a box that the cloud still lists may be out of reach before it counts as lost."""
+PULL_ATTEMPTS = 3
+
+EndKind = Literal["done", "lost", "failed", "absent", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxEnd:
+    """How a box's part in the run ended."""
+
+    kind: EndKind
+    """`absent`: no machine could be had. `lost`: it is gone. `failed`: it cannot do the work."""
+    error: Exception | None = None
+    deliberate: bool = False
+    """The operator destroyed it."""
+
+
+class BoxLost(Exception):
+    """A box that the cloud still lists could not be reached for too long."""
+
+
+class BoxFailed(Exception):
+    """A box cannot do the work; the text is what its worker said last."""
+
+
+class BoxThread:
+    """Drives one box. `end` is set when the thread is through."""
+
+    def __init__(self, work: FleetWork, box: Box) -> None:
+        self.name = box.name
+        self.end: BoxEnd | None = None
+        self.stop = threading.Event()
+        """Set: cancel its jobs, fetch what is finished, give it back."""
+        self._work = work
+        self._session: Session = work.session.until(self.stop)
+        self._report: Report = work.report_of(box.name)
+        self._deaths: dict[int, int] = {}
+        self._judged: set[str] = set()
+        self._deliberate = False
+        self._thread = threading.Thread(target=self._run, name=f"box-{box.name}", daemon=True)
+        work.shards.join(box.name, worked=box.state == "working")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def box(self) -> Box:
+        """As it stands in the book."""
+        return self._work.book.box(self.name)
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether something may be lost when it goes now."""
+        return self.box.state == "working"
+
+    def _say(self, message: str) -> None:
+        self._report(OperationEvent("run", "progress", message))
+
+    # its life
+
+    def _run(self) -> None:
+        from remote.cloud import CloudError
+        from remote.provision import ProvisionError
+
+        try:
+            end = self._live()
+        except KeyboardInterrupt:
+            end = BoxEnd("stopped")
+        except (InstanceGone, BoxLost) as error:
+            end = BoxEnd("lost", error, self._deliberate or self._was_destroyed_by_us())
+        except (ProvisionError, CloudError) as error:
+            end = BoxEnd("absent" if self.box.instance_id is None else "failed", error)
+        except Exception as error:  # noqa: BLE001 - whatever happens to one box, the others go on
+            end = BoxEnd("failed", error)
+        self._settle_end(end)
+
+    def _settle_end(self, end: BoxEnd) -> None:
+        """Give the machine back, whatever happened; then say so in the book, and only then to the others."""
+        box = self.box
+        problem = None if end.error is None else str(end.error) or type(end.error).__name__
+        state: Any = {"done": "gone", "stopped": "gone", "lost": "lost"}.get(end.kind, "failed")
+        if isinstance(end.error, NotPulled) and not self.stop.is_set():
+            self._work.book.update(self.name, problem=problem)
+            self.end = end
+            return  # it holds results that are nowhere else
+        try:
+            if box.instance_id is not None and not box.kept:
+                destroy(self._work.session, box.instance_id, force=True, report=self._report)
+            elif box.kept and end.kind == "done":
+                self._report(OperationEvent("destroy", "finished", f"instance {box.instance_id} is kept, and billed"))
+        except Exception as error:  # noqa: BLE001 - the coordinator tries again, and names what is still billed
+            problem = str(error) or type(error).__name__
+        self._work.book.update(self.name, state=state, problem=problem)
+        self._work.note_boxes()
+        self.end = end
+
+    def _was_destroyed_by_us(self) -> bool:
+        """Whether somebody here asked for its end: that is a decision, and no loss."""
+        instance_id = self.box.instance_id
+        return any(
+            intent.operation == "destroy" and intent.instance_id == instance_id
+            for intent in self._work.session.ledger.intents()
+        )
+
+    def _live(self) -> BoxEnd:
+        if self.box.instance_id is None:
+            self._rent()
+        if self.box.state != "working":
+            self._prepare()
+        patience_s = EMULATED_PATIENCE_S if self._session.emulated else PATIENCE_S
+        reached = time.monotonic()
+        while True:
+            from remote.jobs import Agent
+            from remote.transport import TransportError
+
+            assert self.box.instance_id is not None
+            reach = self._work.session.reacher(self.box.instance_id)
+            root = self._session.settings.cloud.remote_root
+            try:
+                with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
+                    reached = time.monotonic()
+                    return self._contact(agent)
+            except TransportError as error:
+                if time.monotonic() - reached > patience_s:
+                    where = f"instance {self.box.instance_id} could not be reached for {patience_s:.0f} s"
+                    raise BoxLost(f"{where}: {error}") from error
+                if self.stop.wait(1.0):
+                    return BoxEnd("stopped", error)
+
+    def _rent(self) -> None:
+        rental = rent(self._session, self._work.entry.profile, run_id=self._work.run_id, report=self._report)
+        workers = max(1, rental.instance.gpu_count)
+        self._work.book.update(self.name, state="rented", instance_id=rental.instance.id, workers=workers)
+        self._work.note_boxes()
+
+    def _prepare(self) -> None:
+        """Code, libraries, sources, a folder for each worker: everything that the box needs to work alone."""
+        from remote.sync.push import push_blobs, push_run
+
+        work, box, session = self._work, self.box, self._session
+        assert box.instance_id is not None
+        root = session.settings.cloud.remote_root
+        with work.session.reach(box.instance_id) as transport:
+            release = push_code(session, transport, self._report)
+            self._stop_here()
+            interpreter = bootstrap(session, transport, box.instance_id, release, self._report)
+            self._stop_here()
+            work.note_ready(box.instance_id)
+            self._report(OperationEvent("push", "started", f"sending {count(len(work.sources), 'source')}"))
+            push_blobs(transport, root, work.sources)
+            for worker in range(box.workers):
+                self._stop_here()
+                push_run(transport, root, work.seed(box.name, worker))
+            self._report(OperationEvent("push", "finished", f"{count(len(work.sources), 'source')} there"))
+            box = work.book.update(self.name, interpreter=interpreter, release=release.path)
+            remote_run = f"{root}/runs/{work.part_id(box.name, 0)}"
+            told = self._pipeline(transport, ["keys", work.entry.pipeline, "--run-dir", remote_run])
+        if not work.begin(told["keys"], tuple(told["stages"])):
+            raise BoxFailed("it would compute other results than the other boxes: its libraries or its code differ")
+        work.book.update(self.name, state="working")
+
+    def _stop_here(self) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def _pipeline(self, transport: Transport, arguments: Sequence[str], stdin: bytes | None = None) -> dict[str, Any]:
+        """One short command of the worker's code on the box; its answer is one JSON line."""
+        box = self.box
+        assert box.interpreter is not None
+        assert box.release is not None
+        words = ["env", f"PYTHONPATH={box.release}", "PYTHONDONTWRITEBYTECODE=1", box.interpreter, "-m", "pipeline"]
+        done = transport.check(shlex.join([*words, *arguments]), stdin=stdin, timeout_s=120)
+        answer: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
+        return answer
+
+    # contact
+
+    def _contact(self, agent: Agent) -> BoxEnd:
+        """Stay in contact until the box has nothing left, then fetch the rest."""
+        work, box = self._work, self.box
+        assert box.instance_id is not None
+        guard(self._session, agent, box.instance_id, self._report)
+        mirrors = [mirror for worker in range(box.workers) for mirror in self._mirrors(agent, worker)]
+        for worker in range(box.workers):
+            work.follow(work.part_id(box.name, worker), work.book.part(box.name, worker) / "events.jsonl")
+        asked = 0.0
+        failure: BoxFailed | None = None
+        with _Puller(self):
+            while not self.stop.is_set():
+                for mirror in mirrors:
+                    mirror.advance()
+                if time.monotonic() - asked >= QUEUE_EVERY_S:
+                    try:
+                        if self._mind_queue(agent):
+                            break
+                    except BoxFailed as error:
+                        failure = error
+                        break
+                    asked = time.monotonic()
+                self.stop.wait(FOLLOW_WAIT_S)
+        stopped = self.stop.is_set()
+        if stopped or failure is not None:
+            self._cancel_jobs(agent)
+        while any(mirror.advance() for mirror in mirrors):
+            pass
+        self._fetch_rest(agent, orderly=not stopped and failure is None)
+        if failure is not None:
+            raise failure
+        return BoxEnd("stopped" if stopped else "done")
+
+    def _mirrors(self, agent: Agent, worker: int) -> list[Mirror]:
+        part = self._work.part_id(self.name, worker)
+        local = self._work.book.part(self.name, worker)
+        events = Mirror(agent, f"{agent.root}/runs/{part}/events.jsonl", local / "events.jsonl")
+        log = Mirror(agent, f"{agent.root}/runs/{part}/job.log", self._work.log_of(self.name, worker))
+        return [events, log]
+
+    def _mind_queue(self, agent: Agent) -> bool:
+        """Hand over, fetch new shards, keep workers alive; True when the box has nothing left to do."""
+        shards = self._work.shards
+        statuses = {worker: self._status(agent, worker) for worker in range(self.box.workers)}
+        robbed = shards.to_hand_over(self.name)
+        listing = self._queue(agent, ["--steal", str(robbed)] if robbed else [])
+        if robbed:
+            shards.handed_over(self.name, listing)
+        else:
+            shards.note(self.name, listing)
+        waits = False
+        if not listing.pending:
+            if fresh := shards.take(self.name):
+                listing = self._queue(agent, ["--add"], orjson.dumps(fresh))
+                shards.note(self.name, listing)
+            else:
+                waits = shards.rob_for(self.name)
+        alive = self._keep_alive(agent, statuses, listing)
+        return not alive and not waits and shards.is_finished(self.name)
+
+    def _queue(self, agent: Agent, options: Sequence[str], stdin: bytes | None = None) -> Listing:
+        from pipeline.core.shards import Listing
+
+        arguments = ["shards", "--queue", self._work.queue_path(agent.root), *options]
+        return Listing.of(self._pipeline(agent.transport, arguments, stdin))
+
+    def _status(self, agent: Agent, worker: int) -> JobStatus | None:
+        from remote.jobs import NoSuchJob
+
+        started = self.box.launches.get(str(worker), 0)
+        if not started:
+            return None
+        try:
+            return agent.status(self._work.job_id(self.name, worker, started))
+        except NoSuchJob:  # it was named, but the launch never arrived
+            return self._launch(agent, worker, started)
+
+    def _keep_alive(self, agent: Agent, statuses: dict[int, JobStatus | None], listing: Listing) -> bool:
+        """Start the workers that have something to do and do not live; whether any lives."""
+        alive = False
+        left = len(listing.pending)
+        for worker, status in statuses.items():
+            died = status is not None and status.ended and self._judge(agent, worker, status)
+            if status is not None and not status.ended:
+                alive = True
+            elif died or left > 0:
+                started = self.box.launches.get(str(worker), 0) + 1
+                self._work.book.update(self.name, launches={**self.box.launches, str(worker): started})
+                self._launch(agent, worker, started)
+                alive = True
+                left -= 1
+        return alive
+
+    def _judge(self, agent: Agent, worker: int, status: JobStatus) -> bool:
+        """Whether a worker that ended must be started again for what it had begun.
+
+        Raises:
+            BoxFailed: it says that it cannot work, or died too often.
+        """
+        if status.id in self._judged or (status.state == "exited" and status.exit_code == 0):
+            return False
+        self._judged.add(status.id)
+        if status.state == "exited" and status.exit_code in (1, 2):
+            raise BoxFailed(self._last_words(agent, worker) or f"its worker ended with exit code {status.exit_code}")
+        if status.state == "lost":  # its process may live on and would keep the next one out
+            agent.cancel(status.id)
+        self._deaths[worker] = self._deaths.get(worker, 0) + 1
+        if self._deaths[worker] > MAX_DEATHS:
+            raise BoxFailed(f"its worker died {self._deaths[worker]} times without a word")
+        self._say(f"the worker on instance {self.box.instance_id} died; starting it again, finished items are kept")
+        return True
+
+    def _last_words(self, agent: Agent, worker: int) -> str | None:
+        for mirror in self._mirrors(agent, worker):
+            while mirror.advance():
+                pass
+        log = self._work.log_of(self.name, worker)
+        lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines or [""])[-1].removeprefix("error: ") or None
+
+    def _launch(self, agent: Agent, worker: int, started: int) -> JobStatus:
+        """Start a worker exactly once; its number was on disk before."""
+        from remote.bootstrap.caches import job_environment
+        from remote.jobs import JobSpec
+
+        work, box = self._work, self.box
+        assert box.interpreter is not None
+        assert box.release is not None
+        assert box.instance_id is not None
+        run_dir = f"{agent.root}/runs/{work.part_id(box.name, worker)}"
+        argv = [box.interpreter, "-m", "pipeline", "run", work.entry.pipeline, "--run-dir", run_dir, "--resume"]
+        argv += ["--blobs", f"{agent.root}/blobs", "--queue", work.queue_path(agent.root)]
+        argv += ["--worker", f"{box.name}.{worker}", "--share", str(box.workers)]
+        environment = {
+            **job_environment(agent),
+            "PYTHONPATH": box.release,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        spec = JobSpec(
+            id=work.job_id(box.name, worker, started),
+            argv=tuple(argv),
+            cwd=box.release,
+            env=environment | ({"CUDA_VISIBLE_DEVICES": str(worker)} if box.workers > 1 else {}),
+            log=f"{run_dir}/job.log",
+            cancel_file=f"{run_dir}/cancel",
+            grace_s=GRACE_S,
+        )
+        ledger, where = self._session.ledger, (self._session.settings.cloud.name, box.instance_id)
+        ledger.record_job(spec.id, *where, state="launching", run_id=work.run_id, spec=asdict(spec))
+        status = agent.launch(spec)
+        ledger.record_job(spec.id, *where, state=status.state)
+        gpu = f", GPU {worker}" if box.workers > 1 else ""
+        self._say(f"working on instance {box.instance_id}{gpu}")
+        return status
+
+    def _cancel_jobs(self, agent: Agent) -> None:
+        living = [status for worker in range(self.box.workers) if (status := self._status_or_none(agent, worker))]
+        for status in living:
+            if not status.ended or status.state == "lost":
+                agent.cancel(status.id)
+        for status in living:
+            agent.wait(status.id, timeout_s=GRACE_S + SWEEP_S)
+
+    def _status_or_none(self, agent: Agent, worker: int) -> JobStatus | None:
+        from remote.jobs import NoSuchJob
+
+        started = self.box.launches.get(str(worker), 0)
+        try:
+            return agent.status(self._work.job_id(self.name, worker, started)) if started else None
+        except NoSuchJob:
+            return None
+
+    def _fetch_rest(self, agent: Agent, *, orderly: bool) -> None:
+        """Everything that is listed on the box, verified and merged.
+
+        Raises:
+            NotPulled: something could not be had, and the box must not be destroyed for it.
+        """
+        box, work = self.box, self._work
+        assert box.instance_id is not None
+        self._report(OperationEvent("pull", "started", "fetching what is left"))
+        done = self._queue(agent, []).done
+        for attempt in range(PULL_ATTEMPTS):
+            missing = self.pull(agent, agent.transport)
+            missing = [path for path in missing if orderly or Path(path).name not in SESSION_FILES]
+            if not missing:
+                break
+            if attempt == PULL_ATTEMPTS - 1:
+                raise NotPulled(f"{count(len(missing), 'file')} did not arrive, the first: {missing[0]}")
+        work.shards.settle(done)
+        self._report(OperationEvent("pull", "finished", f"{count(len(done), 'shard')} of instance {box.instance_id}"))
+
+    def pull(self, agent: Agent, transport: Transport) -> list[str]:
+        """Fetch and merge what every worker of the box made so far; what is listed but did not arrive."""
+        from remote.sync.live import pull_live
+
+        missing: list[str] = []
+        for worker in range(self.box.workers):
+            part = self._work.part_id(self.name, worker)
+            local = self._work.book.part(self.name, worker)
+            if self.box.launches.get(str(worker)):
+                missing += pull_live(agent, transport, f"{agent.root}/runs/{part}", local).missing
+                self._work.merge(part, local)
+        return missing
+
+
+class _Puller:
+    """Pulls beside the contact, over a connection of its own: events never wait for a file."""
+
+    def __init__(self, box: BoxThread) -> None:
+        self._box = box
+        self._stop = threading.Event()
+        self._told: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name=f"puller-{box.name}", daemon=True)
+
+    def __enter__(self) -> _Puller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        pause_s = FIRST_PULL_S
+        while not self._stop.wait(pause_s):
+            pause_s = PULL_EVERY_S
+            try:
+                self._pull_until_stopped()
+            except Exception as error:  # noqa: BLE001 - told once; the next pull tries again, the final one decides
+                self._tell(str(error) or type(error).__name__)
+
+    def _pull_until_stopped(self) -> None:
+        from remote.jobs import Agent
+
+        work, box = self._box._work, self._box.box
+        assert box.instance_id is not None
+        root = work.session.settings.cloud.remote_root
+        with work.session.reach(box.instance_id) as transport, Agent.start(transport, root) as agent:
+            while transport.alive:
+                done = work.shards.done_on(box.name)
+                if not self._box.pull(agent, transport):
+                    work.shards.settle(done)
+                if self._stop.wait(PULL_EVERY_S):
+                    return
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self._told:
+            self._told.add(problem)
+            self._box._say(f"not everything could be fetched just now: {problem}")
