@@ -108,3 +108,5 @@ MACHINES: tuple[Machine, ...] = (
     Machine(31104209, 24011, CANADA, H100_SXM, 1, 1.893, XEON, 26, 192, 1500, FAST),
     Machine(31104316, 24030, CANADA, H100_SXM, 8, 15.42, XEON, 208, 1536, 12000, FAST, cuda=13.0),
 )
+
+BY_OFFER = {machine.offer_id: machine for machine in MACHINES}

@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote.localcloud.box.settings import FULL_NAME
+
 OWN_NAMES = frozenset({"console", "remote", "pipeline", "index"})
 OWN_PREFIXES = ("spotter_console", "__editable__", "_editable_impl")
 SHIM_MODE = 0o755
@@ -30,6 +32,8 @@ class Hardware:
     gpu_ram_mb: int
     driver: str
     disk_gb: float
+    clock_skew_s: float = 0.0
+    """How far its `date` is ahead."""
 
 
 def prepare_libraries(state_dir: Path) -> Path:
@@ -68,7 +72,10 @@ def make_home(directory: Path, hardware: Hardware, libraries: Path) -> Path:
     _make_environment(home / "venv", libraries)
     shims = directory / "bin"
     shims.mkdir(exist_ok=True)
-    for name, text in (("nvidia-smi", _nvidia_smi(hardware)), ("df", _df(hardware))):
+    texts = {"nvidia-smi": _nvidia_smi(hardware), "df": _df(hardware, directory / FULL_NAME)}
+    if hardware.clock_skew_s:
+        texts["date"] = _date(hardware)
+    for name, text in texts.items():
         (shims / name).write_text(text, encoding="utf-8")
         (shims / name).chmod(SHIM_MODE)
     return home
@@ -186,8 +193,8 @@ while [ -n "$every" ]; do sleep "$every"; rows; done
 """
 
 
-def _df(hardware: Hardware) -> str:
-    """The size is the disk that was rented; what is free is this machine's, if that is less."""
+def _df(hardware: Hardware, full: Path) -> str:
+    """The size is the disk that was rented; what is free is this machine's, if that is less, or nothing."""
     real = shutil.which("df", path=BASE_PATH) or "df"
     total_kb = int(hardware.disk_gb * 1_000_000)
     return f"""#!/bin/sh
@@ -195,6 +202,17 @@ def _df(hardware: Hardware) -> str:
 free=$({shlex.quote(real)} -Pk "$HOME" | awk 'NR==2 {{print $4}}')
 total={total_kb}
 [ "$free" -gt "$total" ] && free=$total
+[ -e {shlex.quote(str(full))} ] && free=0
 echo "Filesystem 1024-blocks Used Available Capacity Mounted on"
 echo "overlay $total $((total - free)) $free $(( (total - free) * 100 / total ))% /"
+"""
+
+
+def _date(hardware: Hardware) -> str:
+    """A clock that is wrong, for whoever asks `date` (GNU); programs that ask the system see the right time."""
+    real = shlex.quote(shutil.which("date", path=BASE_PATH) or "date")
+    skew_s = int(hardware.clock_skew_s)
+    return f"""#!/bin/sh
+# A machine whose clock is {skew_s} s ahead.
+exec {real} -d "@$(( $({real} +%s) + {skew_s} ))" "$@"
 """

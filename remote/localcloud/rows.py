@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from remote.localcloud.box.settings import BoxStatus
@@ -11,6 +10,8 @@ from remote.localcloud.store import Contract
 
 HOURS_PER_MONTH = 720.0
 NOT_YET = -1
+HAS_PORTS = frozenset({"running", "offline", "unknown"})
+"""States in which the row goes on to name the ports."""
 
 
 def disk_usd_per_hour(machine: Machine, disk_gb: float) -> float:
@@ -89,26 +90,32 @@ def machine_row(machine: Machine, storage_gb: float) -> dict[str, Any]:
     }
 
 
-def offer_row(machine: Machine, storage_gb: float, *, rented: bool) -> dict[str, Any]:
+def offer_row(machine: Machine, storage_gb: float, *, rented: bool, rentable: bool, now: float) -> dict[str, Any]:
     """One row of a search."""
     return {
         **machine_row(machine, storage_gb),
         "id": machine.offer_id,
         "ask_contract_id": machine.offer_id,
         "bundle_id": machine.offer_id,
-        "rentable": machine.rentable and not rented,
+        "rentable": rentable and not rented,
         "rented": rented,
         "is_bid": False,
         "duration": machine.days * DAY_S,
-        "end_date": time.time() + machine.days * DAY_S,
+        "end_date": now + machine.days * DAY_S,
     }
 
 
-def instance_row(contract: Contract, machine: Machine, box: BoxStatus | None, *, ports_shown: bool) -> dict[str, Any]:
-    """One row of a list. Ports are an empty map until a while after the container runs."""
+def instance_row(
+    contract: Contract, machine: Machine, box: BoxStatus | None, *, ports_shown: bool, now: float, ends_at: float
+) -> dict[str, Any]:
+    """One row of a list. Ports are an empty map until a while after the container runs.
+
+    A jupyter image's proxy takes SSH one port above the one that the row names, as on vast.ai. Addresses end in
+    blanks, as there.
+    """
     running = contract.actual_status == "running"
     stopped = contract.intended_status == "stopped"
-    reachable = running and box is not None
+    reachable = contract.actual_status in HAS_PORTS and box is not None
     return {
         **machine_row(machine, contract.disk_gb),
         "id": contract.id,
@@ -116,7 +123,7 @@ def instance_row(contract: Contract, machine: Machine, box: BoxStatus | None, *,
         "actual_status": contract.actual_status,
         "intended_status": contract.intended_status,
         "cur_state": "stopped" if stopped else "running",
-        "next_state": contract.intended_status,
+        "next_state": "stopped" if stopped else "running",
         "status_msg": contract.status_msg,
         "is_bid": False,
         "rentable": True,
@@ -138,16 +145,16 @@ def instance_row(contract: Contract, machine: Machine, box: BoxStatus | None, *,
         "vmem_usage": 0.5,
         "ssh_idx": "5",
         "ssh_host": "127.0.0.1" if box is not None else None,
-        "ssh_port": box.proxy_port if box is not None else None,
+        "ssh_port": box.proxy_port - ("jupyter" in contract.runtype) if box is not None else None,
         "ports": _ports(box) if reachable and ports_shown and "direc" in contract.runtype else {},
         "local_ipaddrs": "127.0.0.1 \n",
         "direct_port_start": NOT_YET,
         "direct_port_end": NOT_YET,
         "machine_dir_ssh_port": box.direct_port if box is not None else None,
         "start_date": contract.created_at,
-        "end_date": contract.created_at + machine.days * DAY_S,
-        "duration": max(0.0, contract.created_at + machine.days * DAY_S - time.time()),
-        "uptime_mins": (time.time() - contract.running_at) / 60 if contract.running_at else None,
+        "end_date": ends_at,
+        "duration": max(0.0, ends_at - now),
+        "uptime_mins": (now - contract.running_at) / 60 if contract.running_at else None,
         "volume_info": [],
         "country_code": machine.host.country[-2:],
         "webpage": None,

@@ -51,7 +51,9 @@ NAMED: dict[str, Named] = {
     "slow_pull": Named(
         "the first machine pulls 12 GB at 25 Mbit/s, more than an hour", (_first_create(image_gb=12, download_mbps=25),)
     ),
-    "frozen_msg": Named("the first pull shows one message for 10 minutes, then ends well", (_first_create(load_s=610),)),
+    "frozen_msg": Named(
+        "the first pull shows one message for 10 minutes, then ends well", (_first_create(load_s=610),)
+    ),
     "refused_3min": Named(
         "the first machine runs, and its SSH is refused for almost 3 minutes", (_first_create(ssh_refused_s=175),)
     ),
@@ -71,7 +73,9 @@ NAMED: dict[str, Named] = {
         (_first_create(stuck_created=""),),
         World(accept_rented=True),
     ),
-    "gone_offer": Named("the first offer is gone when it is taken", (_first_create(status=410, body=GONE, withdraw=True),)),
+    "gone_offer": Named(
+        "the first offer is gone when it is taken", (_first_create(status=410, body=GONE, withdraw=True),)
+    ),
     "unrentable": Named("every offer is gone when it is taken", (_every_create(status=410, body=GONE, withdraw=True),)),
     "create_timeout": Named("the first create is done, its answer comes after 90 s", (_first_create(delay_s=90),)),
     "create_lost": Named("the first create is done, its answer is lost", (_first_create(lose_answer=True),)),
@@ -91,8 +95,12 @@ NAMED: dict[str, Named] = {
         "the first host vanishes 2 minutes after it ran, for an hour", (_on_first_running("offline", 120, for_s=3600),)
     ),
     "host_reboot": Named("the first host starts again after 2 minutes", (_on_first_running("reboot", 120),)),
-    "ssh_cut": Named("the first machine cuts every SSH connection after 1 minute", (_on_first_running("drop_connections", 60),)),
-    "ssh_frozen": Named("the first SSH server stands still after 1 minute", (_on_first_running("freeze", 60, for_s=120),)),
+    "ssh_cut": Named(
+        "the first machine cuts every SSH connection after 1 minute", (_on_first_running("drop_connections", 60),)
+    ),
+    "ssh_frozen": Named(
+        "the first SSH server stands still after 1 minute", (_on_first_running("freeze", 60, for_s=120),)
+    ),
     "disk_full": Named("the first disk is full after 1 minute", (_on_first_running("disk_full", 60),)),
     "credit_out": Named("the account has 5 cents left", world=World(credit_usd=0.05)),
     "ends_soon": Named("the first host ends the contract after 30 minutes", (_first_create(ends_after_s=1800),)),
@@ -119,15 +127,29 @@ NAMED: dict[str, Named] = {
             {"match": {"op": "create", "chance": 0.05}, "do": {"pull_error": NO_SPACE}},
             {"match": {"op": "create", "chance": 0.1}, "do": {"direct": "blackhole"}},
             {"match": {"op": "create", "chance": 0.1}, "do": {"proxy": "blackhole", "key_lag_s": [5, 30]}},
-            {"match": {"op": "create", "chance": 0.2}, "do": {"events": [{"kind": "drop_connections", "after_s": [30, 1800]}]}},
+            {
+                "match": {"op": "create", "chance": 0.2},
+                "do": {"events": [{"kind": "drop_connections", "after_s": [30, 1800]}]},
+            },
             {"match": {"op": "create", "chance": 0.2}, "do": {"events": [{"kind": "reboot", "after_s": [120, 2400]}]}},
-            {"match": {"op": "create", "chance": 0.2}, "do": {"events": [{"kind": "offline", "after_s": [120, 2400], "for_s": [60, 900]}]}},
+            {
+                "match": {"op": "create", "chance": 0.2},
+                "do": {"events": [{"kind": "offline", "after_s": [120, 2400], "for_s": [60, 900]}]},
+            },
             {
                 "match": {"op": "create"},
-                "do": {"visible_after_s": [0, 5], "ports_after_s": [0, 20], "ssh_refused_s": [0, 30], "key_lag_s": [0, 20]},
+                "do": {
+                    "visible_after_s": [0, 5],
+                    "ports_after_s": [0, 20],
+                    "ssh_refused_s": [0, 30],
+                    "key_lag_s": [0, 20],
+                },
             },
-            {"match": {"op": ["list", "show", "destroy", "search"], "chance": 0.03}, "do": {"status": 429, "body": TOO_FREQUENT}},
+            {
+                "match": {"op": ["list", "show", "destroy", "search"], "chance": 0.03},
+                "do": {"status": 429, "body": TOO_FREQUENT},
+            },
             {"match": {"op": ["list", "show"], "chance": 0.02}, "do": {"status": 502, "body": "bad gateway"}},
         ),
     ),
-}  # fmt: skip
+}

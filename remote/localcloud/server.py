@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
-from pydantic import ValidationError
 
+from remote.localcloud.api.control import SCENARIO_NOTE, ControlRoutes
+from remote.localcloud.api.instances import InstanceRoutes
+from remote.localcloud.api.keys import KeyRoutes
+from remote.localcloud.api.money import MoneyRoutes
+from remote.localcloud.api.offers import OfferRoutes
+from remote.localcloud.clock import VirtualTime
 from remote.localcloud.files import write_text
-from remote.localcloud.fleet import Delays, Fleet
+from remote.localcloud.fleet import Fleet
+from remote.localcloud.limits import Limits
 from remote.localcloud.processes import ProcessIdentity
 from remote.localcloud.replies import failure, reply
-from remote.localcloud.routes import Routes
-from remote.localcloud.scenario import Rule, Scenario
+from remote.localcloud.scenario import Scenario
 from remote.localcloud.store import Store
+from remote.localcloud.timers import Timers
 from remote.localcloud.whereabouts import Whereabouts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,34 +62,41 @@ class Marketplace:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
-        self._store = Store(settings.state_dir / DATABASE_NAME)
-        self._key = account_key(settings.state_dir)
+        state_dir = settings.state_dir
+        known = VirtualTime.read(state_dir)
+        formula = known.at_speed(settings.speed) if known else VirtualTime(time.time(), time.time(), settings.speed)
+        self._timers = Timers(formula, state_dir)
+        self._store = Store(state_dir / DATABASE_NAME, clock=self._timers.now)
+        self._key = account_key(state_dir)
         self._socket = _bind(settings.port, self._store.note("port"))
         port = int(self._socket.getsockname()[1])
         self._store.remember("port", str(port))
         own = ProcessIdentity.of(os.getpid())
         self.whereabouts = Whereabouts(own.pid, own.created_at, port, self._key)
-        delays = Delays().at(settings.speed)
-        self._fleet = Fleet(self._store, settings.state_dir, self.whereabouts.url, delays, settings.orphan_grace_s)
-        self._scenario = Scenario()
+        self._fleet = Fleet(self._store, self._timers, state_dir, self.whereabouts.url, settings.orphan_grace_s)
+        self._scenario = Scenario.load(self._store.note(SCENARIO_NOTE))
+        self._limits = Limits(self._store)
         self._called_at = time.monotonic()
         self._ended = asyncio.Event()
 
     async def serve(self) -> None:
         """Serve until `end` is called or nobody needs the marketplace any more."""
         application = web.Application(middlewares=[self._admit, self._misbehave])
-        application.add_routes(Routes(self._store, self._fleet).table())
-        application.add_routes(
-            [
-                web.get("/_emu/health", self._health),
-                web.post("/_emu/scenario", self._add_rule),
-                web.delete("/_emu/scenario", self._clear_rules),
-                web.post("/_emu/stop", self._stop),
-            ]
-        )
+        offers = OfferRoutes(self._store, self._fleet, self._timers, self._scenario)
+        for routes in (
+            offers,
+            InstanceRoutes(self._store, self._fleet, self._timers),
+            KeyRoutes(self._store, self._fleet),
+            MoneyRoutes(self._store, self._fleet, self._timers),
+            ControlRoutes(
+                self._store, self._fleet, self._timers, self._scenario, forget=offers.withdraw_nothing, end=self.end
+            ),
+        ):
+            application.add_routes(routes.table())
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
-        await self._fleet.adopt(float(self._store.note("seen_at") or time.time()))
+        ticking = asyncio.create_task(self._timers.run())
+        await self._fleet.adopt(float(self._store.note("seen_at") or self._timers.now()))
         await web.SockSite(runner, self._socket).start()
         self.whereabouts.write(self._settings.state_dir)
         print(f"serving {self._settings.state_dir} at {self.whereabouts.url} (EMULATED)", flush=True)
@@ -94,6 +107,7 @@ class Marketplace:
             keeping.cancel()
             Whereabouts.forget(self._settings.state_dir)
             await self._fleet.close()
+            ticking.cancel()
             await runner.cleanup()
             self._store.close()
         print("ended", flush=True)
@@ -115,53 +129,42 @@ class Marketplace:
         owner = next((each for each in self._store.contracts() if each.api_key == shown), None)
         if owner is None:
             return failure(401, "auth_error", "Invalid user key")
+        if self._fleet.is_offline(owner):
+            return _hang_up(request)
         if _operation(request) in BOX_MAY and request.match_info.get("id") == str(owner.id):
             return await handler(request)
         return failure(403, "forbidden", "this key may only touch its own instance")
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Apply the scenario's next rule for this operation."""
-        do = self._scenario.next(_operation(request))
+        """Apply the limits and the scenario's next rule for this operation."""
+        operation = _operation(request)
+        if not operation or request.path.startswith("/_emu/"):
+            return await handler(request)
+        refused = self._limits.refusal(operation, self._scenario.world, self._timers.now())
+        if refused is not None:
+            return refused
+        do = self._scenario.next(operation)
         if do is None:
             return await handler(request)
+        self._store.remember(SCENARIO_NOTE, self._scenario.dump())
         request["do"] = do
         response: web.StreamResponse
-        if do.status is None:
+        if do.status is None or do.withdraw:
             response = await handler(request)
-        elif isinstance(do.body, str):
-            response = web.Response(status=do.status, text=do.body, headers=do.headers)
-        else:
-            response = reply(do.body, do.status)
+        if do.status is not None:
+            response = (
+                web.Response(status=do.status, text=do.body) if isinstance(do.body, str) else reply(do.body, do.status)
+            )
             response.headers.update(do.headers)
-        await asyncio.sleep(do.delay_s)
-        return response
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        return reply({"emulated": True, "pid": os.getpid(), "instances": len(self._store.contracts())})
-
-    async def _add_rule(self, request: web.Request) -> web.Response:
-        try:
-            rule = Rule.model_validate_json(await request.text())
-        except ValidationError as error:
-            first = error.errors()[0]
-            return failure(400, "invalid_rule", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-        self._scenario.add(rule)
-        return reply({"success": True, "rules": len(self._scenario.rules)})
-
-    async def _clear_rules(self, _request: web.Request) -> web.Response:
-        self._scenario.clear()
-        return reply({"success": True})
-
-    async def _stop(self, _request: web.Request) -> web.Response:
-        await self._fleet.destroy_all()
-        self._ended.set()
-        return reply({"success": True})
+        if do.delay_s:
+            await self._timers.sleep(do.delay_s)
+        return _hang_up(request) if do.lose_answer else response
 
     async def _keep_time(self) -> None:
         """Note that we live; end when there is no instance and nobody called for a while."""
         while True:
-            self._store.remember("seen_at", str(time.time()))
+            self._store.remember("seen_at", str(self._timers.now()))
             limit_s = self._settings.idle_exit_s
             if limit_s is not None and not self._store.contracts() and time.monotonic() - self._called_at > limit_s:
                 await self._leave_unless_called()
@@ -176,6 +179,13 @@ class Marketplace:
             self._ended.set()
         else:
             self.whereabouts.write(self._settings.state_dir)
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Cut the connection; what is returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def account_key(state_dir: Path) -> str:

@@ -161,6 +161,10 @@ class Store:
 
     # money
 
+    def grant(self, credit_usd: float) -> None:
+        """Let the account have exactly this much now."""
+        self.remember("granted_usd", repr(credit_usd + sum(self.billed_usd().values())))
+
     def start_meter(self, contract_id: int, kind: str, usd_per_hour: float) -> None:
         """Bill `kind` (gpu, disk) from now on; a meter that runs goes on."""
         running = self._connection.execute(
@@ -180,22 +184,54 @@ class Store:
                 (at if at is not None else self._clock(), contract_id, kind),
             )
 
-    def billed_usd(self, contract_id: int | None = None) -> dict[tuple[int, str], float]:
-        """Dollars by contract and kind, until now, by the second."""
-        now = self._clock()
+    def set_traffic(self, contract_id: int, kind: str, total_bytes: int, usd_per_byte: float) -> None:
+        """Bill what `total_bytes` (of the instance's whole life) has grown by since the last time, as of today."""
+        known = self._connection.execute(
+            "SELECT coalesce(sum(bytes), 0) FROM traffic WHERE contract_id = ? AND kind = ?", (contract_id, kind)
+        ).fetchone()[0]
+        self.add_traffic(contract_id, kind, total_bytes - int(known), usd_per_byte)
+
+    def add_traffic(self, contract_id: int, kind: str, more_bytes: int, usd_per_byte: float) -> None:
+        """Bill so many bytes more, as of today."""
+        if more_bytes > 0:
+            self._connection.execute(
+                "INSERT INTO traffic VALUES (?, ?, ?, ?, ?)",
+                (contract_id, kind, self._clock(), more_bytes, more_bytes * usd_per_byte),
+            )
+
+    def billed_usd(
+        self, contract_id: int | None = None, *, since: float = 0.0, until: float | None = None
+    ) -> dict[tuple[int, str], float]:
+        """Dollars by contract and kind within [since, until] (default: until now), by the second and the byte."""
+        end = self._clock() if until is None else min(until, self._clock())
+        billed: dict[tuple[int, str], float] = {}
         rows = self._connection.execute(
             "SELECT * FROM meters WHERE ? IS NULL OR contract_id = ?", (contract_id, contract_id)
         )
-        billed: dict[tuple[int, str], float] = {}
         for row in rows:
-            seconds = max(0.0, (row["ended_at"] if row["ended_at"] is not None else now) - row["started_at"])
+            ended_at = end if row["ended_at"] is None else min(end, row["ended_at"])
+            seconds = max(0.0, ended_at - max(since, row["started_at"]))
             where = (row["contract_id"], row["kind"])
             billed[where] = billed.get(where, 0.0) + seconds * row["usd_per_hour"] / SECONDS_PER_HOUR
+        carried = self._connection.execute(
+            """SELECT contract_id, CASE kind WHEN 'image' THEN 'bwd' ELSE kind END AS kind, sum(usd) AS usd FROM traffic
+               WHERE (? IS NULL OR contract_id = ?) AND at >= ? AND at <= ? GROUP BY 1, 2""",
+            (contract_id, contract_id, since, end),
+        )
+        for row in carried:
+            where = (row["contract_id"], row["kind"])
+            billed[where] = billed.get(where, 0.0) + row["usd"]
         return billed
+
+    def burn_usd_per_hour(self) -> float:
+        """What everything that is paid by the hour costs now."""
+        row = self._connection.execute("SELECT coalesce(sum(usd_per_hour), 0) FROM meters WHERE ended_at IS NULL")
+        return float(row.fetchone()[0])
 
     def credit_usd(self) -> float:
         """What is left of the account."""
-        return FIRST_CREDIT_USD - sum(self.billed_usd().values())
+        granted = self.note("granted_usd")
+        return (FIRST_CREDIT_USD if granted is None else float(granted)) - sum(self.billed_usd().values())
 
 
 def _contract(row: sqlite3.Row) -> Contract:
@@ -218,4 +254,7 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS meters (
         contract_id INTEGER NOT NULL, kind TEXT NOT NULL, usd_per_hour REAL NOT NULL,
         started_at REAL NOT NULL, ended_at REAL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS traffic (
+        contract_id INTEGER NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL, bytes INTEGER NOT NULL,
+        usd REAL NOT NULL) STRICT""",
 )

@@ -18,6 +18,7 @@ import pytest
 
 from remote.cloud import Cloud, Endpoint, Instance, InstanceSpec, OfferQuery
 from remote.keys import KeyPair, ensure_key_pair
+from remote.localcloud.clock import MarketClock
 from remote.localcloud.connect import local_cloud
 from remote.localcloud.daemon import LocalCloudAddress, ensure_running, stop
 from remote.localcloud.processes import processes_of
@@ -77,6 +78,21 @@ class Market:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
+
+    @property
+    def clock(self) -> MarketClock:
+        """The marketplace's time; sleeping on it makes it jump."""
+        return MarketClock(self.directory, stepping=True)
+
+    def fault(self, instance_id: int | None, kind: str, **fault: Any) -> None:
+        """Let something befall an instance (all with None) now."""
+        status, answer = self.call("POST", "/_emu/fault", {"instance": instance_id, "kind": kind, **fault})
+        assert status == 200, answer
+
+    def named(self, name: str, seed: int = 0) -> None:
+        """Put a named scenario in force."""
+        status, answer = self.call("POST", "/_emu/scenario", {"name": name, "seed": seed})
+        assert status == 200, answer
 
     def scenario(self, op: str, nth: int | None = None, **do: Any) -> None:
         status, _answer = self.call("POST", "/_emu/scenario", {"match": {"op": op, "nth": nth}, "do": do})

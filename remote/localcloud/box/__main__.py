@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from remote.localcloud.box.commands import Commands
+from remote.localcloud.box.disk import stop_growing
 from remote.localcloud.box.server import Endpoints
-from remote.localcloud.box.settings import LOG_NAME, BoxSettings, BoxStatus
+from remote.localcloud.box.settings import LOG_NAME, BoxSettings, BoxStatus, Order
 from remote.localcloud.image import environment_of
 from remote.localcloud.processes import BOX_VARIABLE, ProcessIdentity, end_descendants
 from remote.localcloud.whereabouts import Whereabouts
@@ -46,25 +47,60 @@ def main() -> None:
 
 async def _serve(directory: Path, settings: BoxSettings, environment: dict[str, str]) -> None:
     told_to_end = asyncio.Event()
+    ordered = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
-    endpoints = Endpoints()
+        loop.add_signal_handler(number, told_to_end.set)
+    loop.add_signal_handler(signal.SIGUSR1, ordered.set)
+    commands = Commands(directory / "root", environment)
+    endpoints = Endpoints(directory, commands)
     identity = ProcessIdentity.of(os.getpid())
-    BoxStatus(identity.pid, identity.created_at, endpoints.direct_port, endpoints.proxy_port).write(directory)
-    _start_onstart(directory, settings, environment)
-    end = asyncio.ensure_future(_first(told_to_end.wait(), _until_unneeded(directory, settings)))
-    await asyncio.wait({end}, timeout=settings.refuse_s)
-    if not end.done():
-        await endpoints.open(directory, Commands(directory / "root", environment))
-    await end
+    status = BoxStatus(identity.pid, identity.created_at, endpoints.direct_port, endpoints.proxy_port)
+    status.write(directory)
+    ordered.set()
+    obeying = asyncio.create_task(_obey(ordered, directory, settings, environment, commands, endpoints, status))
+    await _first(told_to_end.wait(), _until_unneeded(directory, settings, endpoints), obeying)
+    if obeying.done():
+        obeying.result()
 
 
-async def _first(*waiting: Coroutine[Any, Any, object]) -> None:
+async def _obey(
+    ordered: asyncio.Event,
+    directory: Path,
+    settings: BoxSettings,
+    environment: dict[str, str],
+    commands: Commands,
+    endpoints: Endpoints,
+    status: BoxStatus,
+) -> None:
+    """Carry out orders as they come, and say so."""
+    known = Order()
+    while True:
+        await ordered.wait()
+        ordered.clear()
+        order = Order.read(directory)
+        if order.running and not known.running:
+            _start_onstart(directory, settings, environment)
+        if order.cuts > known.cuts:
+            endpoints.cut()
+        commands.disk_is_full = order.full
+        if order.full and not known.full:
+            stop_growing(os.getpid())
+        endpoints.become(order)
+        endpoints.report_traffic()
+        known = order
+        replace(status, order=order.number).write(directory)
+
+
+async def _first(*waiting: Awaitable[object]) -> None:
     await asyncio.wait([asyncio.ensure_future(each) for each in waiting], return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _until_unneeded(directory: Path, settings: BoxSettings) -> None:
-    """Return once the instance's directory is gone, or the marketplace has been dead for the grace time."""
+async def _until_unneeded(directory: Path, settings: BoxSettings, endpoints: Endpoints) -> None:
+    """Keep the count of traffic; return once nobody needs the box.
+
+    That is when the instance's directory is gone, or the marketplace has been dead for the grace time.
+    """
     state_dir = Path(settings.state_dir)
     seen_alive = time.monotonic()
     while directory.exists():
@@ -73,6 +109,8 @@ async def _until_unneeded(directory: Path, settings: BoxSettings) -> None:
             seen_alive = time.monotonic()
         elif time.monotonic() - seen_alive > settings.orphan_grace_s:
             return
+        if directory.exists():
+            endpoints.report_traffic()
         await asyncio.sleep(LOOK_S)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import asyncssh
 
+from remote.localcloud.box.disk import command_that_cannot_grow
+
 CHUNK_BYTES = 65536
 ACCEPTED_VARIABLES = ("LANG", "LC_", "COLORTERM")
 """What a client may set, as sshd's AcceptEnv in the usual images."""
@@ -27,6 +29,8 @@ class Commands:
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self._home = home
         self._environment = environment
+        self.disk_is_full = False
+        """Whether files of commands that start from now on cannot grow."""
 
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """One session, from its request to its exit status."""
@@ -40,12 +44,13 @@ class Commands:
 
     def _argv(self, command: str | None) -> list[str]:
         shell = self._environment["SHELL"]
-        return [shell, "-l"] if command is None else [shell, "-c", command]
+        argv = [shell, "-l"] if command is None else [shell, "-c", command]
+        return command_that_cannot_grow(shell, argv) if self.disk_is_full else argv
 
     def _variables(self, process: asyncssh.SSHServerProcess[bytes]) -> dict[str, str]:
         asked = {name: value for name, value in process.env.items() if name.startswith(ACCEPTED_VARIABLES)}
-        host, port = process.get_extra_info("peername")[:2]
-        here, here_port = process.get_extra_info("sockname")[:2]
+        host, port = _address(process, "peername")
+        here, here_port = _address(process, "sockname")
         return {**self._environment, **asked, "SSH_CONNECTION": f"{host} {port} {here} {here_port}"}
 
     async def _run_on_pipes(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -99,6 +104,12 @@ class Commands:
         status = await ended
         feeding.cancel()
         _leave(process, status)
+
+
+def _address(process: asyncssh.SSHServerProcess[bytes], name: str) -> tuple[str, int]:
+    """An address of the connection; one that came by a forwarder has none of its own."""
+    found = process.get_extra_info(name)
+    return (found[0], found[1]) if found else ("127.0.0.1", 0)
 
 
 def _take_terminal() -> None:

@@ -1,18 +1,26 @@
-"""What the marketplace tells a box at its start, and what the box tells back: two small files of its directory."""
+"""What the marketplace tells a box, and what the box tells back: small files of its directory.
+
+The settings are written once, before the box starts. Orders follow while it lives: the marketplace writes one with a
+higher number and sends SIGUSR1; the box carries it out and puts that number into its status.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from remote.localcloud.effects import DoorState, Link
 from remote.localcloud.files import read_json, write_json
 from remote.localcloud.processes import ProcessIdentity
 
 SETTINGS_NAME = "box.json"
+ORDER_NAME = "order.json"
 STATUS_NAME = "status.json"
 KEYS_NAME = "authorized_keys"
 HOST_KEY_NAME = "host_ed25519"
 LOG_NAME = "container.log"
+FULL_NAME = "disk-is-full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,6 @@ class BoxSettings:
     onstart: str = ""
     orphan_grace_s: float = 10.0
     """The box ends by itself when its marketplace has been dead for this long."""
-    refuse_s: float = 0.0
-    """SSH ports refuse connections for this long after the start."""
 
     def write(self, directory: Path) -> None:
         """Leave the settings where the box looks for them."""
@@ -39,6 +45,33 @@ class BoxSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """How a box shall be from now on."""
+
+    number: int = 0
+    running: bool = False
+    """The container runs: its start script has been started."""
+    direct: DoorState = "refused"
+    proxy: DoorState = "refused"
+    link: Link = field(default_factory=Link)
+    full: bool = False
+    """Its files cannot grow."""
+    cuts: int = 0
+    """How often all SSH connections were cut so far."""
+
+    def write(self, directory: Path) -> None:
+        """Leave it where the box looks for it."""
+        value: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        write_json(directory / ORDER_NAME, {**value, "link": self.link.model_dump()}, durable=False)
+
+    @classmethod
+    def read(cls, directory: Path) -> Order:
+        """The last order to the box in `directory`."""
+        value = read_json(directory / ORDER_NAME)
+        return cls() if value is None else cls(**{**value, "link": Link(**value["link"])})
+
+
+@dataclass(frozen=True, slots=True)
 class BoxStatus:
     """A box that has its ports."""
 
@@ -46,6 +79,8 @@ class BoxStatus:
     created_at: float
     direct_port: int
     proxy_port: int
+    order: int = 0
+    """Number of the order that it carried out last."""
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -54,7 +89,7 @@ class BoxStatus:
 
     def write(self, directory: Path) -> None:
         """Tell the marketplace."""
-        write_json(directory / STATUS_NAME, asdict(self))
+        write_json(directory / STATUS_NAME, asdict(self), durable=False)
 
     @classmethod
     def read(cls, directory: Path) -> BoxStatus | None:

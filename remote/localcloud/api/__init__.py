@@ -1,0 +1,1 @@
+"""vast.ai's HTTP surface by subject: paths, shapes and refusals as its own clients meet them."""
