@@ -66,7 +66,11 @@ class ScriptedCloud:
         self.credit_usd = 1.0
 
     def search(self, query: OfferQuery) -> list[Offer]:
-        return [offer for offer in self.offers if offer.id not in self.born]
+        return [
+            offer
+            for offer in self.offers
+            if offer.id not in self.born and offer.machine_id not in query.excluded_machines
+        ]
 
     def create(self, offer_id: int, spec: InstanceSpec) -> int:
         self.calls.append(f"create {offer_id}")
@@ -131,10 +135,9 @@ class ScriptedCloud:
 class Box:
     """What `connect` gives once it lets us in."""
 
-    endpoint = DIRECT
-
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, endpoint: Endpoint) -> None:
         self.output = output
+        self.endpoint = endpoint
 
     def run(self, *_arguments: Any, **_options: Any) -> Any:
         return SimpleNamespace(stdout=self.output.encode())
@@ -156,23 +159,30 @@ class World:
         self.ledger = Ledger(base / "state.db", clock=self.clock)
         self.answer: Callable[[float], Exception | str] = lambda _now: PROBE
         self.tried: list[tuple[Endpoint, ...]] = []
-        self.provisioner = Provisioner(
-            self.cloud,
-            self.ledger,
-            ensure_key_pair(base / "keys"),
-            base / "pins",
-            limits=Limits(rentals=1),
-            clock=self.clock,
-        )
+        self.box_endpoint = DIRECT
+        self.base = base
+        self.with_limits(Limits(rentals=1))
 
         def connect(endpoints: tuple[Endpoint, ...], **_options: Any) -> Box:
             self.tried.append(endpoints)
             answer = self.answer(self.clock.now)
             if isinstance(answer, Exception):
                 raise answer
-            return Box(answer)
+            rented = [call.split()[1] for call in self.cloud.calls if call.startswith("create")]
+            return Box(answer.replace("container 1\n", f"container {rented[-1] if rented else 1}\n"), self.box_endpoint)
 
         monkeypatch.setattr(remote.transport, "connect", connect)
+
+    def with_limits(self, limits: Limits) -> World:
+        self.provisioner = Provisioner(
+            self.cloud,
+            self.ledger,
+            ensure_key_pair(self.base / "keys"),
+            self.base / "pins",
+            limits=limits,
+            clock=self.clock,
+        )
+        return self
 
     def provision(self) -> Rental:
         return self.provisioner.provision(RentRequest(OfferQuery(disk_gb=40), "image", image_gb=10))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from remote.ledger import Ledger, LedgerTooNew
+from remote.ledger_schema import MIGRATIONS
 
 
 class Clock:
@@ -174,3 +175,133 @@ def test_an_intent_survives_kill_9_right_after_it(tmp_path: Path) -> None:
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert [row.label for row in Ledger(path).intents(unsettled_only=True)] == ["doomed"]
+
+
+def _first_edition(path: Path) -> None:
+    """A ledger as it was when ids alone named instances."""
+    connection = sqlite3.connect(path)
+    MIGRATIONS[0](connection)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("INSERT INTO requests VALUES ('q', 'vast', 'r', '{}', 'ready', 10, 20, NULL)")
+    connection.execute(
+        "INSERT INTO instances VALUES (7, 'vast', 'q', 'r', 5, 6, 'l', 'RTX', 0.36, 0.036, 'ready', 100, 200, NULL)"
+    )
+    connection.execute(
+        "INSERT INTO instances VALUES (8, 'local', NULL, NULL, 5, 6, 'm', 'RTX', 3.6, 0, 'gone', 100, 200, 1200)"
+    )
+    connection.execute(
+        """INSERT INTO intents VALUES (1, 'q', 7, 'create', 'l', '{}', 90, 'ok', '', 95),
+                                  (2, NULL, 8, 'destroy', '', '{}', 1190, 'ok', '', 1200)"""
+    )
+    connection.execute("INSERT INTO transitions VALUES (1, 'q', 7, 'ready', '', 300), (2, NULL, 8, 'gone', '', 1200)")
+    connection.execute("INSERT INTO steps VALUES (7, 'env', 'h', 'ok', '{}', 250, 260)")
+    connection.execute("INSERT INTO jobs VALUES ('j', 7, 'r', 'running', NULL, '{}', 300, 300)")
+    connection.commit()
+    connection.close()
+
+
+def test_an_older_file_keeps_its_instances_their_cloud_and_every_dollar(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "old.db"
+    _first_edition(path)
+    clock.now = 3700
+    ledger = Ledger(path, clock=clock)
+    assert [(row.cloud, row.instance_id, row.alive) for row in ledger.instances()] == [
+        ("vast", 7, True),
+        ("local", 8, False),
+    ]
+    assert ledger.spent_usd(cloud="local") == pytest.approx(1.0)
+    assert ledger.spent_usd(cloud="vast") == pytest.approx((3600 * 0.036 + 3500 * 0.36) / 3600)
+    assert [(each.cloud, each.operation) for each in ledger.intents()] == [("vast", "create"), ("local", "destroy")]
+    assert [row.state for row in ledger.history("local", 8)] == ["gone"]
+    assert [step.step_id for step in ledger.steps("vast", 7)] == ["env"]
+    assert [job.cloud for job in ledger.jobs(run_id="r")] == ["vast"]
+    assert Ledger(path, clock=clock).mark == ledger.mark
+    assert len(ledger.mark) == 6
+
+
+def test_two_clouds_may_use_one_id_and_only_dollars_of_the_asked_one_count(ledger: Ledger, clock: Clock) -> None:
+    for cloud, price in (("local", 3.6), ("vast", 0.36)):
+        ledger.open_instance(cloud, 5, label=cloud, gpu_name="RTX", gpu_usd_per_hour=price, disk_usd_per_hour=0)
+        ledger.instance_running(cloud, 5)
+    clock.now += 1000
+    ledger.close_instance("local", 5)
+    assert [row.cloud for row in ledger.instances(alive_only=True)] == ["vast"]
+    assert ledger.spent_usd(cloud="local") == pytest.approx(1.0)
+    assert ledger.spent_usd(cloud="vast", instance_id=5) == pytest.approx(0.1)
+    assert ledger.clouds_of(5) == ["local", "vast"]
+    with pytest.raises(ValueError, match="named by its cloud"):
+        ledger.spent_usd(instance_id=5)
+
+
+def test_meters_follow_what_is_billed_a_stop_keeps_the_disk_and_an_absent_host_costs_nothing(
+    ledger: Ledger, clock: Clock
+) -> None:
+    open_instance(ledger, 1, gpu=3.6, disk=0.36)
+    for billed in (("gpu", "disk"), ("disk",), (), ("gpu", "disk")):
+        ledger.note_billed("local", 1, billed)
+        assert (ledger.offline_since("local", 1) is None) == bool(billed)
+        clock.now += 1000
+    ledger.close_instance("local", 1)
+    clock.now += 9999
+    assert ledger.spent_usd() == pytest.approx((2000 * 3.6 + 3000 * 0.36) / 3600)
+    row = ledger.instance("local", 1)
+    assert row is not None
+    assert (row.running_at, row.seen_at) == (1000, 4000)
+    ledger.note_billed("local", 1, ("gpu", "disk"))
+    assert ledger.burn_usd_per_hour("local") == 0
+
+
+def test_bytes_are_counted_by_the_hosts_prices_and_by_day(ledger: Ledger, clock: Clock) -> None:
+    ledger.open_instance(
+        "local", 1, label="l", gpu_name="RTX", gpu_usd_per_hour=0, disk_usd_per_hour=0, download_usd_per_gb=0.02,
+        upload_usd_per_gb=0.01,
+    )  # fmt: skip
+    ledger.note_traffic("local", 1, bytes_in=10_000_000_000)
+    clock.now += 90_000
+    ledger.note_traffic("local", 1, bytes_in=1_000_000_000, bytes_out=1_000_000_000)
+    ledger.note_traffic("local", 1, bytes_out=1_000_000_000)
+    traffic = ledger.traffic("local", 1)
+    assert (traffic.bytes_in, traffic.bytes_out, traffic.usd) == (11_000_000_000, 2_000_000_000, pytest.approx(0.24))
+    assert ledger.spent_usd(cloud="local") == pytest.approx(0.24)
+    assert ledger.spent_usd(86_400, cloud="local") == pytest.approx(0.04)
+
+
+def test_a_machine_that_failed_is_left_out_for_a_week(ledger: Ledger, clock: Clock) -> None:
+    ledger.note_bad_machine("vast", 18377, "no space left on device")
+    clock.now += 6 * 86400
+    ledger.note_bad_machine("vast", 99, "silent")
+    ledger.note_bad_machine("vast", 99, "silent again")
+    assert sorted(ledger.bad_machines("vast")) == [99, 18377]
+    assert ledger.bad_machines("local") == {}
+    clock.now += 2 * 86400
+    (bad,) = ledger.bad_machines("vast").values()
+    assert (bad.machine_id, bad.failures, bad.reason) == (99, 2, "silent again")
+    ledger.forgive_machine("vast", 99)
+    assert ledger.bad_machines("vast") == {}
+
+
+def test_the_way_into_a_machine_is_remembered(ledger: Ledger) -> None:
+    assert ledger.route("vast", 5) is None
+    ledger.note_route("vast", 5, "proxy")
+    assert ledger.route("vast", 5) == "proxy"
+    assert ledger.route("local", 5) is None
+
+
+def _settle_often(path: str) -> None:
+    ledger = Ledger(Path(path))
+    for _ in range(20):
+        ledger.settle("local", 1, 5.0, "the cloud's bill")
+
+
+def test_a_charge_is_settled_once_whoever_compares_it(tmp_path: Path) -> None:
+    path = tmp_path / "settled.db"
+    ledger = Ledger(path)
+    open_instance(ledger, 1)
+    ledger.close_instance("local", 1)
+    threads = [threading.Thread(target=_settle_often, args=(str(path),)) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert ledger.spent_usd() == pytest.approx(5.0)
+    assert len(ledger.adjustments("local")) == 1

@@ -1,0 +1,422 @@
+"""What is done about a machine before it is given up, what is remembered of it, and what becomes of boxes in use."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote.clock import SYSTEM_CLOCK
+from remote.cloud import (
+    Charge,
+    CloudUnreachable,
+    InstanceStatus,
+    NoCredit,
+    OfferQuery,
+    OutcomeUnknown,
+    RateLimited,
+    SearchQuota,
+)
+from remote.labels import is_foreign, is_ours, mark_of, new_label
+from remote.ledger import Ledger
+from remote.mutex import ClaimMutex
+from remote.progress import Progress
+from remote.provision import OverBudget, ProvisionFailed, RentRequest
+from remote.states import Limits
+from remote.transport import KeyRejected, SshRefused, SshSilent
+from tests.remote.scripted import DIRECT, OFFER, PROBE, PROXY, World
+
+REQUEST = RentRequest(OfferQuery(disk_gb=40), "image", image_gb=10)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def patient(world: World) -> World:
+    """A world in which four machines may be tried."""
+    return world.with_limits(Limits())
+
+
+def both(direct: Exception, proxy: Exception) -> Exception:
+    """What `connect` raises when each endpoint fails in its own way."""
+    verdict = SshRefused("refused") if isinstance(proxy, SshRefused) else SshSilent("silent")
+    verdict.by_endpoint = ((DIRECT, direct), (PROXY, proxy))  # type: ignore[assignment]
+    return verdict
+
+
+# one machine
+
+
+def test_a_silent_machine_that_a_reboot_mends_is_kept(world: World) -> None:
+    world.answer = lambda _now: PROBE if "reboot at 65" in world.cloud.calls else SshSilent("silent")
+    assert world.provision().instance.id == 1
+    assert [call for call in world.cloud.calls if "create" in call] == ["create 1"]
+
+
+def test_a_silent_endpoint_is_tried_no_more_and_the_refusing_one_has_its_three_minutes(world: World) -> None:
+    world.answer = lambda now: both(SshSilent("silent"), SshRefused("refused")) if now < 150 else PROBE
+    world.provision()
+    assert world.tried[0] == (DIRECT, PROXY)
+    assert world.tried[-1] == (PROXY,)
+    assert "reboot" not in " ".join(world.cloud.calls)
+
+
+def test_a_key_that_a_fresh_container_lets_in_is_enough(world: World) -> None:
+    world.answer = lambda _now: PROBE if any("recycle" in each for each in world.cloud.calls) else KeyRejected("no")
+    rental = world.provision()
+    states = [row.state for row in world.ledger.history("vast", rental.instance.id)]
+    assert states[-5:] == ["reachable", "booting", "reachable", "authed", "verified"]
+    assert [each.outcome for each in world.ledger.intents() if each.operation == "recycle"] == ["ok"]
+
+
+def test_the_way_that_led_in_is_tried_first_next_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    import remote.transport
+
+    world.box_endpoint = PROXY
+    connect = remote.transport.connect
+    order: list[str] = []
+
+    def remember(endpoints: Any, *, first: str, **options: Any) -> Any:
+        order.append(first)
+        return connect(endpoints, **options)
+
+    monkeypatch.setattr(remote.transport, "connect", remember)
+    world.provisioner.destroy(world.provision().instance.id)
+    world.provision()
+    assert order == ["direct", "proxy"]
+
+
+# the next machine
+
+
+def test_a_machine_that_failed_is_left_out_of_the_next_request_too(patient: World) -> None:
+    patient.cloud.life = lambda _age: {"status_message": "OCI runtime create failed: x"}
+    with pytest.raises(ProvisionFailed) as caught:
+        patient.provision()
+    assert [each.offer.machine_id for each in caught.value.attempts] == [1, 2, 3, 4]
+    assert sorted(patient.ledger.bad_machines("vast")) == [1, 2, 3, 4]
+    patient.cloud.life = lambda _age: {}
+    rental = patient.provision()
+    assert rental.offer is not None
+    assert rental.offer.machine_id == 5
+
+
+def test_a_machine_that_failed_is_rented_all_the_same_when_it_is_chosen(patient: World) -> None:
+    patient.ledger.note_bad_machine("vast", 1, "no space left on device")
+    told: list[str] = []
+    request = replace(REQUEST, offer_id=1)
+    rental = patient.provisioner.provision(request, lambda progress: told.append(progress.message))
+    assert rental.offer is not None
+    assert rental.offer.machine_id == 1
+    assert any("failed not long ago (no space left on device)" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("row", "credit_usd", "machines", "words"),
+    [
+        ({"status_message": "manifest unknown: x"}, 1.0, 1, "every machine would fail alike"),
+        ({"intended_status": "stopped"}, -0.01, 1, "ran out of credit"),
+        ({"intended_status": "stopped"}, 1.0, 4, "somebody outbid us"),
+    ],
+)
+def test_what_no_machine_can_mend_burns_one_offer_only(
+    patient: World, row: dict[str, Any], credit_usd: float, machines: int, words: str
+) -> None:
+    patient.cloud.life = lambda _age: row
+    patient.cloud.credit_usd = credit_usd
+    with pytest.raises(ProvisionFailed, match=words) as caught:
+        patient.provision()
+    assert len(caught.value.attempts) == machines
+    assert patient.ledger.bad_machines("vast") == {}
+
+
+def test_an_account_without_credit_ends_the_request_with_what_failed_before(
+    patient: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.cloud.life = lambda _age: {"status_message": "no space left on device"}
+    create = patient.cloud.create
+
+    def create_once(offer_id: int, spec: Any) -> int:
+        if patient.cloud.calls and offer_id > 1:
+            raise NoCredit("the account cannot pay")
+        return create(offer_id, spec)
+
+    monkeypatch.setattr(patient.cloud, "create", create_once)
+    with pytest.raises(ProvisionFailed, match=r"cannot pay:\n  offer 1 .* no space left"):
+        patient.provision()
+    assert patient.cloud.born == {}
+
+
+# price
+
+
+def test_a_price_that_changed_after_the_deal_is_told_and_billed(world: World) -> None:
+    told: list[str] = []
+    world.cloud.life = lambda _age: {"usd_per_hour": 0.44}
+    rental = world.provisioner.provision(REQUEST, lambda progress: told.append(progress.message))
+    assert "the price changed after the deal: $0.440/h instead of $0.340/h" in told
+    assert rental.price.usd_per_hour == pytest.approx(0.44)
+    world.clock.now += 3600
+    assert world.ledger.spent_usd(cloud="vast") == pytest.approx(0.44, rel=0.02)
+
+
+def test_a_price_that_breaks_a_cap_after_the_deal_is_refused(world: World) -> None:
+    world.cloud.life = lambda _age: {"usd_per_hour": 0.60}
+    with pytest.raises(ProvisionFailed, match=r"changed after the deal.*above the cap of \$0.5/h"):
+        world.provisioner.provision(replace(REQUEST, max_usd_per_hour=0.5))
+    assert world.cloud.born == {}
+
+
+def test_today_is_projected_to_midnight_before_anything_is_rented(world: World) -> None:
+    """With $4 spent and 18 hours of the day left, $0.34/h passes $10; just before midnight it does not."""
+    world.clock.now = 6 * 3600
+    world.ledger.open_instance("vast", 99, label="x", gpu_name="RTX", gpu_usd_per_hour=4, disk_usd_per_hour=0)
+    world.ledger.instance_running("vast", 99)
+    world.clock.now += 3600
+    world.ledger.close_instance("vast", 99)
+    world.ledger.open_instance("local", 98, label="x", gpu_name="RTX", gpu_usd_per_hour=999, disk_usd_per_hour=0)
+    request = replace(REQUEST, max_usd_per_day=9.0)
+    with pytest.raises(OverBudget, match=r"makes \$9\.\d\d by midnight \(UTC\) with the \$4\.00 of today"):
+        world.provisioner.provision(request)
+    world.clock.now = 23 * 3600
+    world.provisioner.provision(request)
+
+
+# the market's moods
+
+
+def test_a_busy_market_is_waited_for_and_a_used_up_day_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = world.cloud.search
+    moods: list[Exception] = [RateLimited("slow down", 30.0), RateLimited("slow down")]
+
+    def moody(query: OfferQuery) -> Any:
+        if moods:
+            raise moods.pop(0)
+        return search(query)
+
+    monkeypatch.setattr(world.cloud, "search", moody)
+    world.provision()
+    assert world.clock.now >= 35
+    moods.append(SearchQuota("no more searches today", 3600.0))
+    with pytest.raises(SearchQuota):
+        world.provision()
+
+
+# creates
+
+
+def test_silence_of_the_cloud_is_not_taken_for_absence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, instances = world.cloud.create, world.cloud.instances
+
+    def lose(offer_id: int, spec: Any) -> int:
+        create(offer_id, spec)
+        raise OutcomeUnknown("no answer")
+
+    def away(_label: str | None = None) -> Any:
+        raise CloudUnreachable("away")
+
+    monkeypatch.setattr(world.cloud, "create", lose)
+    monkeypatch.setattr(world.cloud, "instances", away)
+    with pytest.raises(CloudUnreachable, match="whether a machine was rented"):
+        world.provision()
+    (intent,) = world.ledger.intents(unsettled_only=True)
+    monkeypatch.setattr(world.cloud, "instances", instances)
+    monkeypatch.setattr("remote.reconcile.is_alive", lambda _owner: False)
+    assert world.provisioner.reconcile() == []
+    assert world.cloud.born == {}
+    assert [each.outcome for each in world.ledger.intents() if each.intent_id == intent.intent_id] == ["absent"]
+
+
+def test_a_create_that_came_late_after_its_intent_was_settled_is_destroyed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = new_label(world.ledger.mark)
+    intent = world.ledger.record_intent("create", cloud="vast", label=label, detail={"offer_id": 3})
+    world.ledger.record_outcome(intent, "absent")
+    world.cloud.born[3] = (0.0, label)
+    assert world.provisioner.reconcile() == []
+    assert world.cloud.born == {}
+    assert [row.alive for row in world.ledger.instances()] == [False]
+
+
+def _hold(path: str, held: Any, enough: Any) -> None:
+    mutex = ClaimMutex(Path(path), 0.0, SYSTEM_CLOCK)
+    mutex.acquire(time.sleep)
+    held.set()
+    enough.wait(30)
+    mutex.release()
+
+
+def test_one_create_at_a_time_over_processes_and_never_too_soon(tmp_path: Path, world: World) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, enough = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(str(tmp_path / "create.lock"), held, enough))
+    other.start()
+    assert held.wait(30)
+    told: list[bool] = []
+    mutex = ClaimMutex(tmp_path / "create.lock", 5.0, world.clock)
+    looks = iter(range(100))
+
+    def pause(seconds: float) -> None:
+        if next(looks) == 2:
+            enough.set()
+        time.sleep(seconds)
+
+    mutex.acquire(pause, lambda: told.append(True))
+    assert told == [True]
+    assert next(looks) > 2
+    other.join()
+    mutex.release()
+    before = world.clock.now
+    mutex.acquire(pause)
+    assert world.clock.now == before + 5
+    mutex.release()
+
+
+# labels
+
+
+def test_labels_tell_whose_rental_it_is(world: World) -> None:
+    mine, theirs, older = new_label("abc234"), new_label("xyz567"), "spotter-op-01kagq3m5v8e5v8e5v8e5v8e5v"
+    assert (mark_of(mine), mark_of(theirs), mark_of(older)) == ("abc234", "xyz567", None)
+    assert [is_ours(each, "abc234") for each in (mine, theirs, older, "training")] == [True, False, True, False]
+    assert [is_foreign(each, "abc234") for each in (mine, theirs, older, "training")] == [False, True, False, False]
+
+
+def test_rentals_of_another_workspace_are_shown_and_left_alone(world: World) -> None:
+    world.cloud.born[5] = (0.0, new_label(world.ledger.mark))
+    world.cloud.born[6] = (0.0, new_label("zzzzzz"))
+    assert [each.id for each in world.provisioner.orphans()] == [5]
+    assert [each.id for each in world.provisioner.foreign()] == [6]
+    world.provisioner.reconcile()
+    assert sorted(world.cloud.born) == [5, 6]
+
+
+# adoption
+
+
+def test_an_adoption_that_fails_leaves_the_box_as_it_was(world: World) -> None:
+    rental = world.provision()
+    world.ledger.transition(rental.request_id, "ready", cloud="vast", instance_id=1)
+    before = world.ledger.instance("vast", 1)
+    world.answer = lambda _now: SshSilent("silent")
+    with pytest.raises(ProvisionFailed, match="cannot be taken over"):
+        world.provisioner.adopt(1)
+    after = world.ledger.instance("vast", 1)
+    assert before is not None
+    assert after is not None
+    assert (after.state, after.request_id, after.alive) == ("ready", rental.request_id, True)
+    assert world.ledger.requests()[-1].state == "failed"
+    assert not any("reboot" in each or "recycle" in each for each in world.cloud.calls)
+
+
+def test_an_orphan_that_cannot_be_adopted_is_known_and_not_destroyed_behind_our_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cloud.born[5] = (0.0, new_label(world.ledger.mark))
+    world.answer = lambda _now: KeyRejected("no")
+    with pytest.raises(ProvisionFailed):
+        world.provisioner.adopt(5)
+    monkeypatch.setattr("remote.reconcile.is_alive", lambda _owner: False)
+    world.cloud.life = lambda _age: {"status": InstanceStatus.OFFLINE}
+    world.provisioner.reconcile()
+    row = world.ledger.instance("vast", 5)
+    assert row is not None
+    assert (row.alive, row.state) == (True, "lost")
+    assert 5 in world.cloud.born
+
+
+# boxes in use
+
+
+def test_a_box_whose_host_is_away_is_not_billed_is_lost_after_five_minutes_and_may_come_back(world: World) -> None:
+    rental = world.provision()
+    world.ledger.transition(rental.request_id, "ready", cloud="vast", instance_id=1)
+    told: list[Progress] = []
+    world.cloud.life = lambda _age: {"status": InstanceStatus.OFFLINE}
+    world.provisioner.look_after(told.append)
+    spent = world.ledger.spent_usd(cloud="vast")
+    world.clock.now += 290
+    world.provisioner.look_after(told.append)
+    assert told == []
+    world.clock.now += 20
+    world.provisioner.look_after(told.append)
+    world.provisioner.look_after(told.append)
+    assert [each.phase for each in told] == ["lost"]
+    assert "its host is away for 5 minutes" in told[0].message
+    assert world.ledger.spent_usd(cloud="vast") == spent
+    assert world.ledger.burn_usd_per_hour("vast") == 0
+    world.cloud.life = lambda _age: {}
+    world.provisioner.look_after(told.append)
+    assert [each.phase for each in told] == ["lost", "ready"]
+    assert world.ledger.burn_usd_per_hour("vast") == pytest.approx(0.34)
+
+
+@pytest.mark.parametrize(
+    ("credit_usd", "words"), [(0.0, "ran out of credit; add credit before"), (3.0, "somebody outbid us")]
+)
+def test_a_box_that_the_cloud_stopped_says_why_and_costs_its_disk(world: World, credit_usd: float, words: str) -> None:
+    world.provision()
+    world.cloud.credit_usd = credit_usd
+    told: list[Progress] = []
+    world.cloud.life = lambda _age: {"status": InstanceStatus.STOPPED, "intended_status": "stopped"}
+    world.provisioner.look_after(told.append)
+    world.provisioner.look_after(told.append)
+    (only,) = told
+    assert only.phase == "stopped"
+    assert words in only.message
+    assert world.ledger.burn_usd_per_hour("vast") == pytest.approx(0.04)
+
+
+def test_an_instance_that_vanished_is_closed_at_the_end_of_its_bill_not_when_it_was_missed(world: World) -> None:
+    rental = world.provision()
+    hour_s = 3600.0
+    opened = world.clock.now
+    world.clock.now += 2 * hour_s
+    world.provisioner.look_after()
+    world.clock.now += 10 * hour_s
+    world.cloud.born.clear()
+    world.cloud.charged = [Charge(rental.instance.id, "", {"gpu": 0.9, "disk": 3 * OFFER.price(40).disk_usd_per_hour})]
+    world.provisioner.reconcile()
+    row = world.ledger.instance("vast", rental.instance.id)
+    assert row is not None
+    assert row.closed_at == pytest.approx(opened + 3 * hour_s, abs=60)
+
+
+def test_an_instance_that_vanished_without_a_bill_is_closed_when_it_was_last_listed(world: World) -> None:
+    rental = world.provision()
+    world.clock.now += 3600
+    world.provisioner.look_after()
+    seen_at = world.clock.now
+    world.clock.now += 36_000
+    world.cloud.born.clear()
+    world.provisioner.reconcile()
+    row = world.ledger.instance("vast", rental.instance.id)
+    assert row is not None
+    assert row.closed_at == seen_at
+
+
+def test_a_new_instance_that_its_cloud_does_not_list_yet_is_not_taken_for_gone(world: World) -> None:
+    world.cloud.born[1] = (0.0, "spotter-op-1")
+    world.cloud.life = lambda age: None if age < 20 else {}
+    seen: list[list[int]] = []
+    world.ledger.open_instance("vast", 1, label="spotter-op-1", gpu_name="RTX", gpu_usd_per_hour=1, disk_usd_per_hour=0)
+    world.ledger.transition(None, "verified", cloud="vast", instance_id=1)
+    for _ in range(3):
+        world.provisioner.reconcile()
+        seen.append([row.instance_id for row in world.ledger.instances(alive_only=True)])
+        world.clock.now += 10
+    assert seen == [[1], [1], [1]]
+
+
+def test_a_ledger_opened_twice_marks_its_labels_alike(tmp_path: Path) -> None:
+    first, second = Ledger(tmp_path / "a.db"), Ledger(tmp_path / "a.db")
+    assert first.mark == second.mark
+    assert first.mark != Ledger(tmp_path / "b.db").mark
