@@ -175,7 +175,7 @@ def just(query: OfferQuery, offer_id: int) -> OfferQuery:
 
 
 def explain_empty(market: Sequence[Offer], query: OfferQuery) -> str:
-    """One sentence: how many offers pass each filter alone, and which single filter, left out, gives any.
+    """How many offers pass each filter that rejects any, and which filter, left out alone, gives an offer.
 
     Args:
         market: the answer to `everything(query)`.
@@ -184,20 +184,41 @@ def explain_empty(market: Sequence[Offer], query: OfferQuery) -> str:
     if not market:
         return f"the market shows no rentable offer with {_gpus(query.gpu_count)} at all; try again later"
     wanted = filters_of(query)
-    counts = ", ".join(f"{sum(map(each.passes, market))} are “{each.words}”" for each in wanted)
+    passing = [(each, sum(map(each.passes, market))) for each in wanted]
+    counts = ", ".join(f"{many} are “{each.words}”" for each, many in passing if many < len(market))
     sentence = f"no offer passes every filter: of {len(market)} on the market, {counts}."
-    for index, suspect in enumerate(wanted):
-        rest = [each for position, each in enumerate(wanted) if position != index]
+    sentence += _unknown_names(market, query)
+    ways_out: list[tuple[str, str]] = []
+    for suspect in wanted:
+        rest = [each for each in wanted if each is not suspect]
         left = [offer for offer in market if all(each.passes(offer) for each in rest)]
         if left:
-            cheapest = ordered(left, query)[0]
-            price = cheapest.price(query.disk_gb)
-            return (
-                f"{sentence} Only “{suspect.words}” stands in the way: without it {cheapest.gpu_name} "
-                f"(offer {cheapest.id}) is there for ${price.usd_per_hour:.3f}/h, ${price.usd_per_day:.2f}/day "
-                f"with {query.disk_gb:g} GB of disk"
-            )
-    return f"{sentence} More than one filter must be widened"
+            ways_out.append((suspect.words, _offered(ordered(left, query)[0], query)))
+    if not ways_out:
+        return f"{sentence} More than one filter must be widened"
+    if len(ways_out) == 1:
+        words, offered = ways_out[0]
+        return f"{sentence} Only “{words}” stands in the way: without it {offered} with {query.disk_gb:g} GB of disk"
+    each_way = "; ".join(f"without “{words}” {offered}" for words, offered in ways_out)
+    return f"{sentence} Widening one is enough: {each_way}; each with {query.disk_gb:g} GB of disk"
+
+
+def _unknown_names(market: Sequence[Offer], query: OfferQuery) -> str:
+    """A card that nobody offers may be one that this market calls otherwise: “H100” is “H100 SXM” there."""
+    there = sorted({offer.gpu_name for offer in market})
+    if not query.gpu_names or set(query.gpu_names) & set(there):
+        return ""
+    alike = [name for name in there if any(_alike(asked, name) for asked in query.gpu_names)]
+    return f" No card here is called that; alike are {', '.join(alike)}." if alike else " No card here is called that."
+
+
+def _alike(asked: str, name: str) -> bool:
+    return asked.lower().replace(" ", "") in name.lower().replace(" ", "") or name.lower() in asked.lower()
+
+
+def _offered(offer: Offer, query: OfferQuery) -> str:
+    price = offer.price(query.disk_gb)
+    return f"{offer.gpu_name} (offer {offer.id}) is there for ${price.usd_per_hour:.3f}/h, ${price.usd_per_day:.2f}/day"
 
 
 def _gpus(count: int) -> str:

@@ -104,17 +104,12 @@ def offers(
 
 
 def _show(found: Found) -> None:
-    from console.models.offer_columns import columns_for
+    from console.models.offer_columns import offer_table
     from console.terminal import print_table
-    from remote.offers import expected_cost
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
-    columns = columns_for(width)
-    rows = []
-    for offer in found.offers:
-        cost = expected_cost(offer, found.query)
-        rows.append(tuple(column.cell(offer, cost) for column in columns))
-    print_table(tuple(column.title for column in columns), rows, found.note)
+    titles, rows = offer_table(found.offers, found.query, width)
+    print_table(titles, rows, found.note)
 
 
 def _watch(
@@ -138,11 +133,12 @@ def _watch(
             "It is billed until it is destroyed.",
             yes=yes,
         )
-    matched = False
+    matched, known = False, ""
     try:
         for look in watch_offers(here, profile, wishes, every_s=every_s, for_s=for_s):
             matched = matched or bool(look.offers)
-            _tell(look, as_json)
+            _tell(look, known, as_json)
+            known = look.note
             if rent and look.offers and _rented(here, profile, wishes, look, as_json):
                 return 0
     except KeyboardInterrupt:
@@ -169,8 +165,11 @@ def _rented(here: Session, profile: str | None, wishes: Wishes, look: Look, as_j
     return True
 
 
-def _tell(look: Look, as_json: bool) -> None:
-    """One look: a JSON line for a program, a line per change for people, with a bell when something came."""
+def _tell(look: Look, known: str, as_json: bool) -> None:
+    """One look: a JSON line for a program, a line per change for people, with a bell when something came.
+
+    A note that was said with the look before (`known`) is not said again in full.
+    """
     from console.words import count, usd_per_hour
 
     if as_json:
@@ -197,16 +196,19 @@ def _tell(look: Look, as_json: bool) -> None:
         sys.stdout.flush()
         return
     clock = time.strftime("%H:%M:%S", time.localtime(look.at))
-    words = {"match": "+", "gone": "-", "cheaper": "↓", "dearer": "↑"}
+    signs = {"match": "+", "gone": "-", "cheaper": "↓", "dearer": "↑"}
     for change in look.changes:
         before = f", was {usd_per_hour(change.before_usd_per_hour)}" if change.before_usd_per_hour is not None else ""
         print(
-            f"{clock} {words[change.kind]} {change.offer.id} {change.offer.gpu_name} "
+            f"{clock} {signs[change.kind]} {change.offer.id} {change.offer.gpu_name} "
             f"{usd_per_hour(change.usd_per_hour)}{before} · {change.offer.location}"
         )
     following = f"; next look {time.strftime('%H:%M:%S', time.localtime(look.next_at))}" if look.next_at else ""
     bell = "\a" if sys.stdout.isatty() and any(change.kind == "match" for change in look.changes) else ""
-    print(f"{clock} {look.note or count(len(look.offers), 'match', 'matches')}{following}{bell}", flush=True)
+    words = count(len(look.offers), "match", "matches")
+    if look.note:
+        words = look.note if look.note != known else "nothing new"
+    print(f"{clock} {words}{following}{bell}", flush=True)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,49 +14,81 @@ if TYPE_CHECKING:
     from remote.offers import ExpectedCost
 
 
+GAP = 2
+DISK_TYPES = ("NVMe", "SSD", "HDD")
+CORES_SUFFIX = re.compile(r"\s+\d+-Core.*$")
+
+
 @dataclass(frozen=True, slots=True)
 class OfferColumn:
-    """One column; `least_width` is the screen that it needs."""
+    """One column; where a screen is narrow, those of the highest rank are left out first."""
 
     title: str
+    rank: int
     cell: Callable[[Offer, ExpectedCost], str]
-    least_width: int = 0
 
 
 def _gpu(offer: Offer, _cost: ExpectedCost) -> str:
     return offer.gpu_name if offer.gpu_count == 1 else f"{offer.gpu_count}× {offer.gpu_name}"
 
 
-def _trust(offer: Offer, _cost: ExpectedCost) -> str:
+def _cpu(offer: Offer, _cost: ExpectedCost) -> str:
+    return f"{offer.cpu_cores:.0f}× {CORES_SUFFIX.sub('', offer.cpu_name)}"
+
+
+def _disk(offer: Offer, _cost: ExpectedCost) -> str:
+    known = [each for each in DISK_TYPES if each.lower() in offer.disk_name.lower()]
+    return f"{offer.disk_gb:.0f} GB {known[0] if known else offer.disk_name}".rstrip()
+
+
+def _net(offer: Offer, _cost: ExpectedCost) -> str:
+    return f"{offer.download_mbps:.0f}/{offer.upload_mbps:.0f}"
+
+
+def _host(offer: Offer, _cost: ExpectedCost) -> str:
     return f"{'✓' if offer.verified else '✗'} {offer.reliability:.3f}"
 
 
 COLUMNS = (
-    OfferColumn("offer", lambda offer, _cost: str(offer.id)),
-    OfferColumn("GPU", _gpu),
-    OfferColumn("VRAM", lambda offer, _cost: f"{offer.gpu_ram_mb / 1024:.0f} GB"),
-    OfferColumn("$/h", lambda _offer, cost: usd_per_hour(cost.price.usd_per_hour)),
-    OfferColumn("$/day", lambda _offer, cost: usd(cost.price.usd_per_day)),
-    OfferColumn("expected", lambda _offer, cost: usd(cost.expected_usd)),
-    OfferColumn("$/30 days", lambda _offer, cost: usd(cost.price.usd_per_30_days), 92),
-    OfferColumn("disk $/h", lambda _offer, cost: f"${cost.price.disk_usd_per_hour:.4f}", 104),
-    OfferColumn("vCPU", lambda offer, _cost: f"{offer.cpu_cores:.0f}", 110),
-    OfferColumn("CPU", lambda offer, _cost: offer.cpu_name, 190),
-    OfferColumn("RAM", lambda offer, _cost: f"{offer.ram_mb / 1000:.0f} GB", 118),
-    OfferColumn("disk", lambda offer, _cost: f"{offer.disk_gb:.0f} GB", 126),
-    OfferColumn("disk type", lambda offer, _cost: offer.disk_name, 212),
-    OfferColumn("down/up Mb/s", lambda offer, _cost: f"{offer.download_mbps:.0f}/{offer.upload_mbps:.0f}"),
-    OfferColumn("host", _trust),
-    OfferColumn("ports", lambda offer, _cost: str(offer.open_ports), 134),
-    OfferColumn("place", lambda offer, _cost: offer.location, 152),
-    OfferColumn("rentable", lambda offer, _cost: "yes" if offer.rentable else "no", 160),
+    OfferColumn("offer", 0, lambda offer, _cost: str(offer.id)),
+    OfferColumn("GPU", 1, _gpu),
+    OfferColumn("VRAM", 4, lambda offer, _cost: f"{offer.gpu_ram_mb / 1024:.0f} GB"),
+    OfferColumn("$/h", 2, lambda _offer, cost: usd_per_hour(cost.price.usd_per_hour)),
+    OfferColumn("$/day", 3, lambda _offer, cost: usd(cost.price.usd_per_day)),
+    OfferColumn("$/30 days", 8, lambda _offer, cost: usd(cost.price.usd_per_30_days)),
+    OfferColumn("disk $/h", 11, lambda _offer, cost: f"${cost.price.disk_usd_per_hour:.4f}"),
+    OfferColumn("expected", 7, lambda _offer, cost: usd(cost.expected_usd)),
+    OfferColumn("CPU", 13, _cpu),
+    OfferColumn("RAM", 9, lambda offer, _cost: f"{offer.ram_mb / 1000:.0f} GB"),
+    OfferColumn("disk", 12, _disk),
+    OfferColumn("↓/↑ Mb/s", 6, _net),
+    OfferColumn("host", 5, _host),
+    OfferColumn("ports", 14, lambda offer, _cost: str(offer.open_ports)),
+    OfferColumn("place", 10, lambda offer, _cost: offer.location),
+    OfferColumn("rentable", 15, lambda offer, _cost: "yes" if offer.rentable else "no"),
 )
-"""All that is asked of an offer's row, in the order in which it is read."""
+"""All that is asked of an offer's row. Prices are with the disk; `expected` is what all of the work will cost."""
 
 
-def columns_for(width: int) -> tuple[OfferColumn, ...]:
-    """The columns that a screen of this width has room for."""
-    return tuple(column for column in COLUMNS if column.least_width <= width)
+def offer_table(
+    offers: Sequence[Offer], query: OfferQuery, width: int
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Titles and rows that fit into `width` cells: as many columns as do, the most important ones first."""
+    from remote.offers import expected_cost
+
+    costs = [expected_cost(offer, query) for offer in offers]
+    cells = [[column.cell(offer, cost) for offer, cost in zip(offers, costs, strict=True)] for column in COLUMNS]
+    left = width
+    chosen: list[int] = []
+    for index in sorted(range(len(COLUMNS)), key=lambda each: COLUMNS[each].rank):
+        needed = max(map(len, (COLUMNS[index].title, *cells[index]))) + (GAP if chosen else 0)
+        if needed > left:
+            break
+        chosen.append(index)
+        left -= needed
+    chosen.sort()
+    rows = [tuple(cells[index][row] for index in chosen) for row in range(len(offers))]
+    return tuple(COLUMNS[index].title for index in chosen), rows
 
 
 def offer_json(offer: Offer, query: OfferQuery) -> dict[str, Any]:

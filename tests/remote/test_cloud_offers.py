@@ -117,8 +117,8 @@ def test_a_blackwell_card_is_no_match_for_an_older_image_and_the_answer_says_why
     assert satisfying([blackwell], OfferQuery(image_cuda=12.4)) == []
     assert satisfying([blackwell], OfferQuery(image_cuda=12.8)) == [blackwell]
     said = explain_empty([blackwell], OfferQuery(image_cuda=12.4))
-    assert "1 are “driver takes CUDA 12.4”, 0 are “card is known to CUDA 12.4”" in said
-    assert "Only “card is known to CUDA 12.4” stands in the way" in said
+    assert "of 1 on the market, 0 are “card is known to CUDA 12.4”." in said
+    assert "Only “card is known to CUDA 12.4” stands in the way: without it RTX 5090" in said
 
 
 def test_machines_that_failed_are_counted_in_an_empty_answer() -> None:
@@ -162,8 +162,22 @@ def test_an_empty_market_names_the_filter_that_emptied_it() -> None:
     )
     assert "1 are “RTX 4090”" in said
     assert "0 are “≤ $0.1/h”" in said
-    assert "Only “≤ $0.1/h” stands in the way" in said
-    assert "offer 1" in said
+    assert "Only “≤ $0.1/h” stands in the way: without it RTX 4090 (offer 1)" in said
+    assert "rentable now" not in said, "what rejects nothing is not said"
+
+
+def test_every_filter_that_alone_stands_in_the_way_is_named_with_what_it_would_give() -> None:
+    cheap = replace(OFFER, id=2, gpu_name="RTX 3090", gpu_usd_per_hour=0.1)
+    said = explain_empty([OFFER, cheap], OfferQuery(gpu_names=("RTX 4090",), max_usd_per_hour=0.2))
+    assert "Widening one is enough: without “RTX 4090” RTX 3090 (offer 2)" in said
+    assert "without “≤ $0.2/h” RTX 4090 (offer 1)" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "alike"), [("rtx4090", "alike are RTX 4090"), ("H100", "No card here is called that.")]
+)
+def test_a_card_that_the_market_calls_otherwise_is_told_by_its_name(asked: str, alike: str) -> None:
+    assert alike in explain_empty([OFFER], OfferQuery(gpu_names=(asked,)))
 
 
 def test_two_filters_that_must_both_be_widened_are_said_so() -> None:
