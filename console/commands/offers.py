@@ -123,7 +123,7 @@ def _watch(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Watch until the time is over, a match is rented, or Ctrl-C, which ends it as well as anything."""
+    """Watch until the time is over, a match is rented, or Ctrl-C."""
     from console.operations.offers import watch_offers, words_of
 
     if rent:
@@ -134,15 +134,12 @@ def _watch(
             yes=yes,
         )
     matched, known = False, ""
-    try:
-        for look in watch_offers(here, profile, wishes, every_s=every_s, for_s=for_s):
-            matched = matched or bool(look.offers)
-            _tell(look, known, as_json)
-            known = look.note
-            if rent and look.offers and _rented(here, profile, wishes, look, as_json):
-                return 0
-    except KeyboardInterrupt:
-        print("the watch was ended by Ctrl-C", file=sys.stderr)
+    for look in watch_offers(here, profile, wishes, every_s=every_s, for_s=for_s):
+        matched = matched or bool(look.offers)
+        _tell(look, known, as_json)
+        known = look.note
+        if rent and look.offers and _rented(here, profile, wishes, look, as_json):
+            return 0
     return 0 if matched and not rent else 1
 
 
