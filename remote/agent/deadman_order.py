@@ -100,7 +100,7 @@ class DeadmanStatus:
     @property
     def guards(self) -> bool:
         """Whether the box will surely try to give itself back: it runs, and its key was proven."""
-        return self.alive and self.state != "absent" and self.proof is not None and self.proof.ok
+        return self.alive and self.state not in ("absent", "done") and self.proof is not None and self.proof.ok
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -24,12 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from remote.agent import process
+from remote.agent.attempts import begins_again_after_loss
 from remote.agent.environment import clean_environment
 from remote.agent.files import resolve_inside, write_atomically
 from remote.agent.queueing import Queue, wait_until
 from remote.agent.spec import ENDED_STATES, JobSpec, JobStatus
 
 START_LIMIT_S = 15.0
+REQUEUE_LIMIT_S = 5.0
+SUPERVISOR_DIED = "its supervisor died; it begins again, as its spec asks"
 UNSUPERVISED_STATES = ("queued", *ENDED_STATES)
 JOB_MARK = "SPOTTER_JOB_FOLDER"
 """In the environment of everything that a job starts. The folder, not the id: emulated boxes share one machine."""
@@ -78,11 +81,16 @@ class Jobs:
         return self.status(spec.id)
 
     def advance(self, *, wait: bool = True) -> None:
-        """Start what waits and may start now; without `wait`, nothing if another process is at it."""
-        if not self._waiting():
+        """Start what waits and may start now, and begin again what lost its supervisor, where its spec says so.
+
+        Without `wait`, nothing is done if another process is at it.
+        """
+        if not self._waiting() and not self._interrupted():
             return
         with self._queue.alone(wait=wait) as alone:
             if alone:
+                for folder in self._interrupted():
+                    self._requeue(folder)
                 self._queue.advance(self._waiting(), self._look_at, self._start_queued, self._refuse)
 
     def _waiting(self) -> list[tuple[Path, JobSpec]]:
@@ -93,6 +101,35 @@ class Jobs:
                 found.append((folder, read_spec(folder)))
         return found
 
+    def _interrupted(self) -> list[Path]:
+        """Jobs whose supervisor died and that are to begin again."""
+        found = []
+        for folder in self.folders():
+            values = read_json(folder / "status.json")
+            if values and self._begins_again(folder, values):
+                found.append(folder)
+        return found
+
+    def _begins_again(self, folder: Path, values: dict[str, Any]) -> bool:
+        if values["state"] in UNSUPERVISED_STATES or process.alive(values["supervisor"]):
+            return False
+        return begins_again_after_loss(read_spec(folder), int(values.get("attempt", 1)))
+
+    def _requeue(self, folder: Path) -> None:
+        """End at once what is left of it, then let it wait for its turn as one attempt more."""
+        values = read_json(folder / "status.json") or {}
+        deadline = time.monotonic() + REQUEUE_LIMIT_S
+        while (_survivors(folder, values) or _locked(folder)) and time.monotonic() < deadline:
+            process.send_signal(_survivors(folder, values), signal.SIGKILL)
+            time.sleep(0.02)
+        if (folder / "cancel").exists():
+            self._refuse(folder, "cancelled after its supervisor had died")
+            return
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "claim").rmdir()
+        status = queued(self.root, folder, read_spec(folder), int(values.get("attempt", 1)) + 1)
+        write_atomically(folder / "status.json", json.dumps({**status, "message": SUPERVISOR_DIED}).encode())
+
     def _start_queued(self, folder: Path, locks: tuple[int, ...]) -> None:
         self._start_supervisor(folder, locks)
         wait_until(lambda: (read_json(folder / "status.json") or {}).get("state") != "queued", START_LIMIT_S)
@@ -101,9 +138,9 @@ class Jobs:
         note_status(folder, state="cancelled", ended_at=time.time(), message=reason)
 
     def status(self, job_id: str) -> JobStatus:
-        """How it stands now; a job whose supervisor died is `lost`. Looking at a queued one lets the queue advance."""
+        """How it stands now; `lost` if its supervisor died. Looking at a job that waits lets the queue advance."""
         status = self._look_at(job_id)
-        if status.state == "queued":
+        if status.state in ("queued", "restarting"):
             self.advance(wait=False)
             status = self._look_at(job_id)
         return status
@@ -113,7 +150,9 @@ class Jobs:
         values = read_json(folder / "status.json")
         if values and values["state"] not in UNSUPERVISED_STATES and not process.alive(values["supervisor"]):
             values = read_json(folder / "status.json")  # it may have ended well just now
-            if values and values["state"] not in UNSUPERVISED_STATES:
+            if values and self._begins_again(folder, values):
+                values = dict(values, state="restarting", message=SUPERVISOR_DIED, ready=None)
+            elif values and values["state"] not in UNSUPERVISED_STATES:
                 values = dict(
                     values,
                     state="lost",
@@ -158,7 +197,7 @@ class Jobs:
             self._end_survivors(folder)
         elif status.state not in ("queued", *ENDED_STATES):
             (folder / "cancel").touch()
-        self.advance(wait=False)
+        self.advance()
         return self._look_at(job_id)
 
     def _claim(self, folder: Path, spec: JobSpec) -> bool:
