@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from remote.clock import SYSTEM_CLOCK, Clock
 from remote.cloud import Cloud, CloudUnreachable
 from remote.localcloud.daemon import LocalCloudAddress, LocalCloudFailed, address, ensure_running
 from remote.vast.cloud import VastCloud
@@ -15,21 +16,35 @@ if TYPE_CHECKING:
 
 
 def local_cloud(
-    state_dir: Path, *, audit: Path | None = None, create_timeout_s: float = 60.0, speed: float = 1.0
+    state_dir: Path,
+    *,
+    audit: Path | None = None,
+    create_timeout_s: float = 60.0,
+    speed: float = 1.0,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Cloud:
     """The emulated marketplace of `state_dir`, started at the first call, and again when it went away meanwhile.
+
+    Args:
+        state_dir: where its instances, keys and bills are.
+        audit: a file that gets a line per call.
+        create_timeout_s: how long (real) a create may take until its outcome is unknown.
+        speed: of a daemon that a call starts.
+        clock: whose seconds the client waits between its tries; a `MarketClock` waits in the marketplace's own.
 
     Raises (each of its methods):
         CloudUnreachable: the daemon cannot be started.
     """
-    return _LocalCloud(state_dir, audit, create_timeout_s, speed)
+    return _LocalCloud(state_dir, audit, create_timeout_s, speed, clock)
 
 
 class _LocalCloud(VastCloud):
     """Looks before every call where the daemon listens now: it ends by itself when it is not needed."""
 
-    def __init__(self, state_dir: Path, audit: Path | None, create_timeout_s: float, speed: float) -> None:
-        super().__init__("", name="local", emulated=True, audit=audit, create_timeout_s=create_timeout_s)
+    def __init__(
+        self, state_dir: Path, audit: Path | None, create_timeout_s: float, speed: float, clock: Clock
+    ) -> None:
+        super().__init__("", name="local", emulated=True, audit=audit, create_timeout_s=create_timeout_s, clock=clock)
         self._state_dir = state_dir
         self._speed = speed
         self._clients: dict[tuple[str, str], Client] = {}

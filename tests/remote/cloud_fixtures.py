@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -98,11 +100,29 @@ class Market:
         status, _answer = self.call("POST", "/_emu/scenario", {"match": {"op": op, "nth": nth}, "do": do})
         assert status == 200
 
+    def spec(self, label: str = "spotter-op-test", **spec: Any) -> InstanceSpec:
+        """What tests rent."""
+        return InstanceSpec(**{"image": "pytorch/pytorch:test", "disk_gb": 20.0, "label": label, **spec})
+
+    def create(self, **do: Any) -> int:
+        """The cheapest free offer with our key attached and something wrong with it; does not wait for it."""
+        if do:
+            self.call("DELETE", "/_emu/scenario")
+            self.scenario("create", 1, **do)
+        instance_id = self.cloud.create(self.cloud.search(QUERY)[0].id, self.spec())
+        self.cloud.attach_key(instance_id, self.key.public_line)
+        return instance_id
+
+    def billed(self, instance_id: int) -> dict[str, float]:
+        """Dollars by kind that the market charged for an instance."""
+        now = self.clock.time()
+        charges = self.cloud.charges(now - 30 * 86400, now)
+        return next((dict(each.usd_by_kind) for each in charges if each.instance_id == instance_id), {})
+
     def rent(self, label: str = "spotter-op-test", **spec: Any) -> int:
         """The cheapest free offer with our key attached; running when this returns."""
         offer = self.cloud.search(QUERY)[0]
-        wanted = {"image": "pytorch/pytorch:test", "disk_gb": 20.0, "label": label, **spec}
-        instance_id = self.cloud.create(offer.id, InstanceSpec(**wanted))
+        instance_id = self.cloud.create(offer.id, self.spec(label, **spec))
         self.cloud.attach_key(instance_id, self.key.public_line)
         self.running(instance_id)
         return instance_id
@@ -130,6 +150,24 @@ class Market:
 
     def ssh(self, endpoint: Endpoint, command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """The system's own ssh client."""
+        line = self._ssh_line(endpoint, command)
+        return subprocess.run(line, input=stdin, capture_output=True, timeout=60, check=False)
+
+    @contextmanager
+    def holding(self, endpoint: Endpoint) -> Iterator[subprocess.Popen[bytes]]:
+        """An ssh client that is logged in and stays."""
+        line = self._ssh_line(endpoint, "echo in; exec sleep 600")
+        with subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as held:
+            try:
+                assert held.stdout is not None
+                assert held.stdout.readline() == b"in\n"
+                yield held
+            finally:
+                held.kill()
+
+    def _ssh_line(self, endpoint: Endpoint, command: str) -> list[str]:
         options = {
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": self.directory.parent / f"known-{endpoint.port}",
@@ -139,13 +177,14 @@ class Market:
         }
         flags = [part for name, value in options.items() for part in ("-o", f'{name}="{value}"')]
         where = ["-i", str(self.key.private_path), "-p", str(endpoint.port), f"root@{endpoint.host}"]
-        return subprocess.run(
-            ["ssh", "-F", "none", *flags, *where, command],
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        return ["ssh", "-F", "none", *flags, *where, command]
+
+
+def kill_daemon(market: Market) -> None:
+    """End the marketplace's process as a power cut would; returns when it is dead."""
+    pid = market.address.pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the daemon is dead")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -18,13 +17,7 @@ from remote.cloud import InstanceSpec
 from remote.localcloud.connect import local_cloud
 from remote.localcloud.daemon import LocalCloudAddress, LocalCloudFailed, address, ensure_running, stop
 from remote.localcloud.processes import processes_of
-from tests.remote.cloud_fixtures import QUERY, Market, living, served, until
-
-
-def kill_daemon(market: Market) -> None:
-    pid = market.address.pid
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the daemon is dead")
+from tests.remote.cloud_fixtures import QUERY, Market, kill_daemon, living, served, until
 
 
 def test_many_starts_at_once_give_one_daemon(tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ class Doorway:
                 self._held.append(client)
 
     def _let_go(self) -> None:
+        if self._state == "blackhole":
+            self._drop_waiting()
         for each in self._held:
             each.close()
         self._held.clear()
+
+    def _drop_waiting(self) -> None:
+        """Close the connection that filled the queue, so that nobody serves it."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while True:
+                self._socket.accept()[0].close()
