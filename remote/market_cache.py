@@ -45,10 +45,9 @@ class MarketCache:
         with self._locked():
             now = self._clock.time()
             path = self._folder / f"{cloud.name}-{_digest(query)}.json"
-            known = _read(path)
-            age_s = now - float(known.get("asked_at", 0.0))
-            if known and 0 <= age_s < max_age_s:
-                return Answer(_offers(known, query), float(known["asked_at"]), asked=False)
+            known = _answer(_read(path), query)
+            if known is not None and 0 <= now - known.at < max_age_s:
+                return known
             self._refuse_without_quota(cloud, now)
             try:
                 offers = cloud.search(query)
@@ -99,8 +98,13 @@ def _read(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _offers(known: dict[str, Any], query: OfferQuery) -> tuple[Offer, ...]:
-    return tuple(satisfying([Offer(**row) for row in known.get("offers", ())], query))
+def _answer(row: dict[str, Any], query: OfferQuery) -> Answer | None:
+    """A kept answer; None when there is none, or one that another version of us wrote."""
+    try:
+        offers = [Offer(**each) for each in row["offers"]]
+        return Answer(tuple(satisfying(offers, query)), float(row["asked_at"]), asked=False)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _digest(query: OfferQuery) -> str:

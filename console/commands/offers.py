@@ -89,7 +89,7 @@ def offers(
     if free and profile is not None:
         fail("--free asks without a profile: leave out --profile or --free", 2)
     if rent and not watch:
-        fail("--rent goes with --watch; to rent what is there now, take spotter rent", 2)
+        fail("--rent goes with --watch, which rents at once when a match is there already", 2)
     here = session()
     if watch:
         return _watch(here, profile, wishes, _seconds(every), _seconds(watch_for), rent=rent, yes=yes, as_json=as_json)

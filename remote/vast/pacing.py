@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TextIO
 
 from remote.clock import SYSTEM_CLOCK, Clock
 
@@ -99,19 +100,28 @@ class Pacer:
     @contextmanager
     def _turns(self) -> Iterator[dict[str, float]]:
         """The next free moment of each endpoint (unix seconds), to be read and changed by one caller at a time."""
-        if self._file is None:
+        file = self._opened()
+        if file is None:
             with self._mutex:
                 yield self._next
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             turns = _read(file.read())
             yield turns
             file.seek(0)
             file.write(json.dumps(turns))
             file.truncate()
+
+    def _opened(self) -> TextIO | None:
+        """The shared file; None without one, or where none can be kept: a full or foreign disk must stop no destroy."""
+        if self._file is None:
+            return None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        except OSError:
+            return None
 
 
 def account_file(api_key: str) -> Path:

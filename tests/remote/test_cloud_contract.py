@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from remote.cloud import CloudError, InstanceSpec, InstanceStatus, NoCredit, OfferGone, OfferQuery, RateLimited
-from tests.remote.cloud_fixtures import QUERY, Market
+from remote.cloud import (
+    CloudError,
+    InstanceSpec,
+    InstanceStatus,
+    NoCredit,
+    NoSuchInstance,
+    OfferGone,
+    OfferQuery,
+    RateLimited,
+)
+from remote.offers import everything, just
+from tests.remote.cloud_fixtures import QUERY, Market, until
 
 SPEC = InstanceSpec("pytorch/pytorch:test", 20.0, "spotter-op-contract")
 
@@ -130,6 +141,73 @@ def test_the_account_pays_by_the_second_for_gpu_and_disk(market: Market) -> None
     assert before - market.cloud.account().credit_usd == pytest.approx(spent)
 
 
+def test_an_instance_is_stopped_started_rebooted_and_made_anew(market: Market) -> None:
+    instance_id = market.rent()
+    first = market.running(instance_id)
+    market.ssh(first.endpoints[0], "echo kept > kept.txt")
+    market.cloud.stop(instance_id)
+    until(lambda: _status(market, instance_id) is InstanceStatus.STOPPED, "it is stopped")
+    market.cloud.start(instance_id)
+    market.running(instance_id)
+    market.cloud.reboot(instance_id)
+    until(lambda: _said(market, instance_id, "cat kept.txt") == b"kept\n", "the disk survived a stop and a reboot")
+    market.cloud.recycle(instance_id)
+    until(lambda: _said(market, instance_id, "cat kept.txt; echo in") == b"in\n", "the disk is new")
+
+
+def test_an_instance_tells_its_end_and_the_price_of_its_traffic(market: Market) -> None:
+    offer = market.cloud.search(QUERY)[0]
+    instance = market.cloud.instance(market.cloud.create(offer.id, SPEC))
+    assert instance is not None
+    assert instance.started_at is not None
+    assert instance.ends_at is not None
+    assert instance.ends_at - instance.started_at == pytest.approx(offer.max_duration_s, rel=0.01)
+    assert instance.download_usd_per_gb == pytest.approx(offer.download_usd_per_gb)
+    assert instance.upload_usd_per_gb == pytest.approx(offer.upload_usd_per_gb)
+
+
+def test_an_instance_gets_another_name(market: Market) -> None:
+    instance_id = market.cloud.create(market.cloud.search(QUERY)[0].id, SPEC)
+    market.cloud.label(instance_id, "spotter-op-другое")
+    assert [each.id for each in market.cloud.instances("spotter-op-другое")] == [instance_id]
+    assert market.cloud.instances(SPEC.label) == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "reboot", "recycle"])
+def test_an_instance_that_never_was_cannot_be_changed(shared_market: Market, verb: str) -> None:
+    with pytest.raises(NoSuchInstance):
+        getattr(shared_market.cloud, verb)(1)
+    shared_market.cloud.destroy(1)
+
+
+def test_charges_are_what_the_account_paid_by_instance_and_kind(market: Market) -> None:
+    before = market.cloud.account().credit_usd
+    instance_id = market.rent("spotter-op-billed")
+    market.clock.sleep(3600)
+    market.cloud.destroy(instance_id)
+    market.gone(instance_id)
+    now = market.clock.time()
+    (charge,) = [each for each in market.cloud.charges(now - 86400, now) if each.instance_id == instance_id]
+    assert charge.label == "spotter-op-billed"
+    assert {"gpu", "disk"} <= set(charge.usd_by_kind)
+    assert charge.usd == pytest.approx(before - market.cloud.account().credit_usd, abs=1e-6)
+
+
+def test_one_offer_is_found_wherever_it_stands(shared_market: Market) -> None:
+    dearest = shared_market.cloud.search(everything(OfferQuery()))[-1]
+    assert [offer.id for offer in shared_market.cloud.search(just(OfferQuery(), dearest.id))] == [dearest.id]
+
+
+def test_every_filter_of_a_query_is_understood_by_the_market(shared_market: Market) -> None:
+    query = OfferQuery(
+        gpu_names=("RTX 5090",), min_gpu_ram_gb=24, min_cpu_cores=8, min_ram_gb=32, disk_gb=100, max_usd_per_day=24,
+        min_reliability=0.9, min_download_mbps=200, min_upload_mbps=50, min_open_ports=1, min_duration_s=86400,
+        image_cuda=12.8, excluded_machines=frozenset({21310}), traffic_gb=15, upload_gb=1, hours=4,
+    )  # fmt: skip
+    assert [offer.machine_id for offer in shared_market.cloud.search(query)] == [21342]
+    assert shared_market.cloud.search(replace(query, image_cuda=12.6)) == []
+
+
 def test_more_than_one_page_of_instances_is_read_to_the_end(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remote.vast.cloud.PAGE_ROWS", 2)
     rented = [market.cloud.create(offer.id, SPEC) for offer in market.cloud.search(QUERY)[:5]]
@@ -164,3 +242,13 @@ def test_an_instances_own_key_may_touch_only_that_instance(market: Market) -> No
     assert market.call("GET", "/api/v0/users/current", key="guess")[0] == 401
     assert market.call("DELETE", f"/api/v0/instances/{rented['new_contract']}/", {}, key=own)[0] == 200
     market.gone(rented["new_contract"])
+
+
+def _status(market: Market, instance_id: int) -> InstanceStatus | None:
+    instance = market.cloud.instance(instance_id)
+    return instance.status if instance else None
+
+
+def _said(market: Market, instance_id: int, command: str) -> bytes:
+    """What a command says on the instance, wherever its ports are now."""
+    return market.ssh(market.running(instance_id).endpoints[0], command).stdout

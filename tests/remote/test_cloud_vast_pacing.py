@@ -85,6 +85,12 @@ def test_a_damaged_file_of_turns_stops_nobody(tmp_path: Path, damage: str) -> No
     assert [pacer.wait(ENDPOINTS[0]), pacer.wait(ENDPOINTS[0])] == [0, 6]
 
 
+def test_where_no_file_can_be_kept_a_process_still_waits_its_own_turns(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    pacer = Pacer(tmp_path / "file" / "turns.json", TellingClock())
+    assert [pacer.wait(ENDPOINTS[0]), pacer.wait(ENDPOINTS[0])] == [0, 6]
+
+
 def test_threads_and_processes_of_one_account_take_turns(tmp_path: Path) -> None:
     turns, calls = tmp_path / "turns.json", 4
     program = (

@@ -28,6 +28,7 @@ from tests.remote.cloud_fixtures import Market
 from tests.remote.telling_clock import TellingClock
 from tests.remote.test_cloud_offers import OFFER
 
+OLD = '{"asked_at": 1800000000.0, "offers": [{"id": 1, "colour": "green"}]}'
 QUERY = OfferQuery(gpu_names=("RTX 4090",), disk_gb=100)
 
 
@@ -148,7 +149,7 @@ def test_watches_that_begin_at_the_same_moment_ask_once(tmp_path: Path) -> None:
     assert shelf.searches == 1
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"asked_at": 9e99, "offers": []}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"asked_at": 9e99, "offers": []}', OLD])
 def test_a_damaged_cache_is_asked_anew(tmp_path: Path, damage: str) -> None:
     clock = TellingClock()
     looks(Shelf([OFFER]), clock, 1, MarketCache(tmp_path, clock))
