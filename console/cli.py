@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import bootstrap, index, machines, offers, place, runs, services, shell
+from console.commands import bootstrap, cloud, index, machines, money, offers, place, runs, services, shell
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -61,6 +61,7 @@ for _name, _call, _group in (
     ("ps", machines.ps, "Machines"),
     ("bootstrap", bootstrap.bootstrap, "Machines"),
     ("destroy", machines.destroy, "Machines"),
+    ("money", money.money, "Machines"),
     ("ssh", shell.ssh, "Machines"),
     ("ssh-config", shell.ssh_config, "Machines"),
     ("jupyter", services.jupyter, "Machines"),
@@ -76,5 +77,5 @@ for _name, _call, _group in (
     ("open", index.open_hit, "Index"),
 ):
     _command(_name, _call, _group)
-app.add_typer(place.cloud, name="cloud")
+app.add_typer(cloud.cloud, name="cloud")
 app.add_typer(services.service, name="service", rich_help_panel="Machines")

@@ -1,4 +1,4 @@
-"""Commands about the place itself: init, doctor, demo, cloud."""
+"""Commands about the place itself: init, doctor, demo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from console.commands.frame import Json, Place, Yes, ask, guard, print_json, session, workspace
+from console.commands.frame import Json, Place, print_json, workspace
 from console.operations.signals import stop_on_signals
 
 
@@ -73,37 +73,3 @@ def demo(
         run_app(outcome.session.workspace, "search", outcome.results[0].query)
         return 0
     return print_hits(outcome)
-
-
-cloud = typer.Typer(no_args_is_help=True, help="The emulated marketplace of this workspace.")
-
-
-@cloud.command("serve")
-def cloud_serve(
-    port: Annotated[int, typer.Option(help="A fixed port; 0 takes a free one.")] = 0,
-) -> None:
-    """Run the emulated marketplace in the foreground: it speaks vast.ai's HTTP on loopback."""
-
-    def serve() -> int:
-        place = workspace()
-        place.prepare()
-        arguments = ["-m", "remote.localcloud", "--state", str(place.local_cloud), "--port", str(port)]
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - it takes over the terminal
-
-    raise typer.Exit(guard(serve))
-
-
-@cloud.command("stop")
-def cloud_stop(yes: Yes = False) -> None:
-    """End the emulated marketplace and destroy its instances."""
-
-    def stop() -> int:
-        here = session()
-        rented = here.living_rentals() if here.emulated else []
-        if rented:
-            ids = ", ".join(str(row.instance_id) for row in rented)
-            ask(f"Destroy {ids} and end the local cloud? What is not pulled is lost.", yes=yes)
-        print("the local cloud is stopped" if here.stop_local_cloud() else "the local cloud was not running")
-        return 0
-
-    raise typer.Exit(guard(stop))

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from remote.localcloud.controls import NOT_MODELLED
 from remote.localcloud.lock import ALREADY_SERVED, CloudLock
 
 
@@ -28,11 +29,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m remote.localcloud",
         description="An emulated GPU marketplace on loopback that speaks vast.ai's HTTP surface; instances are real "
-        "SSH servers. Nothing in it costs money.",
+        "SSH servers. Nothing in it costs money. Not modelled: " + "; ".join(NOT_MODELLED) + ".",
     )
     parser.add_argument("--state", required=True, help="directory that holds its instances, keys and bills")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 for any (default)")
-    parser.add_argument("--speed", type=float, default=1.0, help="divide every delay of an instance's life by this")
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds that pass in a real one")
+    parser.add_argument("--scenario", metavar="NAME", default=None, help="a named scenario to put in force")
+    parser.add_argument("--seed", type=int, default=0, help="which chances the scenario draws")
     parser.add_argument("--idle-exit", type=float, default=None, metavar="S", help="end after S seconds without use")
     parser.add_argument("--orphan-grace", type=float, default=10.0, metavar="S", help="a box outlives us by this much")
     parser.add_argument("--detach", action="store_true", help="run in the background, log to DIR/cloud.log")
@@ -58,10 +61,21 @@ def _serve(arguments: argparse.Namespace, state_dir: Path) -> int:
     import asyncio
     import signal
 
+    from remote.localcloud.scenarios import NAMED
     from remote.localcloud.server import Marketplace, PortTaken, ServeSettings
 
+    if arguments.scenario is not None and arguments.scenario not in NAMED:
+        print(f"there is no scenario {arguments.scenario!r}; there are {', '.join(NAMED)}", file=sys.stderr, flush=True)
+        return 1
     settings = ServeSettings(
-        state_dir, arguments.port, arguments.speed, arguments.idle_exit, orphan_grace_s=arguments.orphan_grace
+        state_dir,
+        arguments.port,
+        arguments.speed,
+        arguments.idle_exit,
+        orphan_grace_s=arguments.orphan_grace,
+        scenario=arguments.scenario,
+        seed=arguments.seed,
+        tells_key=not arguments.detach,
     )
 
     async def serve() -> None:

@@ -20,6 +20,7 @@ from remote.localcloud.api.keys import KeyRoutes
 from remote.localcloud.api.money import MoneyRoutes
 from remote.localcloud.api.offers import OfferRoutes
 from remote.localcloud.clock import VirtualTime
+from remote.localcloud.controls import NOT_MODELLED
 from remote.localcloud.files import write_text
 from remote.localcloud.fleet import Fleet
 from remote.localcloud.limits import Limits
@@ -55,6 +56,11 @@ class ServeSettings:
     idle_exit_s: float | None = None
     """End after this long without an instance and without a call; None serves forever."""
     orphan_grace_s: float = 10.0
+    scenario: str | None = None
+    """A named scenario to begin with; None keeps what is in force."""
+    seed: int = 0
+    tells_key: bool = False
+    """Whether what is printed goes to somebody's eyes, and not to a log: only then the API key is said."""
 
 
 class Marketplace:
@@ -83,14 +89,17 @@ class Marketplace:
         """Serve until `end` is called or nobody needs the marketplace any more."""
         application = web.Application(middlewares=[self._admit, self._misbehave])
         offers = OfferRoutes(self._store, self._fleet, self._timers, self._scenario)
+        control = ControlRoutes(
+            self._store, self._fleet, self._timers, self._scenario, forget=offers.withdraw_nothing, end=self.end
+        )
+        if self._settings.scenario is not None:
+            control.put_in_force(self._settings.scenario, self._settings.seed)
         for routes in (
             offers,
             InstanceRoutes(self._store, self._fleet, self._timers),
             KeyRoutes(self._store, self._fleet),
             MoneyRoutes(self._store, self._fleet, self._timers),
-            ControlRoutes(
-                self._store, self._fleet, self._timers, self._scenario, forget=offers.withdraw_nothing, end=self.end
-            ),
+            control,
         ):
             application.add_routes(routes.table())
         runner = web.AppRunner(application, access_log=None)
@@ -99,7 +108,7 @@ class Marketplace:
         await self._fleet.adopt(float(self._store.note("seen_at") or self._timers.now()))
         await web.SockSite(runner, self._socket).start()
         self.whereabouts.write(self._settings.state_dir)
-        print(f"serving {self._settings.state_dir} at {self.whereabouts.url} (EMULATED)", flush=True)
+        self._introduce()
         keeping = asyncio.create_task(self._keep_time())
         try:
             await self._ended.wait()
@@ -111,6 +120,20 @@ class Marketplace:
             await runner.cleanup()
             self._store.close()
         print("ended", flush=True)
+
+    def _introduce(self) -> None:
+        url = self.whereabouts.url
+        said = [f"serving {self._settings.state_dir} at {url} (EMULATED)"]
+        if self._settings.tells_key:
+            in_force = self._scenario.name or ("rules of its own" if self._scenario.rules else "none")
+            said += [
+                f"  API key     {self._key}",
+                f"  for example vastai --url {url} --api-key {self._key} search offers",
+                f"  time        {self._timers.formula.speed:g}x as fast as here; scenario: {in_force}",
+                *(f"  not modelled: {each}" for each in NOT_MODELLED),
+                "Ctrl-C ends it; instances live again at the next start.",
+            ]
+        print("\n".join(said), flush=True)
 
     def end(self) -> None:
         """End in order: no process stays, instances live again at the next start."""

@@ -108,9 +108,7 @@ class ControlRoutes:
                 if wanted.name not in NAMED:
                     known = ", ".join(NAMED)
                     return failure(404, "no_such_scenario", f"{wanted.name!r} is none of {known}")
-                self._forget()
-                NAMED[wanted.name].put_in_force(self._scenario, wanted.name, wanted.seed)
-                self._begin_world(NAMED[wanted.name].world)
+                self.put_in_force(wanted.name, wanted.seed)
             elif "world" in body:
                 self._scenario.world = World.model_validate(body["world"])
                 self._begin_world(self._scenario.world)
@@ -121,6 +119,13 @@ class ControlRoutes:
             return _invalid(error)
         self._store.remember(SCENARIO_NOTE, self._scenario.dump())
         return reply({"success": True, "rules": len(self._scenario.rules)})
+
+    def put_in_force(self, name: str, seed: int) -> None:
+        """Replace whatever is in force by a named scenario; its name must be known."""
+        self._forget()
+        NAMED[name].put_in_force(self._scenario, name, seed)
+        self._begin_world(self._scenario.world)
+        self._store.remember(SCENARIO_NOTE, self._scenario.dump())
 
     async def clear_scenario(self, _request: web.Request) -> web.Response:
         """Behave well again. Instances keep what is wrong with them; the account is given fresh credit."""
