@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,8 @@ class FleetDriver:
         self._handled: set[str] = set()
         self._events: FleetEvents | None = None
         self._problem: Exception | None = None
+        self._account: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     @property
     def _entry(self) -> RunEntry:
@@ -129,32 +132,55 @@ class FleetDriver:
         self._want_boxes()
         if self._threads:
             self._work.update(phase=Phase.LAUNCHED, state="running")
-            events = self._open_events()
-            stages = StageReporter(self._report, events.view)
-            while not all(thread.end for thread in self._threads.values()):
-                self._tick(events, stages)
-                time.sleep(TICK_S)
-            self._tick(events, stages)
+            self._keep_account()
         self._say_what_is_left()
 
+    def _keep_account(self) -> None:
+        """Tell what the boxes do, and tend them, until all are gone.
+
+        A thread writes: a Ctrl-C, which only the main thread hears, must not fall between an event and its number.
+        """
+        failure: list[BaseException] = []
+
+        def keep() -> None:
+            try:
+                events = self._open_events()
+                stages = StageReporter(self._report, events.view)
+                while not self._stopping.is_set() and not all(thread.end for thread in self._threads.values()):
+                    self._tick(events, stages)
+                    self._stopping.wait(TICK_S)
+                self._tick(events, stages)
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                failure.append(error)
+
+        self._account = threading.Thread(target=keep, name="account", daemon=True)
+        self._account.start()
+        while self._account.is_alive():
+            self._account.join(TICK_S)
+        if failure:
+            raise failure[0]
+
     def _tick(self, events: EventFile, stages: StageReporter) -> None:
-        assert self._events is not None
-        fleet = self._work.book.fleet
-        if fleet.stages:
-            self._events.expect([str(stage["name"]) for stage in fleet.stages if stage["kind"] == "map"])
-        for part, path in self._work.parts().items():
-            self._events.follow(part, path)
-        self._events.advance()
+        self._take_in()
         events.refresh()
         stages.tell(events.view)
         for thread in list(self._threads.values()):
-            if thread.end is not None and thread.name not in self._handled:
+            if thread.end is not None and thread.name not in self._handled and not self._stopping.is_set():
                 self._handled.add(thread.name)
                 self._note_end(thread)
         if self._work.shards.left == 0 or self._too_many_failed():
             for thread in self._threads.values():
                 if not thread.holds_work or self._too_many_failed():
                     thread.stop.set()  # it is rented or prepared for nothing
+
+    def _take_in(self) -> None:
+        """What the boxes said since the last time."""
+        assert self._events is not None
+        stages = self._work.book.fleet.stages
+        self._events.expect([str(stage["name"]) for stage in stages if stage["kind"] == "map"])
+        for part, path in self._work.parts().items():
+            self._events.follow(part, path)
+        self._events.advance()
 
     def _too_many_failed(self) -> bool:
         assert self._events is not None
@@ -231,7 +257,7 @@ class FleetDriver:
         others = any(other.end is None for other in self._threads.values())
         goes_on = f"; the other boxes take over its {count(freed, 'shard')}" if others and freed else ""
         if end.kind == "absent":
-            had = sum(other.box.instance_id is not None for other in self._threads.values())
+            had = sum(other.end is None or other.end.kind != "absent" for other in self._threads.values())
             goes_on = (
                 f"; the run goes on with {count(had, 'box', 'boxes')} of {self._entry.instances}" if others else ""
             )
@@ -307,6 +333,7 @@ class FleetDriver:
         """After Ctrl-C: cancel every job, fetch what is finished, give every machine back; again skips the fetch."""
         entry = self._entry
         self._say("stopping: cancelling the jobs, fetching what is done, destroying")
+        self._problem = None
         try:
             if not entry.phase.reached(Phase.PULLED):
                 self._save_what_is_done()
@@ -328,12 +355,15 @@ class FleetDriver:
             for box in self._work.book.fleet.boxes:
                 if box.state == "working":
                     self._add(box).start()
-        for thread in self._threads.values():
+        for thread in list(self._threads.values()):
             thread.stop.set()
         self._join(SAVING_S, holding=True)
 
     def _join(self, timeout_s: float, *, holding: bool) -> None:
         """Wait for those threads that hold work, or for the others, together no longer than `timeout_s`."""
+        self._stopping.set()
+        if self._account is not None:
+            self._account.join(timeout_s)
         deadline = time.monotonic() + timeout_s
         for thread in self._threads.values():
             thread.stop.set()
@@ -342,13 +372,14 @@ class FleetDriver:
 
     def _close_cancelled(self) -> None:
         """Say in the run's own account that it was cancelled; before the first box was ready it has none."""
-        if self._events is not None:
-            self._events.advance()
         if not self._work.book.fleet.keys:
             if self._events is not None:
                 self._events.close()
             self._work.close()
             return
+        if self._events is None:
+            self._open_events()
+        self._take_in()
         (self._work.folder / "cancel").touch()
         try:
             self._close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pipeline.core.events import RunState
 from pipeline.core.ledger import Result
@@ -60,6 +60,7 @@ class ClosingRunner(Runner):
             if result.status == "failed":
                 self._events.emit(self._item_event(result))
         self._close_stage(StageProgress(stage.name, len(self._run.scope), before, self._events), stage.name)
+        self._outcomes.stages[stage.name]["elapsed_s"] = _span_s(results.values())
         self._gate()
 
     def _is_here(self, result: Result) -> bool:
@@ -69,3 +70,9 @@ class ClosingRunner(Runner):
         if crash is None and self._open and self._problem is not None:
             crash = self._problem
         return final_state(self._run, self._outcomes, crash, bool(self._stop or self._open), self._options)
+
+
+def _span_s(results: Iterable[Result]) -> float:
+    """From when the first of these was begun to when the last one ended, by the boxes' own clocks."""
+    ends = [(result.finished_at - result.elapsed_s, result.finished_at) for result in results]
+    return round(max(end for _, end in ends) - min(begun for begun, _ in ends), 3) if ends else 0.0
