@@ -66,15 +66,15 @@ class Arrival:
                 if not seen and self._accept is not None:
                     self._accept(instance)
                 seen = True
-                refuse_broken(self._desk, instance)
-                self._attach_early(instance)
-                if instance.status is InstanceStatus.RUNNING:
-                    break
                 if instance.status is InstanceStatus.LOADING and track.state is State.ALLOCATED:
                     deadline = clock.monotonic() + limits.pulling_s(image_gb, instance.download_mbps)
                     track.enter(State.PULLING, f"pulling {instance.image}", instance_id=instance_id)
                 elif instance.status_message:
                     track.tell(instance.status_message)
+                refuse_broken(self._desk, instance)
+                self._attach_early(instance)
+                if instance.status is InstanceStatus.RUNNING:
+                    break
             if clock.monotonic() > deadline:
                 said = instance.status_message or instance.status if instance else "nothing"
                 raise Unusable(f"not running within the limit of {track.state}; the cloud says: {said}")

@@ -204,7 +204,7 @@ class _Renting:
         while True:
             if not queue and self.gone and may_search_again:
                 may_search_again = False
-                queue.extend(each for each in self._offers() if each.id not in self.gone)
+                queue.extend(self._offers_but_gone())
             self._stop_at_limits(queue, began)
             offer = queue.popleft()
             if offer.machine_id in self.machines:
@@ -224,6 +224,13 @@ class _Renting:
                 queue.appendleft(offer)
             else:
                 self.gone.add(offer.id)
+
+    def _offers_but_gone(self) -> list[Offer]:
+        """What came to the market meanwhile; nothing is an answer too, after offers were rented by others."""
+        try:
+            return [each for each in self._offers() if each.id not in self.gone]
+        except NoOffers:
+            return []
 
     @property
     def _budget(self) -> Budget:
