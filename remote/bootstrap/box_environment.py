@@ -36,6 +36,16 @@ NO_USE = re.compile(
 NETWORK = re.compile(r"Retrying \(|[Cc]onnection|timed? ?out|Temporary failure|Could not resolve|error sending request")
 """… unless it could not reach the index: pip then claims that there is no such package."""
 
+LOADS = """
+import importlib, sys, traceback
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException:
+        traceback.print_exc(limit=-1)
+        sys.exit(1)
+"""
+
 LINKED = """
 import importlib.metadata as metadata, json, sys
 found = {}
@@ -88,9 +98,8 @@ def make(environment: Path, spec: dict[str, Any]) -> None:
             pins = environment / f"spotter-{kind}.txt"
             pins.write_text("".join(line + "\n" for line in spec[kind]), encoding="utf-8")
             install([*installer, "--require-hashes", "--no-deps", *extra, *options, "-r", str(pins)], len(spec[kind]))
-    loads = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    subprocess.run([str(python), "-c", loads, *spec["imports"]], check=True)
-    os.sync()
+    if subprocess.run([str(python), "-c", LOADS, *spec["imports"]], check=False).returncode != 0:
+        raise CannotInstall("it was installed as pinned, but does not load on this box")
     told = {"installer": installer_name(installer), "base": spec["base"], "linked": spec["linked"], "at": time.time()}
     draft = environment / f"{MARK}.draft"
     with draft.open("w", encoding="utf-8") as file:

@@ -29,7 +29,7 @@ HOPELESS = 64
 CHUNK_BYTES = 1 << 20
 TELL_EVERY_S = 1.0
 FRUITLESS = 2
-"""How often a mirror may break off without a new byte before the next one is asked."""
+"""How often in a row a mirror may break off without getting further than ever before; then the next one is asked."""
 
 
 class MirrorFailed(Exception):
@@ -134,21 +134,27 @@ def matches(part: Path, wanted: dict[str, Any]) -> bool:
 
 def fetch_from(url: str, part: Path, wanted: dict[str, Any], stall_s: float) -> None:
     """Complete `part` from one mirror, asking again as long as bytes come."""
-    fruitless = 0
+    fruitless = furthest = 0
     while True:
-        have = part.stat().st_size if part.exists() else 0
+        have = size_of(part)
         if have == wanted["size"]:
             return
         if have > wanted["size"]:
             part.unlink()
             have = 0
+        furthest = max(furthest, have)
         try:
             receive(url, part, have, wanted, stall_s)
         except Broken as broken:
-            fruitless = 0 if part.exists() and part.stat().st_size > have else fruitless + 1
+            fruitless = 0 if size_of(part) > furthest else fruitless + 1
             if fruitless >= FRUITLESS:
                 raise MirrorFailed(str(broken)) from broken
             time.sleep(min(0.2 * (fruitless + 1), 2.0))
+
+
+def size_of(path: Path) -> int:
+    """Bytes; 0 for no file."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def receive(url: str, part: Path, have: int, wanted: dict[str, Any], stall_s: float) -> None:
@@ -217,8 +223,7 @@ def fetch_all(spec: dict[str, Any]) -> int:
             path = folder / wanted["name"]
             path.parent.mkdir(parents=True, exist_ok=True)
             if not is_right(path, wanted["size"], wanted["sha256"]):
-                part = path.with_name(f"{path.name}.part")
-                missing.append((path, wanted, wanted["size"] - (part.stat().st_size if part.exists() else 0)))
+                missing.append((path, wanted, wanted["size"] - size_of(path.with_name(f"{path.name}.part"))))
         needed = sum(size for _path, _wanted, size in missing)
         free = shutil.disk_usage(folder).free
         if needed > free:

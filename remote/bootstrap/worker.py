@@ -109,9 +109,8 @@ class _Environment:
             "made by": f"{made['installer']} over {made['base']}" if made else "the image",
         }
         places: dict[str, list[str]] = judged["places"]
-        usual = max(places, key=lambda place: len(places[place]), default="")
         for place, names in places.items():
-            evidence[f"from {place}"] = "the rest" if place == usual and len(places) > 1 else _listed(names)
+            evidence[f"from {place}"] = "all" if len(places) == 1 else _listed(names)
         if "torch" in judged:
             evidence["torch finds"] = judged["torch"]
         return {**evidence, **judged["found"]}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ensurepip
 import json
 import shlex
 import sys
