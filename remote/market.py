@@ -108,7 +108,7 @@ def watch_market(
         except SearchQuota as quota:
             wait_s = quota.retry_after_s or interval_s
             next_at = clock.time() + wait_s + chance(0.0, RESET_SPREAD_S)
-            note = f"{quota}: waiting {wait_s / 3600:.1f} h for new ones"
+            note = f"{quota}; waiting {wait_s / 3600:.1f} h"
         except RateLimited as limited:
             next_at = max(next_at, clock.time() + (limited.retry_after_s or 0.0))
             note = str(limited)

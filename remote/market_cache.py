@@ -1,4 +1,4 @@
-"""What the market answered lately, on disk: two watches of a workspace ask it once, and both know of a spent quota."""
+"""What the market answered lately, on disk: two watches of a workspace ask once, and both know of a spent quota."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any
 from remote.clock import SYSTEM_CLOCK, Clock
 from remote.cloud import Cloud, Offer, OfferQuery, SearchQuota
 from remote.offers import satisfying
+
+SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class MarketCache:
         """
         with self._locked():
             now = self._clock.time()
-            path = self._folder / f"{cloud.name}-{_digest(query)}.json"
+            path = self._file_of(cloud, query)
             known = _answer(_read(path), query)
             if known is not None and 0 <= now - known.at < max_age_s:
                 return known
@@ -58,10 +60,18 @@ class MarketCache:
             self._write(path, {"asked_at": now, "offers": [asdict(offer) for offer in offers]})
             return Answer(tuple(offers), now, asked=True)
 
+    def kept(self, cloud: Cloud, query: OfferQuery) -> Answer | None:
+        """The last answer to `query`, however old; None when it was never asked."""
+        return _answer(_read(self._file_of(cloud, query)), query)
+
+    def _file_of(self, cloud: Cloud, query: OfferQuery) -> Path:
+        return self._folder / f"{cloud.name}-{_digest(query)}.json"
+
     def _refuse_without_quota(self, cloud: Cloud, now: float) -> None:
         until = float(_read(self._quota_file(cloud)).get("until", 0.0))
         if until > now:
-            raise SearchQuota("the account's searches of this day are used up", until - now)
+            hours = (until - now) / SECONDS_PER_HOUR
+            raise SearchQuota(f"the account's searches of this day are used up; new ones in {hours:.1f} h", until - now)
 
     def _quota_file(self, cloud: Cloud) -> Path:
         return self._folder / f"{cloud.name}-quota.json"

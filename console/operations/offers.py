@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from pydantic import ValidationError
 
 from console.operations.session import Session
 from console.settings import Profile, SettingsError
-from console.words import count
+from console.words import count, duration
 
 if TYPE_CHECKING:
     from remote.cloud import Offer, OfferQuery
     from remote.market import Look
+    from remote.market_cache import MarketCache
     from remote.offers import Order
 
 SECONDS_PER_HOUR = 3600.0
@@ -143,26 +145,46 @@ def find_offers(
 ) -> Found:
     """Search the market by a profile of the settings, by wishes on top of it, or by wishes alone.
 
+    When the day's searches are used up, the last answer to the same question is shown with its age, if there is one.
+
     Raises:
         SettingsError: there is no such profile.
+        remote.cloud.SearchQuota: the day's searches are used up, and this was never asked.
         remote.cloud.CloudError: the cloud does not answer.
     """
+    from remote.cloud import SearchQuota
     from remote.offers import everything, explain_empty, ordered
 
     query = query_of(session, profile_name, wishes)
-    offers = ordered(session.cloud.search(query), query, order)
+    cache = market_cache(session)
     emulated = "EMULATED · " if session.emulated else ""
-    if not offers:
-        note = explain_empty(session.cloud.search(everything(query)), query)
-        return Found([], query.disk_gb, emulated + note, query)
+    stale = ""
+    try:
+        answer = cache.search(session.cloud, query, max_age_s=0.0)
+        if not answer.offers:
+            note = explain_empty(cache.search(session.cloud, everything(query), max_age_s=0.0).offers, query)
+            return Found([], query.disk_gb, emulated + note, query)
+    except SearchQuota as quota:
+        kept = cache.kept(session.cloud, query)
+        if kept is None or not kept.offers:
+            raise
+        answer = kept
+        stale = f"AS OF {duration(time.time() - kept.at)} AGO: {quota} · "
     left_out = len(query.excluded_machines)
     without = f", without {count(left_out, 'machine')} that failed lately" if left_out else ""
     note = (
-        f"{emulated}{count(len(offers), 'offer')} for {words_of(session, profile_name, wishes)}, priced with "
-        f"{query.disk_gb:.0f} GB of disk, at most ${query.max_usd_per_day:.2f} a day{without}; expected: "
+        f"{emulated}{stale}{count(len(answer.offers), 'offer')} for {words_of(session, profile_name, wishes)}, "
+        f"priced with {query.disk_gb:.0f} GB of disk, at most ${query.max_usd_per_day:.2f} a day{without}; expected: "
         f"{query.hours:g} h of work, {query.traffic_gb:g} GB in, {query.upload_gb:g} GB out"
     )
-    return Found(offers, query.disk_gb, note, query)
+    return Found(ordered(answer.offers, query, order), query.disk_gb, note, query)
+
+
+def market_cache(session: Session) -> MarketCache:
+    """What the market answered this workspace lately."""
+    from remote.market_cache import MarketCache
+
+    return MarketCache(session.workspace.state / "market")
 
 
 def words_of(session: Session, profile_name: str | None, wishes: Wishes) -> str:
@@ -191,9 +213,8 @@ def watch_offers(
         remote.cloud.CloudError: the cloud refuses the key or the query.
     """
     from remote.market import watch_market
-    from remote.market_cache import MarketCache
 
-    cache = MarketCache(session.workspace.state / "market")
+    cache = market_cache(session)
     query = query_of(session, profile_name, wishes)
     for look in watch_market(session.cloud, query, every_s=every_s, for_s=for_s, cache=cache, stopped=stopped):
         bad = session.ledger.bad_machines(session.settings.cloud.name)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from console.operations.offers import Wishes, find_offers, query_of, wanted_prof
 from console.operations.session import Session, open_session
 from console.settings import SettingsError
 from console.workspace import create_workspace
-from remote.cloud import InstanceSpec, Offer, OfferQuery
+from remote.cloud import InstanceSpec, Offer, OfferQuery, SearchQuota
+from remote.localcloud.daemon import address
 from remote.offers import satisfying
 
 SPOTTER = Path(sys.executable).parent / "spotter"
@@ -87,6 +89,24 @@ def test_machines_that_failed_lately_are_left_out_and_counted(here: Session) -> 
     only = find_offers(here, None, Wishes(gpu=(first.gpu_name,), max_usd_per_hour=first.price(150).usd_per_hour))
     assert only.offers == []
     assert "“not failed lately”" in only.note
+
+
+def test_when_the_days_searches_are_used_up_the_last_answer_is_shown_with_its_age(here: Session) -> None:
+    known = find_offers(here).offers
+    market(here, "POST", {"match": {"op": "search"}, "do": {"status": 429, "body": {"error": "search_quota_exceeded"}}})
+    try:
+        found = find_offers(here)
+        assert found.offers == known
+        assert found.note.startswith("EMULATED · AS OF ")
+        assert "searches of this day are used up" in found.note
+        with pytest.raises(SearchQuota):
+            find_offers(here, "B")
+        done = spotter(here, "offers", "--profile", "B")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "used up" in done.stderr
+    finally:
+        market(here, "DELETE", None)
+        (here.workspace.state / "market" / "local-quota.json").unlink()
 
 
 def test_a_free_query_of_the_command_line_is_answered_or_explained(here: Session) -> None:
@@ -200,6 +220,17 @@ def test_a_quote_without_its_disk_would_have_been_too_low() -> None:
     dear = replace(OFFER, gpu_count=1, gpu_usd_per_hour=0.2129, storage_usd_per_gb_month=0.192)
     assert satisfying([dear], OfferQuery(disk_gb=600, max_usd_per_hour=0.3)) == []
     assert dear.price(600).usd_per_hour == pytest.approx(0.3729)
+
+
+def market(here: Session, method: str, rule: dict[str, Any] | None) -> None:
+    """Change the rules of the emulated market."""
+    where = address(here.workspace.local_cloud)
+    assert where is not None
+    headers = {"Authorization": f"Bearer {where.api_key}"}
+    body = None if rule is None else json.dumps(rule).encode()
+    request = urllib.request.Request(f"{where.url}/_emu/scenario", body, headers, method=method)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
+        assert answer.status == 200
 
 
 def environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remote.cloud import OfferQuery, RateLimited
+from remote.cloud import CloudUnreachable, OfferQuery, RateLimited
 from remote.vast.cloud import VastCloud
 from remote.vast.pacing import ENDPOINTS, Endpoint, Pacer, account_file, endpoint_of
 from tests.remote.rude_server import Scripted, script
@@ -144,6 +144,15 @@ def test_a_429_holds_the_endpoint_back_for_everybody(script: Scripted) -> None:
         cloud.instance(5)
     assert cloud.instance(5) is None
     assert sum(clock.slept) == pytest.approx(40)
+
+
+def test_a_client_elsewhere_takes_the_turns_of_its_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    clock = TellingClock()
+    with pytest.raises(CloudUnreachable):
+        VastCloud("key", "http://127.0.0.2:9", clock=clock).charges(0, 1)
+    assert json.loads(account_file("key").read_text())["charges"] == pytest.approx(clock.now + 1, abs=1)
+    assert sum(clock.slept) == pytest.approx(2), "two more tries, each a turn later"
 
 
 def test_the_file_of_turns_does_not_tell_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
