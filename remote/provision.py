@@ -336,7 +336,9 @@ class _Renting:
         self.attempts.append(Attempt(offer, claim.instance_id, state.value, str(unusable), seconds, usd))
         if unusable.our_fault:
             raise ProvisionFailed(
-                f"every machine would fail alike, so no other is tried:\n{table_of(self.attempts)}", self.attempts
+                f"every machine would fail alike, so no other is tried:\n{table_of(self.attempts)}",
+                self.attempts,
+                our_fault=True,
             )
         self.track.enter(State.SEARCHED, "taking the next offer")
 

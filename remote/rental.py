@@ -95,11 +95,15 @@ class OverBudget(ProvisionError):
 
 
 class ProvisionFailed(ProvisionError):
-    """Every rental failed; the text is the table of what failed where."""
+    """Every rental failed; the text is the table of what failed where.
 
-    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
+    `our_fault`: other machines would fail alike, so there is no use in trying again.
+    """
+
+    def __init__(self, message: str, attempts: Sequence[Attempt] = (), *, our_fault: bool = False) -> None:
         super().__init__(message)
         self.attempts = tuple(attempts)
+        self.our_fault = our_fault
 
 
 class NotDestroyed(ProvisionError):
