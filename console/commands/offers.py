@@ -92,7 +92,10 @@ def offers(
         fail("--rent goes with --watch, which rents at once when a match is there already", 2)
     here = session()
     if watch:
-        return _watch(here, profile, wishes, _seconds(every), _seconds(watch_for), rent=rent, yes=yes, as_json=as_json)
+        every_s, for_s = _seconds(every), _seconds(watch_for)
+        if rent:
+            return _rent_when_matched(here, profile, wishes, every_s, for_s, yes=yes, as_json=as_json)
+        return _watch(here, profile, wishes, every_s, for_s, as_json=as_json)
     found = find_offers(here, profile, wishes, sort)
     if as_json:
         from console.models.offer_columns import offer_json
@@ -113,85 +116,102 @@ def _show(found: Found) -> None:
 
 
 def _watch(
+    here: Session, profile: str | None, wishes: Wishes, every_s: float | None, for_s: float | None, *, as_json: bool
+) -> int:
+    """Watch until the time is over, or Ctrl-C."""
+    from console.operations.offers import watch_offers
+
+    tell = _Teller(as_json)
+    matched = False
+    for look in watch_offers(here, profile, wishes, every_s=every_s, for_s=for_s):
+        matched = matched or bool(look.offers)
+        tell(look)
+    return 0 if matched else 1
+
+
+def _rent_when_matched(
     here: Session,
     profile: str | None,
     wishes: Wishes,
     every_s: float | None,
     for_s: float | None,
     *,
-    rent: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Watch until the time is over, a match is rented, or Ctrl-C."""
-    from console.operations.offers import watch_offers, words_of
-
-    if rent:
-        cap = here.settings.money.max_usd_per_day
-        ask(
-            f"Rent the first match of {words_of(here, profile, wishes)}, within ${cap:.2f} a day? "
-            "It is billed until it is destroyed.",
-            yes=yes,
-        )
-    matched, known = False, ""
-    for look in watch_offers(here, profile, wishes, every_s=every_s, for_s=for_s):
-        matched = matched or bool(look.offers)
-        _tell(look, known, as_json)
-        known = look.note
-        if rent and look.offers and _rented(here, profile, wishes, look, as_json):
-            return 0
-    return 0 if matched and not rent else 1
-
-
-def _rented(here: Session, profile: str | None, wishes: Wishes, look: Look, as_json: bool) -> bool:
-    """Rent the best match of a look; when that does not work out the watch goes on, and tells why."""
+    """Watch until a match is rented, the time is over, or Ctrl-C."""
     from dataclasses import asdict
 
-    from console.operations.rent import rent
-    from remote.cloud import OfferGone
-    from remote.provision import NoOffers, ProvisionFailed
+    from console.operations.offers import words_of
+    from console.operations.rent_match import rent_when_matched
 
-    try:
-        with reporting(as_json=as_json) as report:
-            rental = rent(here, profile, offer_id=look.offers[0].id, wishes=wishes, report=report)
-    except (NoOffers, ProvisionFailed, OfferGone) as error:
-        print(f"spotter: {error}\nspotter: the watch goes on", file=sys.stderr)
-        return False
+    cap = here.settings.money.max_usd_per_day
+    ask(
+        f"Rent the first match of {words_of(here, profile, wishes)}, within ${cap:.2f} a day? "
+        "It is billed until it is destroyed.",
+        yes=yes,
+    )
+    with reporting(as_json=as_json) as report:
+        rental = rent_when_matched(
+            here,
+            profile,
+            wishes,
+            every_s=every_s,
+            for_s=for_s,
+            on_look=_Teller(as_json),
+            on_failure=lambda reason: print(f"spotter: {reason}\nspotter: the watch goes on", file=sys.stderr),
+            report=report,
+        )
+    if rental is None:
+        return 1
     if as_json:
         print_json({"rented": asdict(rental.instance) | {"usd_per_hour": rental.price.usd_per_hour}})
-    return True
+    return 0
 
 
-def _tell(look: Look, known: str, as_json: bool) -> None:
-    """One look: a JSON line for a program, a line per change for people, with a bell when something came.
+class _Teller:
+    """Says each look: a JSON line for a program, a line per change for people, with a bell when something came."""
 
-    A note that was said with the look before (`known`) is not said again in full.
-    """
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._said = ""
+
+    def __call__(self, look: Look) -> None:
+        """Say one look; a note that was said with the look before is not said again in full."""
+        if self._as_json:
+            _tell_program(look)
+        else:
+            _tell_people(look, self._said)
+        self._said = look.note
+
+
+def _tell_program(look: Look) -> None:
+    changes = [
+        {
+            "kind": change.kind,
+            "offer": change.offer.id,
+            "gpu": change.offer.gpu_name,
+            "usd_per_hour": change.usd_per_hour,
+            "before_usd_per_hour": change.before_usd_per_hour,
+        }
+        for change in look.changes
+    ]
+    print_json(
+        {
+            "at": look.at,
+            "matches": [offer.id for offer in look.offers],
+            "changes": changes,
+            "note": look.note,
+            "next_at": look.next_at,
+            "asked": look.asked,
+        }
+    )
+    sys.stdout.flush()
+
+
+def _tell_people(look: Look, said: str) -> None:
     from console.words import count, usd_per_hour
 
-    if as_json:
-        changes = [
-            {
-                "kind": change.kind,
-                "offer": change.offer.id,
-                "gpu": change.offer.gpu_name,
-                "usd_per_hour": change.usd_per_hour,
-                "before_usd_per_hour": change.before_usd_per_hour,
-            }
-            for change in look.changes
-        ]
-        print_json(
-            {
-                "at": look.at,
-                "matches": [offer.id for offer in look.offers],
-                "changes": changes,
-                "note": look.note,
-                "next_at": look.next_at,
-                "asked": look.asked,
-            }
-        )
-        sys.stdout.flush()
-        return
     clock = time.strftime("%H:%M:%S", time.localtime(look.at))
     signs = {"match": "+", "gone": "-", "cheaper": "↓", "dearer": "↑"}
     for change in look.changes:
@@ -200,11 +220,11 @@ def _tell(look: Look, known: str, as_json: bool) -> None:
             f"{clock} {signs[change.kind]} {change.offer.id} {change.offer.gpu_name} "
             f"{usd_per_hour(change.usd_per_hour)}{before} · {change.offer.location}"
         )
-    following = f"; next look {time.strftime('%H:%M:%S', time.localtime(look.next_at))}" if look.next_at else ""
-    bell = "\a" if sys.stdout.isatty() and any(change.kind == "match" for change in look.changes) else ""
     words = count(len(look.offers), "match", "matches")
     if look.note:
-        words = look.note if look.note != known else "nothing new"
+        words = look.note if look.note != said else "nothing new"
+    following = f"; next look {time.strftime('%H:%M:%S', time.localtime(look.next_at))}" if look.next_at else ""
+    bell = "\a" if sys.stdout.isatty() and any(change.kind == "match" for change in look.changes) else ""
     print(f"{clock} {words}{following}{bell}", flush=True)
 
 
