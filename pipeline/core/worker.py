@@ -117,7 +117,7 @@ def serve(pipe: Connection, setup: WorkerSetup, parent: int) -> None:
     # The runner decides when to stop: a Ctrl-C on the terminal must not cut an item in the middle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with(parent)
+    die_with(parent)
     try:
         bench = _bench(setup)
         while True:
@@ -140,7 +140,7 @@ def _bench(setup: WorkerSetup) -> StageBench | ErrorInfo:
         return ErrorInfo.of(error)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask Linux to kill this process when its parent dies, so that a killed run leaves no worker behind."""
     if sys.platform != "linux":
         return

@@ -28,6 +28,10 @@ class DocumentProblem(ItemError):
         super().__init__(message)
         self.kind = kind
 
+    def __reduce__(self) -> tuple[type[DocumentProblem], tuple[str, str]]:
+        """Exceptions with two arguments are not pickled right by themselves."""
+        return type(self), (self.kind, str(self))
+
 
 class PageTooLarge(ItemError):
     """A page would have more pixels than the parameters allow."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item, Problem, Source, item_id
 from pipeline.core.pipeline import Scan, Skipped
-from pipeline.docparse.documents import DocumentProblem, count_pages
+from pipeline.docparse.documents import DocumentProblem
 from pipeline.docparse.media import HEAD_BYTES, UNKNOWN, promised, recognise
+from pipeline.docparse.opening import Opener
 from pipeline.docparse.params import DocparseParams
 
 MAX_SLUG_CHARS = 48
@@ -29,11 +30,11 @@ class _Found:
     """The operator named this very file, so it may not be passed over."""
 
 
-def scan(params: DocparseParams, workspace: Path) -> Scan:
+def scan(params: DocparseParams, workspace: Path, opener: Opener | None = None) -> Scan:
     """List the pages of every PDF, PNG, JPEG and TIFF under the sources, recursively, in the order of their paths.
 
     Hidden files and the folders of runs are ignored. Files of another kind are listed as skipped, unless their name
-    promises one of ours or the operator named them: then they are problems.
+    promises one of ours or the operator named them: then they are problems. So is a document that crashes its reader.
 
     Raises:
         UsageError: a source does not exist or lies outside the workspace, or nothing can be parsed.
@@ -41,16 +42,17 @@ def scan(params: DocparseParams, workspace: Path) -> Scan:
     items: list[Item] = []
     skipped: list[Skipped] = []
     groups: dict[str, str] = {}
-    for found in _files(params.sources, workspace):
-        described = _describe(found)
-        if isinstance(described, Skipped):
-            skipped.append(described)
-            continue
-        source, pages, problem = described
-        group = _group(source, groups)
-        for page in [None] if problem else range(1, pages + 1):
-            name = item_id(source.sha256, source.path, page)
-            items.append(Item(item_id=name, group=group, source=source, page=page, problem=problem))
+    with opener or Opener() as reader:
+        for found in _files(params.sources, workspace):
+            described = _describe(found, reader)
+            if isinstance(described, Skipped):
+                skipped.append(described)
+                continue
+            source, pages, problem = described
+            group = _group(source, groups)
+            for page in [None] if problem else range(1, pages + 1):
+                name = item_id(source.sha256, source.path, page)
+                items.append(Item(item_id=name, group=group, source=source, page=page, problem=problem))
     if not items:
         where = ", ".join(params.sources)
         others = f"; {len(skipped)} files of other kinds were passed over" if skipped else ""
@@ -92,7 +94,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _describe(found: _Found) -> Skipped | tuple[Source, int, Problem | None]:
+def _describe(found: _Found, reader: Opener) -> Skipped | tuple[Source, int, Problem | None]:
     """(source, pages, problem) of a file, or why it is passed over."""
     try:
         found.name.encode()
@@ -117,7 +119,7 @@ def _describe(found: _Found) -> Skipped | tuple[Source, int, Problem | None]:
             return Skipped(found.name, "not a PDF, PNG, JPEG or TIFF")
         return source, 0, _unrecognised(head)
     try:
-        return source, count_pages(found.path, media_type), None
+        return source, reader.pages(found.path, media_type), None
     except DocumentProblem as problem:
         return source, 0, Problem(type=problem.kind, message=str(problem))
 

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
-from tests.end_to_end.test_main_job import events_of, worker_processes
+from tests.end_to_end.test_main_job import events_of
 
 PAGES = 24
 
@@ -118,6 +118,16 @@ def processes_of(operator: Operator, instance: int) -> list[psutil.Process]:
     return found
 
 
+def gpus_at_work(operator: Operator) -> set[str]:
+    """What the workers that live now see of the box's GPUs."""
+    found = set()
+    for process in operator.processes():
+        with suppress(psutil.Error):
+            if {"-m", "pipeline", "run"} <= set(process.cmdline()):
+                found.add(process.environ().get("CUDA_VISIBLE_DEVICES", ""))
+    return found
+
+
 def test_a_box_that_is_killed_and_taken_away_changes_nothing_in_the_result(operator: Operator, calm: Operator) -> None:
     from remote.localcloud.connect import local_cloud
 
@@ -203,12 +213,7 @@ def test_each_gpu_of_a_box_has_a_worker_of_its_own(operator: Operator, calm: Ope
     with (operator.root / "spotter.toml").open("a") as toml:
         toml.write('\n[profiles.two]\ngpu = ["RTX 4090"]\ngpu_count = 2\ngpu_ram_gb = 24\ndisk_gb = 40\n')
     console = operator.start("run", "--yes", "--profile", "two", "--param", "workers=1")
-    seen = wait_for(
-        lambda: {process.environ().get("CUDA_VISIBLE_DEVICES") for process in worker_processes(operator)} >= {"0", "1"},
-        "two workers, one a GPU",
-        120,
-    )
-    assert seen
+    wait_for(lambda: gpus_at_work(operator) >= {"0", "1"}, "two workers, one a GPU", 120)
     assert console.wait(timeout=150) == 0, operator.log()
     folder = operator.run_folder()
     assert_as_if_one_box_had_done_it(folder, calm.run_folder())
