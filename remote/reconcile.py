@@ -45,7 +45,9 @@ class Reconciler:
         living = {each.id: each for each in self._cloud.instances()}
         self._settle_creates(living, report)
         for row in self._alive():
-            if self._is_abandoned(row.instance_id):
+            if self._is_abandoned(row.instance_id) and self._was_being_adopted(row):
+                self._give_back(row, report)
+            elif self._is_abandoned(row.instance_id):
                 self._ending.destroy(row.instance_id, report)
                 living.pop(row.instance_id, None)
             elif row.instance_id not in living and self._is_gone(row):
@@ -117,14 +119,15 @@ class Reconciler:
                 )
                 self._desk.enter(State.STOPPED, row.request_id, row.instance_id, message, report)
         elif instance.status is InstanceStatus.RUNNING and row.state in ASTRAY:
-            back = self._state_before_astray(row)
+            back = self._state_before(row) or State.VERIFIED
             self._desk.enter(back, row.request_id, row.instance_id, "it is back", report)
 
-    def _state_before_astray(self, row: RentedInstance) -> State:
+    def _state_before(self, row: RentedInstance) -> State | None:
+        """The last state in which it was of use; None when it never was."""
         for each in reversed(self._ledger.history(self._desk.cloud_name, row.instance_id)):
             if each.state in IN_USE:
                 return State(each.state)
-        return State.VERIFIED
+        return None
 
     # what dead sessions left
 
@@ -141,6 +144,16 @@ class Reconciler:
         """Whether it stands half-way and nobody is at it; read anew, for another session may just have adopted it."""
         row = self._ledger.instance(self._desk.cloud_name, instance_id)
         return row is not None and row.alive and row.state in HALF_WAY and not _in_progress(self._request_of(row))
+
+    def _was_being_adopted(self, row: RentedInstance) -> bool:
+        request = self._request_of(row)
+        return request is not None and "adopt" in request.wanted and row.state not in (State.DISCARD, State.DESTROYING)
+
+    def _give_back(self, row: RentedInstance, report: Report) -> None:
+        """Undo half an adoption: the box was somebody's before, and may hold what nobody has elsewhere."""
+        state = self._state_before(row) or State.LOST
+        self._ledger.transition(row.request_id, State.FAILED.value, message="its console was ended")
+        self._desk.enter(state, None, row.instance_id, "its adoption was cut short: it is left as it was", report)
 
     def _request_of(self, row: RentedInstance) -> RequestRow | None:
         return self._ledger.request(row.request_id) if row.request_id is not None else None
@@ -177,9 +190,11 @@ class Reconciler:
                 if row is None or not row.alive:
                     self._ledger.record_outcome(intent.intent_id, "moot", detail="the instance is gone")
         unsettled = {intent.request_id for intent in self._ledger.intents(unsettled_only=True)}
+        kept = {row.request_id for row in self._alive()}
         for request in self._ledger.requests(open_only=True):
-            abandoned = request.state in WITHOUT_INSTANCE and not _in_progress(request)
-            if request.cloud == self._desk.cloud_name and abandoned and request.request_id not in unsettled:
+            unfinished = request.state in WITHOUT_INSTANCE | HALF_WAY and not _in_progress(request)
+            here = request.cloud == self._desk.cloud_name
+            if here and unfinished and request.request_id not in unsettled | kept:
                 self._ledger.transition(request.request_id, State.FAILED.value, message="its console was ended")
 
 
