@@ -21,6 +21,9 @@ Verdict = Literal["hold", "release", "retry"]
 PATIENCE_S = 600.0
 """How long a question about a machine that costs money waits for its answer; then the machine goes back."""
 
+SHOWN_FIRST = ("reason", "last_lines", "path", "made by", "packages", "torch finds", "gpus", "MODEL_DIR", "there")
+"""What of a step's evidence says most; `--json` has all of it."""
+
 SHOWN_EVIDENCE = 3
 LONGEST_EVIDENCE = 100
 
@@ -64,7 +67,8 @@ def _print_steps(here: Session, instance: int, lines: list[StepLine]) -> None:
 def _brief(evidence: dict[str, object]) -> str:
     from console.words import visible
 
-    first = [f"{name} {value}" for name, value in list(evidence.items())[:SHOWN_EVIDENCE]]
+    chosen = [name for name in SHOWN_FIRST if name in evidence] or sorted(evidence)
+    first = [f"{name} {evidence[name]}" for name in chosen[:SHOWN_EVIDENCE]]
     more = len(evidence) - len(first)
     text = visible(" · ".join(first))
     cut = text if len(text) <= LONGEST_EVIDENCE else text[: LONGEST_EVIDENCE - 1] + "…"

@@ -84,7 +84,7 @@ def _try(box: Box, step: Step, pause_s: float) -> StepResult:
                 reason = _reason(step, error)
                 raise BootstrapFailed(step.id, command, reason, inputs_hash=step.inputs_hash, tries=attempt) from error
             outcome = "skipped" if hopeless else "failed"
-            evidence = {"reason": _reason(step, error), "command": box.command}
+            evidence = {"reason": _reason(step, error)} | ({} if hopeless else {"command": box.command})
             break
     result = StepResult(step.id, step.inputs_hash, outcome, evidence, box.clock.monotonic() - began)
     if outcome not in ("failed", "skipped"):
