@@ -18,12 +18,15 @@ import pytest
 
 from console.models.offer_columns import COLUMNS, offer_json, offer_table
 from console.operations.offers import Wishes, find_offers, query_of, wanted_profile
+from console.operations.rent_match import rent_when_matched
 from console.operations.session import Session, open_session
 from console.settings import SettingsError
 from console.workspace import create_workspace
 from remote.cloud import InstanceSpec, Offer, OfferQuery, SearchQuota
 from remote.localcloud.daemon import address
+from remote.localcloud.scenarios import NO_IMAGE, OCI
 from remote.offers import satisfying
+from remote.provision import ProvisionFailed
 
 SPOTTER = Path(sys.executable).parent / "spotter"
 OFFER = Offer(
@@ -165,6 +168,35 @@ def test_a_watch_rents_the_match_the_moment_that_it_appears(here: Session) -> No
     assert rented["gpu_name"] == "L40S"
     assert here.ledger.instances(alive_only=True, cloud="local")[0].instance_id == rented["id"]
     here.provisioner.destroy(rented["id"])
+
+
+def test_a_watch_whose_machines_keep_failing_ends_with_what_failed_and_leaves_nothing(here: Session) -> None:
+    market(here, "POST", {"match": {"op": "create"}, "do": {"stuck_created": OCI}})
+    reasons: list[str] = []
+    try:
+        with pytest.raises(ProvisionFailed, match="OCI runtime create failed"):
+            rent_when_matched(
+                here, None, Wishes(free=True, max_usd_per_hour=0.4), every_s=0.1, for_s=100, on_failure=reasons.append
+            )
+    finally:
+        market(here, "DELETE", None)
+    assert 1 <= len(reasons) < 4
+    assert len(here.ledger.bad_machines("local")) >= 4
+    assert here.ledger.instances(alive_only=True, cloud="local") == []
+    assert here.cloud.instances() == []
+
+
+def test_a_watch_for_an_image_that_nobody_has_burns_one_machine_and_no_more(here: Session) -> None:
+    market(here, "POST", {"match": {"op": "create"}, "do": {"pull_error": NO_IMAGE}})
+    reasons: list[str] = []
+    try:
+        with pytest.raises(ProvisionFailed) as failed:
+            rent_when_matched(here, None, Wishes(free=True), every_s=0.1, for_s=100, on_failure=reasons.append)
+    finally:
+        market(here, "DELETE", None)
+    assert failed.value.our_fault
+    assert reasons == []
+    assert here.cloud.instances() == []
 
 
 def test_a_watch_ends_by_ctrl_c_in_a_sentence(here: Session) -> None:
