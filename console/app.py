@@ -127,11 +127,12 @@ class SpotterApp(App[None]):
         top.append(" " * room)
         top.append(middle)
         top.append(f" {clock}")
-        self.query_one("#top", Static).update(top)
+        for line in self.query("#top").results(Static):  # there is none any more while the console leaves
+            line.update(top)
 
     def show_burn(self, view: FleetView) -> None:
         """Money in the top line: burning now, today, and what is left."""
-        burn = sum(instance.usd_per_hour for instance in view.instances)
+        burn = view.money.burn_usd_per_hour if view.money is not None else 0.0
         parts = ["EMULATED"] if view.emulated else []
         parts += [usd_per_hour(burn), f"today {usd(view.spent_today_usd)}"]
         if view.credit_usd is not None:

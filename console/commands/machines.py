@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
+
+if TYPE_CHECKING:
+    from console.operations.session import Session
 
 
 def rent(
@@ -18,28 +22,29 @@ def rent(
     as_json: Json = False,
 ) -> int:
     """Rent a machine and wait until it is verified. It is billed until `spotter destroy`."""
+    from console.operations.offers import quote
     from console.operations.rent import rent as rent_machine
 
     here = session()
-    what = (
-        f"offer {offer}"
-        if offer is not None
-        else f"the cheapest offer of profile {profile or here.settings.cloud.profile}"
-    )
-    ask(f"Rent {what}? It is billed until it is destroyed.", yes=yes)
+    if not yes:
+        ask(f"Rent {quote(here, profile, offer)}? It is billed until it is destroyed.", yes=yes)
     with reporting(as_json=as_json) as report:
         rental = rent_machine(here, profile, offer_id=offer, report=report)
+    _refresh_names(here)
     if as_json:
         print_json(asdict(rental.instance) | {"usd_per_hour": rental.price.usd_per_hour})
     return 0
 
 
 def ps(as_json: Json = False) -> int:
-    """Show what is rented and what it costs; orphans are instances that the ledger does not know."""
+    """Show what is rented, what it costs and who ends the bill; orphans are ours though the ledger lost them."""
     from console.models.fleet import read_fleet
+    from console.models.fleet_words import guard_word, state_word
     from console.words import duration, usd, usd_per_hour
 
-    view = read_fleet(session())
+    here = session()
+    view = read_fleet(here)
+    _refresh_names(here)
     if as_json:
         print_json(asdict(view))
         return 1 if view.error else 0
@@ -48,23 +53,26 @@ def ps(as_json: Json = False) -> int:
     if view.error:
         fail(f"the cloud does not answer: {view.error}")
     emulated = "EMULATED · " if view.emulated else ""
-    words = f"{len(view.instances)} rented" if view.instances else "nothing is rented"
+    ours = [row for row in view.instances if row.billed]
+    words = f"{len(ours)} rented" if ours else "nothing is rented"
+    orphans = "".join(f" · {row.id} is an ORPHAN: `spotter destroy {row.id}`" for row in view.orphans)
     print_table(
-        ("id", "GPU", "state", "$/h", "spent", "age", "run", "endpoint"),
+        ("id", "GPU", "state", "$/h", "spent", "up", "dead-man", "run", "endpoint"),
         [
             (
                 str(row.id),
                 row.gpu,
-                "ORPHAN" if row.orphan else row.state,
+                "ORPHAN" if row.orphan else state_word(row),
                 usd_per_hour(row.usd_per_hour),
-                usd(row.spent_usd),
-                duration(time.time() - row.started_at) if row.started_at else "–",
+                usd(row.spent_usd) if row.billed else "–",
+                duration(max(0.0, view.now - row.started_at)) if row.started_at else "–",
+                guard_word(row.guard, time.time())[0] if row.billed else "–",
                 (row.run_id or "–")[-8:],
-                row.endpoint,
+                row.endpoints[0] if row.endpoints else "–",
             )
             for row in view.instances
         ],
-        f"{emulated}{words} · today {usd(view.spent_today_usd)}",
+        f"{emulated}{words} · today {usd(view.spent_today_usd)}{orphans}",
     )
     return 0
 
@@ -84,6 +92,18 @@ def destroy(
     ask(f"Destroy instance {instance}? Its disk and everything on it go for good.", yes=yes)
     with reporting(as_json=as_json) as report:
         destroy_instance(here, instance, force=force, report=report)
+    _refresh_names(here)
     if as_json:
         print_json({"instance": instance, "destroyed": True})
     return 0
+
+
+def _refresh_names(here: Session) -> None:
+    """What `ssh` knows of our machines follows what is rented, where that is installed; it fails no command."""
+    from console.operations.ssh_config import refresh
+    from remote.cloud import CloudError
+
+    try:
+        refresh(here)
+    except (CloudError, OSError) as error:
+        print(f"spotter: the names for ssh are not up to date: {error}", file=sys.stderr)

@@ -1,19 +1,41 @@
-"""What the fleet view shows: the cloud's instances joined with the ledger's money and the runs on them."""
+"""What the fleet view shows: the cloud's instances joined with the ledger's money, guards, and the runs on them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from console.operations.session import Session
-    from remote.cloud import Instance
+    from remote.cloud import Cloud, Instance
     from remote.ledger import RentedInstance
-
+    from remote.money import Money
 
 LISTING_LAG_S = 60.0
 """How long a new instance may be missing from the cloud's list: clouds list what they rent with a delay."""
+CREDIT_LIFE_S = 60.0
+"""How long a credit that was told is good enough for a screen."""
+
+Standing = Literal["ours", "orphan", "foreign", "missing"]
+"""ours: the ledger knows it. orphan: our label, but the ledger does not hold it for alive. foreign: somebody else's.
+missing: the ledger holds it for alive, the cloud does not list it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardView:
+    """What the box itself will do about its bill, as it was last told and as it proved."""
+
+    ends_at: float
+    """Unix seconds, by the box's clock."""
+    action: str
+    """destroy | stop."""
+    idle_s: float | None
+    idle_action: str
+    """destroy | stop."""
+    proven: bool
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +50,23 @@ class InstanceView:
     started_at: float | None
     label: str
     location: str
-    endpoint: str
+    endpoints: tuple[str, ...]
     message: str
     run_id: str | None
-    orphan: bool
+    standing: Standing = "ours"
+    guard: GuardView | None = None
+    unpulled_run: str | None = None
+    """The run that has results on it that are not here."""
+
+    @property
+    def orphan(self) -> bool:
+        """Whether it is billed to us and nothing of ours knows why."""
+        return self.standing == "orphan"
+
+    @property
+    def billed(self) -> bool:
+        """Whether it is our money."""
+        return self.standing != "foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,81 +79,142 @@ class FleetView:
     emulated: bool = False
     heard_at: float | None = None
     error: str | None = None
+    money: Money | None = None
+    credit_at: float = 0.0
+    """Monotonic seconds at which the credit was told."""
+    now: float = 0.0
+    """Unix seconds in the cloud's time, in which ages are counted."""
+
+    @property
+    def orphans(self) -> tuple[InstanceView, ...]:
+        """Instances under our label that the ledger does not hold for alive."""
+        return tuple(each for each in self.instances if each.orphan)
 
 
 def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView:
     """Ask the cloud; when it doesn't answer, the last known rows stay and `error` says so."""
-    from console.operations.runbook import Runbook
     from remote.cloud import CloudError
+    from remote.labels import is_ours
+    from remote.money import midnight_before, money_now
 
-    today = time.time() - time.time() % 86400
-    ledger = session.ledger
-    cloud_name = session.settings.cloud.name
+    ledger, clock, name = session.ledger, session.clock, session.settings.cloud.name
     try:
         cloud = session.living_cloud()
         instances = cloud.instances() if cloud else []
-        credit = cloud.account().credit_usd if cloud and instances else None
+        credit, credit_at = _credit(cloud, previous)
     except CloudError as error:
         return replace(previous or FleetView(emulated=session.emulated), error=str(error))
-    runs = {
-        entry.instance_id: entry.run_id
-        for entry in Runbook(session.workspace).entries()
-        if entry.instance_id is not None and entry.phase != "done"
-    }
+    now = clock.time()
+    runs, unpulled = _runs(session)
     known = {row.instance_id: row for row in session.living_rentals()}
     listed = {instance.id for instance in instances}
-    views = [
-        _instance_view(
-            each, ledger.spent_usd(cloud=cloud_name, instance_id=each.id), runs.get(each.id), known.get(each.id)
-        )
-        for each in instances
-    ]
+
+    def more(instance_id: int) -> dict[str, Any]:
+        return {
+            "spent_usd": ledger.spent_usd(cloud=name, instance_id=instance_id),
+            "run_id": runs.get(instance_id),
+            "unpulled_run": unpulled.get(instance_id),
+            "guard": _guard(session, instance_id),
+        }
+
+    views = []
+    for each in instances:
+        row = known.get(each.id)
+        standing: Standing = "ours" if row is not None else "orphan" if is_ours(each.label, ledger.mark) else "foreign"
+        views.append(_listed_view(each, row, standing, more(each.id)))
     views += [
-        _missing_view(row, ledger.spent_usd(cloud=cloud_name, instance_id=row.instance_id), runs.get(row.instance_id))
+        _missing_view(row, more(row.instance_id))
         for row in known.values()
-        if row.instance_id not in listed and time.time() - row.opened_at > LISTING_LAG_S
+        if row.instance_id not in listed and now - row.opened_at > LISTING_LAG_S
     ]
+    money = money_now(ledger, name, credit, clock, cap_usd=session.settings.money.max_usd_per_day)
     return FleetView(
-        tuple(sorted(views, key=lambda view: view.id)),
-        ledger.spent_usd(since=today, cloud=cloud_name),
+        tuple(sorted(views, key=lambda view: (view.standing == "foreign", view.id))),
+        ledger.spent_usd(midnight_before(now), cloud=name),
         credit,
         session.emulated,
         time.time(),
+        None,
+        money,
+        credit_at,
+        now,
     )
 
 
-def _instance_view(instance: Instance, spent: float, run_id: str | None, row: RentedInstance | None) -> InstanceView:
+def guard_view(evidence: Mapping[str, Any]) -> GuardView | None:
+    """What the ledger's step "deadman" says of a box; None when it was never told anything."""
+    order = evidence.get("order")
+    if not isinstance(order, Mapping):
+        return None
+    proof = evidence.get("proof") or {}
+    proven = bool(proof.get("ok")) and bool(evidence.get("alive"))
+    problem = "" if proven else str(proof.get("message") or "its dead-man does not run")
+    action = str(order["action"])
+    idle_action = str(order.get("idle_action") or action)
+    return GuardView(float(order["deadline_at"]), action, order.get("idle_s"), idle_action, proven, problem)
+
+
+def _guard(session: Session, instance_id: int) -> GuardView | None:
+    for step in session.ledger.steps(session.settings.cloud.name, instance_id):
+        if step.step_id == "deadman":
+            return guard_view(step.evidence)
+    return None
+
+
+def _credit(cloud: Cloud | None, previous: FleetView | None) -> tuple[float | None, float]:
+    """The credit, asked for once a minute: a real cloud counts such questions."""
+    now = time.monotonic()
+    if previous is not None and previous.credit_usd is not None and now - previous.credit_at < CREDIT_LIFE_S:
+        return previous.credit_usd, previous.credit_at
+    return (cloud.account().credit_usd if cloud else None), now
+
+
+def _runs(session: Session) -> tuple[dict[int, str], dict[int, str]]:
+    """Which run works on each instance, and which has results there that are not here."""
+    from console.operations.runbook import Phase, Runbook
+
+    working: dict[int, str] = {}
+    unpulled: dict[int, str] = {}
+    for entry in Runbook(session.workspace).entries():
+        for machine in entry.machines:
+            if entry.phase is not Phase.DONE:
+                working[machine] = entry.run_id
+            if entry.phase.reached(Phase.LAUNCHED) and not entry.phase.reached(Phase.PULLED):
+                unpulled[machine] = entry.run_id
+    return working, unpulled
+
+
+def _listed_view(
+    instance: Instance, row: RentedInstance | None, standing: Standing, more: Mapping[str, Any]
+) -> InstanceView:
     """An instance that the cloud lists; the ledger knows better than the cloud what a running one is ready for."""
-    endpoint = str(instance.endpoints[0]) if instance.endpoints else "–"
     return InstanceView(
-        instance.id,
-        instance.gpu_name if instance.gpu_count == 1 else f"{instance.gpu_count}× {instance.gpu_name}",
-        row.state if row is not None and instance.status == "running" else instance.status.value,
-        instance.usd_per_hour,
-        spent,
-        instance.started_at,
-        instance.label,
-        instance.location,
-        endpoint,
-        instance.status_message.strip(),
-        run_id,
-        row is None,
+        id=instance.id,
+        gpu=instance.gpu_name if instance.gpu_count == 1 else f"{instance.gpu_count}× {instance.gpu_name}",
+        state=row.state if row is not None and instance.status == "running" else instance.status.value,
+        usd_per_hour=instance.usd_per_hour,
+        started_at=instance.started_at if row is None else row.opened_at,
+        label=instance.label,
+        location=instance.location,
+        endpoints=tuple(map(str, sorted(instance.endpoints, key=lambda each: each.kind != "direct"))),
+        message=instance.status_message.strip(),
+        standing=standing,
+        **more,
     )
 
 
-def _missing_view(row: RentedInstance, spent: float, run_id: str | None) -> InstanceView:
+def _missing_view(row: RentedInstance, more: Mapping[str, Any]) -> InstanceView:
     """An instance that was rented, whose end nobody confirmed, and that the cloud does not list."""
     return InstanceView(
-        row.instance_id,
-        row.gpu_name,
-        "not listed",
-        row.usd_per_hour,
-        spent,
-        row.opened_at,
-        row.label,
-        "–",
-        "–",
-        "the cloud does not list it; destroying it settles the ledger",
-        run_id,
-        orphan=False,
+        id=row.instance_id,
+        gpu=row.gpu_name,
+        state=row.state,
+        usd_per_hour=row.usd_per_hour,
+        started_at=row.opened_at,
+        label=row.label,
+        location="–",
+        endpoints=(),
+        message="the cloud does not list it; destroying it settles the ledger",
+        standing="missing",
+        **more,
     )

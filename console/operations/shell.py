@@ -94,3 +94,15 @@ def shell_command(
 def shell_config(session: Session, instance_id: int) -> Path:
     """Where the entry for `spotter ssh` stands."""
     return session.workspace.state / "ssh" / f"{instance_id}.conf"
+
+
+def run_in_terminal(command: ShellCommand) -> int:
+    """Give the terminal to `ssh` until it ends; its exit code. A Ctrl-C meanwhile is its own matter, not ours."""
+    import signal
+    import subprocess
+
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)  # unlike SIG_IGN, no child inherits it
+    try:
+        return subprocess.run(command.argv, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)

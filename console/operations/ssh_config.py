@@ -83,6 +83,7 @@ def refresh(session: Session) -> bool:
 
     Raises:
         remote.cloud.CloudError: the cloud does not answer.
+        OSError: the file cannot be written.
     """
     from remote.ssh_config import write_config
 

@@ -7,24 +7,18 @@ import orjson
 import pytest
 
 from console.commands.runs import parameters
-from console.models.fleet import FleetView, InstanceView
 from console.models.item_names import ItemNames
 from console.models.run_reader import NamedFailure, RunNews, RunReader, journal_line
 from console.models.run_view import Failure, RunView, StageView
 from console.models.runs import RunRow
 from console.operations.open import OpenError, open_at_page, viewer_command
 from console.operations.runbook import Phase, Runbook, RunEntry
-from console.screens.fleet import fleet_note, fleet_row
 from console.screens.offers import offer_row
 from console.screens.run import failure_lines, run_head, stage_table
 from console.screens.runs import run_row
 from console.workspace import create_workspace
 from remote.cloud import Offer
 
-INSTANCE = InstanceView(
-    id=1795235194, gpu="RTX 3090", state="ready", usd_per_hour=0.149, spent_usd=0.0123, started_at=100.0,
-    label="spotter-op-x", location="Poland, PL", endpoint="direct 127.0.0.1:22", message="", run_id=None, orphan=False,
-)  # fmt: skip
 OFFER = Offer(
     id=7, machine_id=1, host_id=1, gpu_name="RTX 4090", gpu_count=2, gpu_ram_mb=24564, compute_capability=890,
     cuda_max=12.8, cpu_name="EPYC", cpu_cores=16, ram_mb=65536, disk_gb=500, disk_name="nvme", gpu_usd_per_hour=0.2129,
@@ -32,28 +26,6 @@ OFFER = Offer(
     location="Sweden, SE", reliability=0.999, verified=True, rentable=True, open_ports=4, max_duration_s=1e6,
 )  # fmt: skip
 ENTRY = RunEntry(run_id="01m7y5p59xc6fey9ep0kj13082", pipeline="docparse", plan_key="k", created_at=50.0)
-
-
-def test_an_orphan_is_called_one_whatever_its_state() -> None:
-    cells = fleet_row(replace(INSTANCE, orphan=True), 160.0).cells
-    assert cells[2].plain == "orphan"
-
-
-def test_an_instance_shows_its_whole_id_price_and_age() -> None:
-    cells = [cell.plain for cell in fleet_row(INSTANCE, 160.0).cells]
-    assert cells[:6] == ["1795235194", "RTX 3090", "ready", "$0.149/h", "$0.0123", "1m 00s"]
-
-
-@pytest.mark.parametrize(
-    ("view", "says"),
-    [
-        (FleetView(error="cannot reach the cloud"), "stale: cannot reach the cloud"),
-        (FleetView(emulated=True), "EMULATED cloud · no instance is rented"),
-        (FleetView((INSTANCE, INSTANCE), 0.5), "2 rented · $0.298/h · today $0.50"),
-    ],
-)
-def test_the_note_never_says_nothing_here_when_nobody_answered(view: FleetView, says: str) -> None:
-    assert fleet_note(view).startswith(says)
 
 
 def test_an_offers_price_holds_the_disk_that_was_asked_for() -> None:

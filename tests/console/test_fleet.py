@@ -1,0 +1,134 @@
+"""The fleet as cells, lines and sentences: tables of cases, no screen and no cloud needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.models.fleet import FleetView, GuardView, InstanceView, guard_view
+from console.models.fleet_words import guard_sentence, guard_word, loss_of, state_word
+from console.screens.fleet_rows import fleet_note, fleet_row, instance_detail, money_lines
+from remote.money import Money
+
+HOUR, DAY = 3600.0, 86400.0
+GUARD = GuardView(ends_at=1000.0 + 2 * DAY, action="destroy", idle_s=HOUR, idle_action="stop", proven=True, problem="")
+OURS = InstanceView(
+    id=1795235194, gpu="RTX 3090", state="ready", usd_per_hour=0.149, spent_usd=0.0123, started_at=100.0,
+    label="spotter-op-x", location="Poland, PL", endpoints=("direct 127.0.0.1:22", "proxy 127.0.0.1:23"), message="",
+    run_id=None, guard=GUARD,
+)  # fmt: skip
+MONEY = Money("vast", 1, 0.149, 1.2, 3.4, 10.0, 24.0, 24.0 / 0.149 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("standing", "word"), [("ours", "ready"), ("orphan", "orphan"), ("foreign", "foreign"), ("missing", "not listed")]
+)
+def test_whose_an_instance_is_comes_before_how_it_does(standing: str, word: str) -> None:
+    view = replace(OURS, standing=standing)  # type: ignore[arg-type]
+    assert state_word(view) == word
+    assert fleet_row(view, 160.0).cells[2].plain == word
+
+
+def test_an_instance_shows_its_whole_id_price_time_and_dead_man() -> None:
+    cells = [cell.plain for cell in fleet_row(OURS, 160.0, 1000.0).cells]
+    assert cells[:7] == ["1795235194", "RTX 3090", "ready", "$0.149/h", "$0.0123", "1m 00s", "2d 0h"]
+
+
+def test_somebody_elses_instance_shows_nothing_that_only_its_owner_knows() -> None:
+    cells = [cell.plain for cell in fleet_row(replace(OURS, standing="foreign", guard=None), 160.0).cells]
+    assert (cells[4], cells[6]) == ("–", "–")
+
+
+@pytest.mark.parametrize(
+    ("guard", "cell", "sentence"),
+    [
+        (None, "none", "if this machine dies, the bill goes on"),
+        (replace(GUARD, proven=False, problem="HTTP 401"), "unproven", "NOT PROVEN: HTTP 401 · destroys"),
+        (GUARD, "2d 0h", "in 2d 0h · stops after 1h 00m idle"),
+        (replace(GUARD, idle_s=None), "2d 0h", "in 2d 0h"),
+        (replace(GUARD, ends_at=900.0), "due", "proven · due since"),
+    ],
+)
+def test_a_dead_man_says_what_it_will_do_and_whether_it_can(guard: GuardView, cell: str, sentence: str) -> None:
+    assert guard_word(guard, 1000.0)[0] == cell
+    assert sentence in guard_sentence(guard, 1000.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "proven", "problem"),
+    [
+        ({"proof": {"ok": True}, "alive": True}, True, ""),
+        ({"proof": {"ok": True}, "alive": False}, False, "its dead-man does not run"),
+        ({"proof": {"ok": False, "message": "HTTP 403"}, "alive": True}, False, "HTTP 403"),
+        ({"proof": None, "alive": False}, False, "its dead-man does not run"),
+    ],
+)
+def test_only_a_living_dead_man_with_a_proven_key_counts(
+    evidence: dict[str, object], proven: bool, problem: str
+) -> None:
+    order = {"deadline_at": 5.0, "action": "destroy", "idle_s": 60.0, "idle_action": None}
+    view = guard_view({"order": order, **evidence})
+    assert view is not None
+    assert (view.proven, view.problem, view.idle_action) == (proven, problem, "destroy")
+    assert guard_view({}) is None
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        (FleetView(error="cannot reach the cloud"), "stale: cannot reach the cloud"),
+        (FleetView(emulated=True), "EMULATED cloud · no instance is rented"),
+        (FleetView((OURS, OURS)), "2 rented"),
+        (FleetView((OURS, replace(OURS, standing="orphan"))), "1 rented · 1 orphan, billed though nothing of ours"),
+        (FleetView((OURS, replace(OURS, standing="foreign"))), "1 rented · 1 of other workspaces, left alone"),
+    ],
+)
+def test_the_note_never_says_nothing_here_when_nobody_answered(view: FleetView, says: str) -> None:
+    assert fleet_note(view).startswith(says)
+
+
+def test_the_money_is_burn_credit_today_cap_and_midnight() -> None:
+    lines = money_lines(FleetView(money=MONEY), 120).plain.splitlines()
+    assert lines[0] == "burn $0.149/h  1 instance   credit $24.00, lasts 6d 17h"
+    assert lines[1] == "today $1.20 █▌·········· of $10.00   by midnight $3.40"
+
+
+def test_money_that_will_pass_the_cap_says_so_in_words() -> None:
+    above = replace(MONEY, projected_midnight_usd=12.0)
+    assert "by midnight $12.00  ▲ above the cap" in money_lines(FleetView(money=above), 80).plain
+    assert "nothing more is rented" in money_lines(FleetView(money=above), 160).plain
+
+
+def test_unknown_money_is_no_zero() -> None:
+    assert "$" not in money_lines(FleetView(error="no answer"), 80).plain
+    without = money_lines(FleetView(money=replace(MONEY, credit_usd=None, runway_s=None)), 80).plain
+    assert "credit" not in without
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_money_fits_its_screen(width: int) -> None:
+    most = Money("vast", 12, 123.456, 999.99, 99999.99, 1000.0, 12345.67, 29 * DAY)
+    assert max(map(len, money_lines(FleetView(money=most), width).plain.splitlines())) <= width - 2
+
+
+def test_a_destroy_that_loses_work_wants_the_id_typed() -> None:
+    text, typed = loss_of(replace(OURS, run_id="01jtestrun00000000abcdefgh", unpulled_run="01jtestrun00000000abcdefgh"))
+    assert typed == "1795235194"
+    assert "Run abcdefgh has results on it that are not here" in text
+
+
+def test_a_destroy_that_loses_nothing_asks_once() -> None:
+    text, typed = loss_of(OURS)
+    assert typed is None
+    assert text.startswith("RTX 3090, $0.149/h, $0.0123 so far: the bill ends.")
+    assert "a rental that went wrong" in loss_of(replace(OURS, standing="orphan"))[0]
+
+
+def test_the_marked_instance_is_told_in_four_lines() -> None:
+    lines = instance_detail(replace(OURS, unpulled_run="01jtestrun00000000abcdefgh"), 1000.0).plain.splitlines()
+    assert len(lines) == 4
+    assert lines[1] == "ssh      direct 127.0.0.1:22 · proxy 127.0.0.1:23"
+    assert lines[2].startswith("dead-man proven · destroys")
+    assert lines[3].startswith("work     no run, results not pulled")
+    assert "starting Jupyter" in instance_detail(OURS, 1000.0, "starting Jupyter").plain.splitlines()[0]
