@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from console.operations.session import Session
 from console.settings import Profile, SettingsError
-from console.words import count, duration
+from console.words import count, duration, usd, usd_per_hour
 
 if TYPE_CHECKING:
     from remote.cloud import Offer, OfferQuery
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SECONDS_PER_HOUR = 3600.0
 LEAST_LEASE = 2.0
 """A machine must be offered for this many times as long as the work is expected to last."""
+
+
+class OfferNotThere(Exception):
+    """There is nothing to rent; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,35 @@ def market_cache(session: Session) -> MarketCache:
     from remote.market_cache import MarketCache
 
     return MarketCache(session.workspace.state / "market")
+
+
+def quote(session: Session, profile_name: str | None = None, offer_id: int | None = None) -> str:
+    """What would be rented and at which price, for the question before the deal.
+
+    Raises:
+        SettingsError: there is no such profile.
+        OfferNotThere: nothing can be rented; the text says why.
+        remote.cloud.CloudError: the cloud does not answer.
+    """
+    from remote.offers import expected_cost, just
+
+    if offer_id is None:
+        found = find_offers(session, profile_name)
+        offers, query, why = found.offers, found.query, found.note
+    else:
+        query = query_of(session, profile_name)
+        offers = session.cloud.search(just(query, offer_id))
+        why = f"offer {offer_id} is not on the market: somebody rented it, or it was withdrawn; search again"
+    if not offers:
+        raise OfferNotThere(why)
+    offer = offers[0]
+    cost = expected_cost(offer, query)
+    cards = f"{offer.gpu_count}× " if offer.gpu_count > 1 else ""
+    return (
+        f"offer {offer.id}, {cards}{offer.gpu_name} in {offer.location}, at {usd_per_hour(cost.price.usd_per_hour)} "
+        f"with {query.disk_gb:g} GB of disk ({usd(cost.price.usd_per_day)} a day, about {usd(cost.expected_usd)} "
+        f"for {query.hours:g} h of work)"
+    )
 
 
 def words_of(session: Session, profile_name: str | None, wishes: Wishes) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from console.models.offer_columns import COLUMNS, offer_json, offer_table
-from console.operations.offers import Wishes, find_offers, query_of, wanted_profile
+from console.operations.offers import OfferNotThere, Wishes, find_offers, query_of, quote, wanted_profile
 from console.operations.rent_match import rent_when_matched
 from console.operations.session import Session, open_session
 from console.settings import SettingsError
@@ -92,6 +92,17 @@ def test_machines_that_failed_lately_are_left_out_and_counted(here: Session) -> 
     only = find_offers(here, None, Wishes(gpu=(first.gpu_name,), max_usd_per_hour=first.price(150).usd_per_hour))
     assert only.offers == []
     assert "“not failed lately”" in only.note
+
+
+def test_the_question_before_a_deal_names_the_full_price(here: Session) -> None:
+    offer = find_offers(here).offers[0]
+    price = offer.price(150).usd_per_hour
+    named = f"offer {offer.id}, {offer.gpu_name} in {offer.location}, at ${price:.3f}/h with 150 GB of disk"
+    assert quote(here).startswith(named)
+    assert quote(here, None, offer.id).startswith(named)
+    assert f"offer {offer.id}" in spotter(here, "rent").stderr
+    with pytest.raises(OfferNotThere, match="offer 1 is not on the market"):
+        quote(here, None, 1)
 
 
 def test_when_the_days_searches_are_used_up_the_last_answer_is_shown_with_its_age(here: Session) -> None:
