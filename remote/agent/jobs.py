@@ -220,6 +220,7 @@ class Jobs:
 
     def _start_supervisor(self, folder: Path, locks: tuple[int, ...] = ()) -> None:
         argv = [sys.executable, "-S", "-u", str(self._program), "supervise", str(self.root), str(folder)]
+        argv += [str(each) for each in locks]
         with (folder / "supervisor.log").open("ab") as log:
             # It detaches itself by a double fork, so this process ends at once. `locks` stay open in what it forks.
             subprocess.run(

@@ -66,17 +66,18 @@ class LogWriter:
         rest = memoryview(data)
         tries = 0
         while rest:
+            room = self._piece_bytes - os.fstat(self._file).st_size
             try:
-                rest = rest[os.write(self._file, rest) :]
+                rest = rest[os.write(self._file, rest[:room] if room > 0 else rest) :]
                 tries = 0
             except OSError:
                 tries += 1
                 if tries >= FULL_DISK_TRIES:
                     return len(rest)
                 time.sleep(FULL_DISK_PAUSE_S)
-        if os.fstat(self._file).st_size >= self._piece_bytes:
-            with contextlib.suppress(OSError):  # then the piece grows on, and the next write tries again
-                self._turn()
+            if os.fstat(self._file).st_size >= self._piece_bytes:
+                with contextlib.suppress(OSError):  # then the piece grows on, and the next write tries again
+                    self._turn()
         return 0
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
-    """`serve ROOT`, `supervise ROOT JOB_FOLDER`, `deadman ROOT`, `resume ROOT`, or one of the sync commands."""
+    """`serve ROOT`, `supervise ROOT JOB_FOLDER LOCKS…`, `deadman ROOT`, `resume ROOT`, or one of the sync commands."""
     command, root = arguments[0], Path(arguments[1])
     program = Path(sys.argv[0]).resolve()
     program = program if program.is_dir() else program.parent
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     if command == "supervise":
         from remote.agent.supervise import supervise
 
-        supervise(root, program, Path(arguments[2]))
+        supervise(root, program, Path(arguments[2]), [int(each) for each in arguments[3:]])
         return 0
     if command == "deadman":
         from remote.agent import deadman

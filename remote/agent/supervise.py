@@ -14,6 +14,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ KILL_LIMIT_S = 10.0
 LOG_END_LIMIT_S = 5.0
 
 
-def supervise(root: Path, program: Path, folder: Path) -> None:
-    """Detach from whoever started this process, and supervise the job in `folder` to its end. Returns in the caller."""
+def supervise(root: Path, program: Path, folder: Path, gpu_locks: Sequence[int] = ()) -> None:
+    """Detach from whoever started this process, and supervise the job in `folder` to its end. Returns in the caller.
+
+    `gpu_locks` are open files; the GPUs are free again when this process and the job's last one closed them.
+    """
     if os.fork() > 0:
         return
     os.setsid()
@@ -51,6 +55,8 @@ def supervise(root: Path, program: Path, folder: Path) -> None:
             except (BlockingIOError, FileExistsError):
                 os._exit(0)  # another supervisor has it, or had it
             Supervisor(root, folder).run()
+        for each in gpu_locks:
+            os.close(each)
         Jobs(root, program).advance()
         code = 0
     finally:
