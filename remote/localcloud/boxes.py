@@ -120,8 +120,11 @@ class Boxes:
             order = replace(last, number=last.number + 1, **changes)
             order.write(directory)
             deadline = time.monotonic() + limit_s
-            if instance_id in self._frozen or not self._signal(instance_id, signal.SIGUSR1):
+            if instance_id in self._frozen:
                 return False
+            # A box that has no status yet does not listen to signals either; it looks for its order when it does.
+            if self.status(instance_id) is not None:
+                self._signal(instance_id, signal.SIGUSR1)
             while time.monotonic() < deadline and self.alive(instance_id):
                 status = self.status(instance_id)
                 if status is not None and status.order >= order.number:
@@ -142,7 +145,7 @@ class Boxes:
 
     async def end(self, instance_id: int) -> None:
         """Kill the box and everything that was started in it; its traffic is counted to the end."""
-        if self.has(instance_id):
+        if self.status(instance_id) is not None:
             await self.order(instance_id, limit_s=LAST_ORDER_LIMIT_S)
         self._frozen.discard(instance_id)
         identity = self._identities.pop(instance_id, None)

@@ -12,6 +12,7 @@ from typing import Any
 
 FIRST_CREDIT_USD = 25.0
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +196,16 @@ class Store:
         """Bill so many bytes more, as of today."""
         if more_bytes > 0:
             self._connection.execute(
-                "INSERT INTO traffic VALUES (?, ?, ?, ?, ?)",
-                (contract_id, kind, self._clock(), more_bytes, more_bytes * usd_per_byte),
-            )
+                """INSERT INTO traffic VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+                   SET bytes = bytes + excluded.bytes, usd = usd + excluded.usd""",
+                (contract_id, kind, self._clock() // SECONDS_PER_DAY * SECONDS_PER_DAY, more_bytes,
+                 more_bytes * usd_per_byte),
+            )  # fmt: skip
 
     def billed_usd(
         self, contract_id: int | None = None, *, since: float = 0.0, until: float | None = None
     ) -> dict[tuple[int, str], float]:
-        """Dollars by contract and kind within [since, until] (default: until now), by the second and the byte."""
+        """Dollars by contract and kind within [since, until] (default: until now), by the second; traffic by its day."""
         end = self._clock() if until is None else min(until, self._clock())
         billed: dict[tuple[int, str], float] = {}
         rows = self._connection.execute(
@@ -215,7 +218,7 @@ class Store:
             billed[where] = billed.get(where, 0.0) + seconds * row["usd_per_hour"] / SECONDS_PER_HOUR
         carried = self._connection.execute(
             """SELECT contract_id, CASE kind WHEN 'image' THEN 'bwd' ELSE kind END AS kind, sum(usd) AS usd FROM traffic
-               WHERE (? IS NULL OR contract_id = ?) AND at >= ? AND at <= ? GROUP BY 1, 2""",
+               WHERE (? IS NULL OR contract_id = ?) AND day >= ? AND day <= ? GROUP BY 1, 2""",
             (contract_id, contract_id, since, end),
         )
         for row in carried:
@@ -255,6 +258,6 @@ _TABLES = (
         contract_id INTEGER NOT NULL, kind TEXT NOT NULL, usd_per_hour REAL NOT NULL,
         started_at REAL NOT NULL, ended_at REAL) STRICT""",
     """CREATE TABLE IF NOT EXISTS traffic (
-        contract_id INTEGER NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL, bytes INTEGER NOT NULL,
-        usd REAL NOT NULL) STRICT""",
+        contract_id INTEGER NOT NULL, kind TEXT NOT NULL, day REAL NOT NULL, bytes INTEGER NOT NULL,
+        usd REAL NOT NULL, PRIMARY KEY (contract_id, kind, day)) STRICT""",
 )

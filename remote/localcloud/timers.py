@@ -22,6 +22,7 @@ from remote.localcloud.clock import VirtualTime
 
 SETTLE_LIMIT_S = 60.0
 """A jump gives up waiting for real work (a box that starts, processes that end) after this long."""
+LEAST_CROWD = 256
 
 
 class Timers:
@@ -32,6 +33,7 @@ class Timers:
         self._state_dir = state_dir
         self._order = itertools.count()
         self._heap: list[tuple[float, int, asyncio.Future[None], asyncio.Task[Any] | None]] = []
+        self._crowd = LEAST_CROWD
         self._at_work: set[asyncio.Task[Any]] = set()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -65,6 +67,7 @@ class Timers:
         task = asyncio.current_task()
         tracked = task if task in self._at_work else None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._drop_cancelled()
         heapq.heappush(self._heap, (moment, next(self._order), future, tracked))
         self._sooner.set()
         if tracked is not None:
@@ -117,6 +120,13 @@ class Timers:
         while self._heap and self._heap[0][2].done():
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
+
+    def _drop_cancelled(self) -> None:
+        """Forget sleepers that were cancelled, once they could be half of all."""
+        if len(self._heap) >= self._crowd:
+            self._heap = [each for each in self._heap if not each[2].done()]
+            heapq.heapify(self._heap)
+            self._crowd = max(LEAST_CROWD, 2 * len(self._heap))
 
     def _move_to(self, moment: float) -> None:
         gap_s = moment - self.now()

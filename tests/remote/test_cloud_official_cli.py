@@ -7,16 +7,33 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.remote.cloud_fixtures import Market, until
+from tests.remote.cloud_fixtures import Market
 
 Cli = Callable[..., str]
 
+
+@dataclass(frozen=True)
+class Said:
+    """What one invocation wrote."""
+
+    out: str
+    err: str
+
+    @property
+    def complains(self) -> bool:
+        return "rror" in self.err or "Traceback" in self.err
+
+
+Told = Callable[..., Said]
+
 DRIVER = """
-import json, os, sys, tempfile
+import json, os, sys, tempfile, traceback
 from vastai.cli.main import main
 for line in sys.stdin:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -27,6 +44,8 @@ for line in sys.stdin:
             sys.argv = ["vastai", *json.loads(line)]
             try:
                 main()
+            except Exception:
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -51,24 +70,34 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(market: Market, home: dict[str, str]) -> Iterator[Cli]:
+def told(market: Market, home: dict[str, str]) -> Iterator[Told]:
+    """The command line; answers with both of its voices."""
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=home
     ) as driver:
         assert driver.stdin is not None
         assert driver.stdout is not None
 
-        def call(*arguments: str) -> str:
+        def call(*arguments: str) -> Said:
             where = ["--url", market.address.url, "--api-key", market.address.api_key]
             driver.stdin.write(json.dumps([*arguments, *where]) + "\n")  # type: ignore[union-attr]
             driver.stdin.flush()  # type: ignore[union-attr]
-            out, err = json.loads(driver.stdout.readline())  # type: ignore[union-attr]
-            assert "rror" not in err, err
-            assert "Traceback" not in err, err
-            return str(out)
+            return Said(*json.loads(driver.stdout.readline()))  # type: ignore[union-attr]
 
         yield call
         driver.stdin.close()
+
+
+@pytest.fixture
+def cli(told: Told) -> Cli:
+    """The command line where nothing may go wrong; answers with what it printed."""
+
+    def call(*arguments: str) -> str:
+        said = told(*arguments)
+        assert not said.complains, said.err
+        return said.out
+
+    return call
 
 
 def test_the_installed_vastai_script_finds_offers(market: Market, home: dict[str, str]) -> None:
@@ -86,67 +115,84 @@ def test_the_installed_vastai_script_finds_offers(market: Market, home: dict[str
     assert "31101604" not in done.stdout, "not rentable"
 
 
-def test_the_official_command_line_rents_reaches_and_destroys(cli: Cli, market: Market) -> None:
-    offers = json.loads(cli("search", "offers", "gpu_name=RTX_4090 num_gpus=1", "-o", "dph", "--raw"))
+def test_21_of_22_invocations_of_the_official_command_line_behave_and_the_22nd_is_its_own_bug(
+    told: Told, market: Market
+) -> None:
+    """The golden run: rent, look, reach, change, pay, destroy. `execute` alone fails, whatever a server answers."""
+    behaved: list[str] = []
+    complained: dict[str, str] = {}
+
+    def invoke(*arguments: str) -> str:
+        said = told(*arguments)
+        name = " ".join(each for each in arguments if each.isalpha() or each.startswith("--") or "-" in each)
+        if said.complains:
+            complained[name] = said.err
+        else:
+            behaved.append(name)
+        return said.out
+
+    def row_of(text: str) -> Any:
+        return json.loads(text)
+
+    offers = row_of(invoke("search", "offers", "gpu_name=RTX_4090 num_gpus=1", "-o", "dph", "--raw"))
     prices = [offer["dph_total"] for offer in offers]
     assert prices == sorted(prices)
-    unrentable = json.loads(cli("search", "offers", "rentable=any gpu_name=RTX_4090", "--raw"))
-    assert 31101604 in {offer["id"] for offer in unrentable}
+    assert 31101604 not in {offer["id"] for offer in offers}, "not rentable"
 
-    options = (
-        "--image",
-        "pytorch/pytorch",
-        "--disk",
-        "20",
-        "--ssh",
-        "--direct",
-        "--label",
-        "by hand",
-        "--env",
-        "-e A=1",
-    )
-    rented = json.loads(cli("create", "instance", str(offers[0]["id"]), *options, "--raw"))
+    options = ["--image", "pytorch/pytorch", "--disk", "20", "--ssh", "--direct", "--label", "by-hand"]
+    rented = row_of(invoke("create", "instance", str(offers[0]["id"]), *options, "--env", "-e A=1", "--raw"))
     assert rented["success"] is True
-    instance = str(rented["new_contract"])
-    market.running(rented["new_contract"])
+    number = rented["new_contract"]
+    instance = str(number)
+    market.running(number)
 
-    assert "by hand" in cli("show", "instances")
-    (row,) = json.loads(cli("show", "instances", "--raw"))
-    assert (row["id"], row["actual_status"], row["extra_env"]) == (int(instance), "running", {"A": "1"})
-    assert cli("show", "instances", "-q").split() == [instance]
-    assert json.loads(cli("show", "instance", instance, "--raw"))["label"] == "by hand"
+    assert row_of(invoke("show", "instance", instance, "--raw"))["label"] == "by-hand"
+    (row,) = row_of(invoke("show", "instances", "--raw"))
+    assert (row["id"], row["actual_status"], row["extra_env"]) == (number, "running", {"A": "1"})
+    table = invoke("show", "instances")
+    assert "by-hand" in table
+    assert "running" in table
+    assert invoke("show", "instances", "-q").split() == [instance]
 
-    assert "SSH key added" in cli("attach", "ssh", instance, str(market.key.private_path) + ".pub")
-    url = cli("ssh-url", instance).strip()
-    endpoint = market.running(int(instance)).endpoints[0]
-    assert url == f"ssh://root@127.0.0.1:{endpoint.port}"
-    assert market.ssh(endpoint, "echo $CONTAINER_ID").stdout.decode().strip() == instance
+    assert "SSH key added" in invoke("attach", "ssh", instance, f"{market.key.private_path}.pub")
+    endpoint = market.running(number).endpoints[0]
+    assert invoke("ssh-url", instance).strip() == f"ssh://root@127.0.0.1:{endpoint.port}"
+    assert invoke("scp-url", instance).strip() == f"scp://root@127.0.0.1:{endpoint.port}"
+    assert market.ssh(endpoint, "echo $CONTAINER_ID; echo kept > file").stdout.decode().strip() == instance
 
-    assert "EMULATED instance" in cli("logs", instance)
-    cli("label", "instance", instance, "renamed")
-    assert json.loads(cli("show", "instance", instance, "--raw"))["label"] == "renamed"
-    assert json.loads(cli("show", "user", "--raw"))["credit"] > 0
-    assert "emulated@localhost" in cli("show", "user")
+    assert "EMULATED instance" in invoke("logs", instance)
+    invoke("execute", instance, "ls")
+    assert invoke("label", "instance", instance, "renamed") == f"label for {instance} set to renamed.\n"
+    assert [each.label for each in market.cloud.instances()] == ["renamed"]
 
-    assert f"destroying instance {instance}" in cli("destroy", "instance", instance, "--yes")
-    until(lambda: json.loads(cli("show", "instances", "--raw")) == [], "the list is empty")
-
-
-def test_the_official_command_line_stops_starts_reboots_and_recycles(cli: Cli, market: Market) -> None:
-    instance = market.rent()
-    endpoint = market.running(instance).endpoints[0]
-    assert market.ssh(endpoint, "echo kept > file").returncode == 0
-
-    cli("stop", "instance", str(instance))
-    until(lambda: market.cloud.instance(instance).status == "stopped", "stopped")  # type: ignore[union-attr]
+    assert instance in invoke("reboot", "instance", instance)
+    assert market.ssh(market.running(number).endpoints[0], "cat file").stdout == b"kept\n"
+    assert instance in invoke("stop", "instance", instance)
+    assert market.cloud.instance(number).status == "stopped"  # type: ignore[union-attr]
     assert market.ssh(endpoint, "true").returncode == 255
-    cli("start", "instance", str(instance))
-    assert market.ssh(market.running(instance).endpoints[0], "cat file").stdout == b"kept\n"
+    assert instance in invoke("start", "instance", instance)
+    assert market.ssh(market.running(number).endpoints[0], "cat file").stdout == b"kept\n"
+    assert instance in invoke("recycle", "instance", instance)
+    assert market.ssh(market.running(number).endpoints[1], "ls file").returncode != 0
 
-    cli("reboot", "instance", str(instance))
-    assert market.ssh(market.running(instance).endpoints[0], "cat file").stdout == b"kept\n"
-    cli("recycle", "instance", str(instance))
-    assert market.ssh(market.running(instance).endpoints[1], "ls file").returncode != 0
+    assert "ssh-key created" in invoke("create", "ssh-key", market.key.public_line)
+    assert market.key.public_line in invoke("show", "ssh-keys")
+    assert "emulated@localhost" in invoke("show", "user")
+    market.clock.sleep(3600)
+    now = int(market.clock.time())
+    days = ["--start-date", str(now - 86400), "--end-date", str(now)]
+    charges = invoke("show", "invoices-v1", "--charges", "--no-color", *days)
+    assert instance in charges
+    assert f"${prices[0]:.3f}"[:4] in charges
+
+    assert f"destroying instance {instance}" in invoke("destroy", "instance", instance, "--yes")
+    market.gone(number)
+    assert told("destroy", "instance", instance, "--yes").err == "Failed with error 404: no such instance\n"
+    behaved.append("destroy what is gone")
+
+    assert list(complained) == ["execute ls"], complained
+    assert "'str' object has no attribute 'get'" in complained["execute ls"]
+    assert len(behaved) == 21
 
 
 def test_account_keys_are_let_in_on_instances_rented_later(cli: Cli, market: Market) -> None:
