@@ -30,7 +30,7 @@ def whole(path: Path, offset: int = 0, max_bytes: int = 1000) -> bytes:
     return b"".join(parts)
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 7, 64, 1000])
+@pytest.mark.parametrize("piece_bytes", [5, 7, 64, 1000])
 def test_a_log_in_pieces_reads_as_one(tmp_path: Path, piece_bytes: int) -> None:
     path = tmp_path / "logs" / "log"
     writer = LogWriter(path, piece_bytes, None)
@@ -150,7 +150,7 @@ def test_a_log_with_a_cap_says_what_is_kept(agent: Agent) -> None:
 
 
 def test_output_goes_on_when_the_log_writer_was_killed(sshd: Sshd, agent: Agent) -> None:
-    program = "i=0; while test $i -lt 100; do echo line $i; i=$((i+1)); sleep 0.02; done"
+    program = "i=0; while test $i -lt 60; do echo line $i; i=$((i+1)); sleep 0.02; done"
     agent.launch(JobSpec("talker", ("sh", "-c", program)))
     eventually(lambda: b"line 3\n" in agent.follow("jobs/talker/log", 0), what="it talks")
     ours = [process for process in sshd.leftovers() if f"{agent.root}/jobs/talker" in process.cmdline()]
@@ -158,5 +158,5 @@ def test_output_goes_on_when_the_log_writer_was_killed(sshd: Sshd, agent: Agent)
     writer.kill()
     assert agent.wait("talker", timeout_s=30).exit_code == 0
     lines = agent.follow("jobs/talker/log", 0).decode().splitlines()
-    assert lines[-1] == "line 99"
-    assert len(lines) >= 99  # at most what it held in its hand is lost
+    assert lines[-1] == "line 59"
+    assert len(lines) >= 59  # at most what it held in its hand is lost
