@@ -205,7 +205,7 @@ class Store:
     def billed_usd(
         self, contract_id: int | None = None, *, since: float = 0.0, until: float | None = None
     ) -> dict[tuple[int, str], float]:
-        """Dollars by contract and kind within [since, until] (default: until now), by the second; traffic by its day."""
+        """Dollars by contract and kind within [since, until] (default: until now); traffic by its day."""
         end = self._clock() if until is None else min(until, self._clock())
         billed: dict[tuple[int, str], float] = {}
         rows = self._connection.execute(
