@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from remote.cloud import Cloud, Offer, OfferQuery, SearchQuota
 from remote.offers import satisfying
 
 SECONDS_PER_HOUR = 3600.0
+KEPT_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class MarketCache:
                 self._write(self._quota_file(cloud), {"until": until})
                 raise
             self._write(path, {"asked_at": now, "offers": [asdict(offer) for offer in offers]})
+            self._forget_old(cloud)
             return Answer(tuple(offers), now, asked=True)
 
     def kept(self, cloud: Cloud, query: OfferQuery) -> Answer | None:
@@ -66,6 +69,12 @@ class MarketCache:
 
     def _file_of(self, cloud: Cloud, query: OfferQuery) -> Path:
         return self._folder / f"{cloud.name}-{_digest(query)}.json"
+
+    def _forget_old(self, cloud: Cloud) -> None:
+        """Every other question leaves a file: those that nobody asked for a day go."""
+        for path in self._folder.glob(f"{cloud.name}-*.json"):
+            if path.stat().st_mtime < time.time() - KEPT_S:
+                path.unlink(missing_ok=True)
 
     def _refuse_without_quota(self, cloud: Cloud, now: float) -> None:
         until = float(_read(self._quota_file(cloud)).get("until", 0.0))

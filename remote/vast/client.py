@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from remote.clock import SYSTEM_CLOCK, Clock
-from remote.cloud import CloudError, CloudUnreachable, OutcomeUnknown
+from remote.cloud import CloudError, CloudUnreachable, OutcomeUnknown, RateLimited, SearchQuota
 from remote.vast.api import VastClient, VastSession
 from remote.vast.audit import AuditLog
 from remote.vast.errors import error_of_response
@@ -26,8 +26,7 @@ CONNECT_TIMEOUT_S = 5.0
 TRIES = 3
 BACKOFF_S = 0.4
 LONGEST_WAIT_S = 10.0
-TOO_MANY = 429
-RETRIED_STATUS = frozenset({TOO_MANY, 502, 503, 504})
+RETRIED_STATUS = frozenset({429, 502, 503, 504})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -93,7 +92,7 @@ class Client(VastClient):  # type: ignore[misc]
             if failure is None:
                 return response
             wait_s = _wait_s(failure, attempt)
-            if self._pacer and endpoint and response.status_code == TOO_MANY:
+            if self._pacer and endpoint and isinstance(failure, RateLimited) and not isinstance(failure, SearchQuota):
                 self._pacer.hold(endpoint, wait_s)
             if last or response.status_code not in RETRIED_STATUS or wait_s > LONGEST_WAIT_S:
                 raise failure

@@ -312,12 +312,16 @@ class VastCloud:
 
         Raises:
             NoSuchInstance: the cloud does not know it.
+            OutcomeUnknown: it may have been done.
             CloudError: it refused, with a status or with `success: false`.
         """
         client = self._client()
         from remote.vast import api
 
-        answer = _read(lambda: call(client, api))
+        try:
+            answer = call(client, api)
+        except ValueError as error:
+            raise OutcomeUnknown(f"{what} instance {instance_id}: the cloud's answer is not JSON") from error
         refused = refused_change(answer, f"{what} instance {instance_id}", client.redacted)
         if refused is not None:
             raise refused

@@ -20,6 +20,10 @@ FARTHEST_TURN_S = 600.0
 """A turn further away than this is a clock that was set back, not a queue: it is forgotten."""
 
 
+LONGEST_HOLD_S = 60.0
+"""Whoever asks for longer is refused again: better than a call that hangs without a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One endpoint as vast.ai counts calls."""
@@ -94,7 +98,7 @@ class Pacer:
         """No call of this endpoint for so long: the cloud said that the last one came too early."""
         with self._turns() as turns:
             now = self._clock.time()
-            least = now + min(max(seconds, endpoint.penalty_s), FARTHEST_TURN_S / 2)
+            least = now + min(max(seconds, endpoint.penalty_s), LONGEST_HOLD_S)
             turns[endpoint.name] = max(turns.get(endpoint.name, 0.0), least)
 
     @contextmanager

@@ -173,7 +173,7 @@ def test_a_change_is_sent_once_and_knows_an_instance_that_is_not_there(
     script.answers = [(200, {"success": False, "error": "busy", "msg": "the machine is busy"})]
     with pytest.raises(CloudError, match=f"{verb} instance 5: the machine is busy"):
         change(5)
-    for answer in ("hang up", (502, "bad gateway")):
+    for answer in ("hang up", (502, "bad gateway"), (200, "not json")):
         script.asked.clear()
         script.answers = [answer]
         with pytest.raises(OutcomeUnknown):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remote.cloud import CloudUnreachable, OfferQuery, RateLimited
+from remote.cloud import CloudUnreachable, OfferQuery, RateLimited, SearchQuota
 from remote.vast.cloud import VastCloud
 from remote.vast.pacing import ENDPOINTS, Endpoint, Pacer, account_file, endpoint_of
 from tests.remote.rude_server import Scripted, script
@@ -144,6 +144,16 @@ def test_a_429_holds_the_endpoint_back_for_everybody(script: Scripted) -> None:
         cloud.instance(5)
     assert cloud.instance(5) is None
     assert sum(clock.slept) == pytest.approx(40)
+
+
+def test_a_used_up_quota_makes_nobody_wait_for_the_same_refusal(script: Scripted) -> None:
+    clock = TellingClock()
+    cloud = VastCloud("key", script.url, clock=clock, pacer=Pacer(clock=clock))
+    script.answers = [(429, {"error": "search_quota_exceeded"})] * 2
+    for _each in range(2):
+        with pytest.raises(SearchQuota):
+            cloud.search(OfferQuery())
+    assert clock.slept == [6]
 
 
 def test_a_client_elsewhere_takes_the_turns_of_its_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -159,6 +160,17 @@ def test_a_damaged_cache_is_asked_anew(tmp_path: Path, damage: str) -> None:
     shelf = Shelf([OFFER])
     assert looks(shelf, clock, 1, MarketCache(tmp_path, clock))[0].offers == (OFFER,)
     assert shelf.searches == 1
+
+
+def test_what_nobody_asked_for_a_day_is_forgotten(tmp_path: Path) -> None:
+    cache = MarketCache(tmp_path)
+    cloud = cast("Cloud", Shelf([OFFER]))
+    cache.search(cloud, QUERY, 0)
+    (old,) = tmp_path.glob("vast-*.json")
+    os.utime(old, (0, 0))
+    cache.search(cloud, replace(QUERY, disk_gb=50), 0)
+    assert not old.exists()
+    assert len(list(tmp_path.glob("vast-*.json"))) == 1
 
 
 def test_a_market_out_of_reach_or_in_a_hurry_is_asked_again_later() -> None:
