@@ -23,6 +23,8 @@ from remote.ssh.forward import LOOPBACK, Tunnel, open_tunnel
 from remote.transport import PortClosed, Transport
 
 READY_POLL_S = 0.2
+MOST_STARTS = 3
+"""A service that ended so often before it was ready will not mend itself by another start."""
 STOP_LIMIT_S = 30.0
 LOG_TAIL_BYTES = 4096
 LOG_KEPT_BYTES = 16 * 1024 * 1024
@@ -149,7 +151,7 @@ def start_service(
 
     Raises:
         ServiceDiffers: one with this name runs with another command.
-        ServiceFailed: it ended, or was not ready within its limit; one that is not ready goes on and is named.
+        ServiceFailed: it ended, keeps ending, or was not ready within its limit: that one goes on and is named.
         ServiceExposed: it listens on more than loopback; it was stopped.
     """
     running = _newest(agent, spec.name)
@@ -225,6 +227,12 @@ def _wait_until_ready(
         job = agent.status(service.job.id)
         if job.ended:
             raise ServiceFailed(f"service {spec.name} ended before it was ready: {_why_ended(agent, job)}")
+        if job.attempt > MOST_STARTS:
+            stop_service(agent, spec.name)
+            raise ServiceFailed(
+                f"service {spec.name} ended {MOST_STARTS} times before it was ready, and was stopped. "
+                f"Its log ends with: {_log_tail(agent, job)}"
+            )
         if _is_ready(agent.transport, spec, service.port, token):
             return _service(agent, spec.name, job)
         if clock.monotonic() >= deadline:

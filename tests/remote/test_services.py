@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -105,6 +106,13 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+def answers(url: str) -> bool:
+    try:
+        return get(url)[0] == 200
+    except OSError:
+        return False
+
+
 def test_a_service_is_started_once_and_reached_through_a_tunnel(sshd: Sshd, agent: Agent) -> None:
     service = start_service(agent, page())
     again = start_service(agent, page())
@@ -148,6 +156,26 @@ def test_a_service_that_ends_at_once_is_told_with_its_last_lines(agent: Agent) -
     spec = ServiceSpec("broken", ("sh", "-c", "echo no such model >&2; exit 3"), restart="never")
     with pytest.raises(ServiceFailed, match=r"exit code 3; its log ends with: no such model"):
         start_service(agent, spec)
+
+
+def test_a_service_that_keeps_ending_is_stopped_and_told(agent: Agent) -> None:
+    spec = ServiceSpec("broken", ("sh", "-c", "echo no such option >&2; exit 2"))
+    with pytest.raises(ServiceFailed, match=r"ended 3 times before it was ready, and was stopped.*no such option"):
+        start_service(agent, spec)
+    assert not find_service(agent, "broken").alive
+
+
+def test_a_service_that_dies_is_begun_again_behind_the_same_tunnel(sshd: Sshd, agent: Agent) -> None:
+    service = start_service(agent, page())
+    opened = open_service(agent, "page", sshd.connect)
+    try:
+        assert get(opened.url) == (200, "served /")
+        assert service.job.pid is not None
+        os.kill(service.job.pid, signal.SIGKILL)
+        eventually(lambda: answers(opened.url), 30, "the service to answer again")
+    finally:
+        opened.close()
+    assert find_service(agent, "page").job.attempt == 2
 
 
 def test_a_service_that_never_answers_is_told_and_goes_on(agent: Agent) -> None:
