@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import bootstrap, cloud, index, machines, money, offers, place, runs, services, shell
+from console.commands import bootstrap, cloud, index, machines, money, offers, place, runs, services, shell, sync
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -66,6 +66,9 @@ for _name, _call, _group in (
     ("ssh-config", shell.ssh_config, "Machines"),
     ("jupyter", services.jupyter, "Machines"),
     ("tunnel", services.tunnel, "Machines"),
+    ("push", sync.push, "Machines"),
+    ("sync", sync.sync, "Machines"),
+    ("diff", sync.diff, "Machines"),
     ("run", runs.run, "Runs"),
     ("runs", runs.runs, "Runs"),
     ("watch", runs.watch, "Runs"),

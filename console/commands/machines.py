@@ -83,15 +83,24 @@ def destroy(
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Destroy an instance; refused while it holds what is not pulled."""
+    """Destroy an instance; while it holds what is not here, only after its id is typed, or with --force."""
+    from console.operations.destroy import StillNeeded
     from console.operations.destroy import destroy as destroy_instance
 
     here = session()
     if instance not in {row.instance_id for row in here.living_rentals()}:
         here.instance(instance)  # says so when there is none
     ask(f"Destroy instance {instance}? Its disk and everything on it go for good.", yes=yes)
-    with reporting(as_json=as_json) as report:
-        destroy_instance(here, instance, force=force, report=report)
+    try:
+        with reporting(as_json=as_json) as report:
+            destroy_instance(here, instance, force=force, report=report)
+    except StillNeeded as reason:
+        if yes or not sys.stdin.isatty():
+            raise
+        if typer.prompt(f"{reason}\nType {instance} to destroy it all the same") != str(instance):
+            raise typer.Exit(1) from reason
+        with reporting(as_json=as_json) as report:
+            destroy_instance(here, instance, force=True, report=report)
     _refresh_names(here)
     if as_json:
         print_json({"instance": instance, "destroyed": True})

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from console.operations.events import Report, Step, relay, silent
+from console.operations.pull import SESSION_FILES
 from console.operations.runbook import Phase, Runbook, RunEntry
-from console.operations.session import Session
+from console.operations.session import InstanceGone, Session
+
+if TYPE_CHECKING:
+    from remote.transport import Transport
 
 
 class StillNeeded(Exception):
-    """A run on this instance has results that are not on this machine."""
+    """The instance has something that is not on this machine."""
 
 
 def unfinished_run(session: Session, instance_id: int) -> RunEntry | None:
@@ -25,11 +30,72 @@ def unfinished_run(session: Session, instance_id: int) -> RunEntry | None:
     return None
 
 
+def check_nothing_is_lost(session: Session, instance_id: int) -> None:
+    """Ask the box itself whether everything that it lists, and every file that was edited there, is here too.
+
+    A box that cannot be asked holds nothing that the book of runs does not know of, so that it can be given up.
+
+    Raises:
+        StillNeeded: naming what would be lost.
+    """
+    from remote.transport import TransportError
+
+    try:
+        with session.reach(instance_id) as transport:
+            lost = [*_not_pulled(session, transport), *_edited_there(session, transport)]
+    except (InstanceGone, TransportError):
+        return
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise StillNeeded(
+            f"instance {instance_id} holds what is not here: {lost[0]}{more}; "
+            "`spotter pull` and `spotter diff --take box` fetch it"
+        )
+
+
+def _not_pulled(session: Session, transport: Transport) -> list[str]:
+    """Files of runs that the box lists and this machine does not hold verified."""
+    from remote.sync.pull import BoxBehind, BoxDiverged, listed_runs, pull_complete
+
+    root = session.settings.cloud.remote_root
+    missing = []
+    for run_id in listed_runs(transport, root):
+        folder = session.workspace.run_folder(run_id)
+        if not folder.is_dir():
+            missing.append(f"run {run_id}")
+            continue
+        try:
+            paths = pull_complete(transport, f"{root}/runs/{run_id}", folder)
+        except BoxDiverged:
+            missing.append(f"what run {run_id} did there while another box went on with it")
+            continue
+        except BoxBehind:
+            continue  # what another box did since is here, and it began from what this one had done
+        missing += [f"{path} of run {run_id}" for path in paths if path not in SESSION_FILES]
+    return missing
+
+
+def _edited_there(session: Session, transport: Transport) -> list[str]:
+    """Files of the box's working copy that somebody changed or made there, and that are not the same here."""
+    from remote.agent.files import sha256_of
+    from remote.sync.workcopy import list_copy
+
+    copy = list_copy(transport, session.settings.cloud.remote_root)
+    edited = []
+    for name, side in copy.files.items():
+        if copy.base.get(name) == side.sha256:
+            continue
+        here = session.workspace.root / name
+        if not here.is_file() or here.stat().st_size != side.size or sha256_of(here) != side.sha256:
+            edited.append(f"{name} in its working copy")
+    return edited
+
+
 def destroy(session: Session, instance_id: int, *, force: bool = False, report: Report = silent) -> None:
     """Destroy an instance and see the cloud confirm it; one that is already gone is no error.
 
     Raises:
-        StillNeeded: a run on it is not pulled, and `force` was not given.
+        StillNeeded: a run on it is not pulled, or a file was edited there, and `force` was not given.
         remote.cloud.CloudError: the cloud does not answer; the instance may still be billed.
     """
     entry = unfinished_run(session, instance_id)
@@ -46,6 +112,8 @@ def destroy(session: Session, instance_id: int, *, force: bool = False, report: 
             f"`spotter pull {entry.run_id}` "
             f"fetches them; `spotter destroy {instance_id} --force` gives them up"
         )
+    if not force:
+        check_nothing_is_lost(session, instance_id)
     with Step("destroy", f"destroying instance {instance_id}", report) as step:
         session.provisioner.destroy(instance_id, relay("destroy", report))
         spent = session.ledger.spent_usd(cloud=session.settings.cloud.name, instance_id=instance_id)

@@ -15,7 +15,8 @@ from typing import Any
 from remote.agent.blobs import receive_blobs
 from remote.agent.files import UnsafePath, check_name, resolve_inside, sha256_of
 from remote.agent.frames import BrokenFrame, FrameReader, frame
-from remote.agent.trees import TransferFailed, receive_release, receive_run
+from remote.agent.trees import TransferFailed, events_state, receive_release, receive_run
+from remote.agent.workcopy import agree, checkout, list_copy
 
 CHUNK_BYTES = 256 * 1024
 
@@ -74,6 +75,10 @@ def transfer(command: str, root: Path) -> int:
         "receive-run": receive_run,
         "receive-blobs": receive_blobs,
         "send-run": send_run,
+        "list-runs": list_runs,
+        "checkout": checkout,
+        "list-copy": list_copy,
+        "agree": agree,
     }
     pipe.tell({"spotter-transfer": 1})
     pipe.flush()
@@ -104,13 +109,20 @@ def send_run(pipe: Pipe, root: Path) -> None:
         pipe.flush()
 
 
+def list_runs(pipe: Pipe, root: Path) -> None:
+    """The runs that have a list of artifacts here."""
+    found = sorted(path.parent.name for path in (root / "runs").glob("*/artifacts.jsonl"))
+    pipe.tell({"runs": [name for name in found if not name.startswith(".")]})
+
+
 def send_listing(pipe: Pipe, folder: str, known: dict[str, Any]) -> None:
     """Send `artifacts.jsonl` of a run from where the laptop's copy ends, or whole if that copy is no prefix of it."""
     path = Path(folder) / "artifacts.jsonl"
+    state = events_state(Path(folder), int(known["events_bytes"]))
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        pipe.tell({"from": 0, "payload": 0})
+        pipe.tell({"from": 0, "payload": 0, **state})
         return
     try:
         found = os.fstat(handle)
@@ -118,7 +130,7 @@ def send_listing(pipe: Pipe, folder: str, known: dict[str, Any]) -> None:
         start = int(known["size"])
         if start > size or (start and sha256_of(path, start) != known["sha256"]):
             start = 0
-        pipe.tell({"from": start, "payload": size - start})
+        pipe.tell({"from": start, "payload": size - start, **state})
         _send_range(pipe, handle, path.name, start, size - start)
     finally:
         os.close(handle)

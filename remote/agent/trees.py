@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -66,6 +67,8 @@ def receive_release(pipe: Pipe, root: Path) -> None:
                 place.rename(place.with_name(f"{name}.edited-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"))
             install(draft, place)
         _note_whole(place)
+    if request.get("note") is not None:
+        write_atomically(place.with_name(f"{name}.json"), json.dumps(request["note"]).encode())
     _point(root / link, place)
     pipe.tell({"done": True})
 
@@ -77,23 +80,24 @@ def receive_run(pipe: Pipe, root: Path) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", request["run"]):
         raise TransferFailed(f"{request['run']!r} is no run id")
     place = root / "runs" / request["run"]
-    events = place / "events.jsonl"
-    size = events.stat().st_size if events.exists() else 0
-    pipe.tell(
-        {
-            "exists": place.exists(),
-            "path": str(place),
-            "events_bytes": size,
-            "events_sha256": sha256_of(events) if size else hashlib.sha256().hexdigest(),
-            "prefix_sha256": sha256_of(events, request["events_bytes"]) if size else hashlib.sha256().hexdigest(),
-        }
-    )
+    pipe.tell({"exists": place.exists(), "path": str(place), **events_state(place, int(request["events_bytes"]))})
     if not pipe.ask().get("send"):
         return
     with open_draft(place) as draft:
         fill(pipe, draft, entries, place)
         install(draft, place)
     pipe.tell({"done": True})
+
+
+def events_state(run: Path, known_bytes: int) -> dict[str, Any]:
+    """How far a run's events are: their size, and the hashes of all of them and of the first `known_bytes`."""
+    events = run / "events.jsonl"
+    size = events.stat().st_size if events.is_file() else 0
+    return {
+        "events_bytes": size,
+        "events_sha256": sha256_of(events, size) if size else hashlib.sha256().hexdigest(),
+        "prefix_sha256": sha256_of(events, known_bytes) if size else hashlib.sha256().hexdigest(),
+    }
 
 
 def hash_of_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,3 +26,21 @@ class Difference:
     kind: Kind
     here: Side | None
     there: Side | None
+
+
+def compare(here: Mapping[str, Side], there: Mapping[str, Side], base: Mapping[str, str]) -> list[Difference]:
+    """The differences by name; `base` is what each file was (sha256) when both machines last had the same."""
+    found = []
+    for name in sorted({*here, *there}):
+        mine, theirs = here.get(name), there.get(name)
+        if mine is None or theirs is None:
+            found.append(Difference(name, "only here" if theirs is None else "only there", mine, theirs))
+        elif mine.sha256 != theirs.sha256:
+            found.append(Difference(name, _who_changed(mine, theirs, base.get(name)), mine, theirs))
+    return found
+
+
+def _who_changed(mine: Side, theirs: Side, base: str | None) -> Kind:
+    if base == mine.sha256:
+        return "changed there"
+    return "changed here" if base == theirs.sha256 else "changed on both"

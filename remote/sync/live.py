@@ -31,7 +31,7 @@ def pull_live(
 
     Raises:
         AgentError: the box could not copy its ledger (no space, or rewritten all the time); the rest was pulled.
-        UnsafePath, ConnectionLost, TransferError: as `pull_artifacts`; the ledger here is then as it was.
+        UnsafePath, BoxBehind, ConnectionLost, TransferError: as `pull_artifacts`; the ledger here is then as it was.
     """
     run = run_name(remote_run_dir)
     before = _identity(local_run_dir / LEDGER)
@@ -62,7 +62,10 @@ def pull_live(
 
 
 def _fetch(transport: Transport, remote_run_dir: str, snapshot: SqliteCopy, holdings: Holdings, report: Report) -> None:
-    draft = holdings.incoming / "ledger.snapshot"
+    draft = holdings.incoming / f"ledger-{snapshot.sha256[:16]}.snapshot"
+    for stale in holdings.incoming.glob("ledger*.snapshot"):
+        if stale != draft:
+            stale.unlink()
     if not receive_file(transport, remote_run_dir, SNAPSHOT, snapshot.size, snapshot.sha256, draft):
         report(Progress("pull", "the ledger was copied anew meanwhile; the next pull fetches it"))
         return

@@ -6,17 +6,17 @@ import hashlib
 import os
 import posixpath
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from remote.agent.files import Landing, UnsafePath
+from remote.agent.files import Landing, UnsafePath, continue_at, sha256_of
 from remote.progress import Progress, Report, silent
 from remote.sync.holdings import Holdings, Listed, open_holdings, parse_listing
-from remote.sync.session import Session
+from remote.sync.session import Session, TransferError
 from remote.transport import Transport
 
 BATCH_BYTES = 256 * 1024 * 1024
@@ -26,6 +26,14 @@ SMALL_BYTES = 256 * 1024
 READ_BYTES = 1024 * 1024
 MAX_LANDINGS = 2
 """Batches of files that may wait for the disk while more arrive."""
+
+
+class BoxBehind(TransferError):
+    """The run here is further than on this box; pulling would bring back what is old."""
+
+
+class BoxDiverged(BoxBehind):
+    """The run went on differently on another box; what this one did since is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ def pull_artifacts(transport: Transport, remote_run_dir: str, local_run_dir: Pat
 
     Raises:
         UnsafePath: the box lists a name outside of the run's folder; everything else was fetched first.
+        BoxBehind, BoxDiverged: another box went on with this run since; nothing was fetched.
         ConnectionLost, TransferError: call again, it goes on where it stopped.
     """
     with open_holdings(local_run_dir) as holdings:
@@ -82,6 +91,12 @@ def pull_artifacts(transport: Transport, remote_run_dir: str, local_run_dir: Pat
         return Pulled(len(fetch.landed), fetch.done_bytes, len(listed), missing)
 
 
+def listed_runs(transport: Transport, root: str) -> tuple[str, ...]:
+    """The ids of the runs that have a list of artifacts on the box."""
+    with Session(transport, root, "list-runs") as session:
+        return tuple(session.ask()["runs"])
+
+
 def pull_complete(transport: Transport, remote_run_dir: str, local_run_dir: Path) -> tuple[str, ...]:
     """Paths that the box lists and this machine does not hold verified: empty means that nothing would be lost."""
     with open_holdings(local_run_dir) as holdings, _session(transport, remote_run_dir) as session:
@@ -92,18 +107,30 @@ def pull_complete(transport: Transport, remote_run_dir: str, local_run_dir: Path
 def receive_file(transport: Transport, remote_run_dir: str, name: str, size: int, sha256: str, draft: Path) -> bool:
     """Fetch one file of the run into `draft`, listed or not; False when the box has it in this form no more."""
     with _session(transport, remote_run_dir) as session:
-        session.tell({"run": run_name(remote_run_dir), "want": [[name, 0, size]]})
-        if "missing" in session.ask():
-            return False
-        digest = hashlib.sha256()
-        left = size
-        with draft.open("wb") as file:
-            while left:
-                data = session.some(left)
-                file.write(data)
-                digest.update(data)
-                left -= len(data)
-    return digest.hexdigest() == sha256
+        return receive_ranged(session, run_name(remote_run_dir), name, size, sha256, draft)
+
+
+def receive_ranged(session: Session, folder: str, name: str, size: int, sha256: str, draft: Path) -> bool:
+    """Fetch one file of a folder below the root into `draft`, going on behind what an earlier fetch left there.
+
+    Returns False, and leaves no draft, when the box has it in this form no more.
+    """
+    with draft.open("ab+") as file:
+        have = file.seek(0, os.SEEK_END)
+        have = have if have <= size else 0
+        digest = continue_at(file, have)
+        session.tell({"run": folder, "want": [[name, have, size - have]]})
+        there = "missing" not in session.ask()
+        left = size - have if there else 0
+        while left:
+            data = session.some(left)
+            file.write(data)
+            digest.update(data)
+            left -= len(data)
+    if there and digest.hexdigest() == sha256:
+        return True
+    draft.unlink()
+    return False
 
 
 def run_name(remote_run_dir: str) -> str:
@@ -119,14 +146,35 @@ def _session(transport: Transport, remote_run_dir: str) -> Session:
 def _fetch_listing(session: Session, remote_run_dir: str, holdings: Holdings) -> bytes:
     """The box's list; only what was appended since the last time travels."""
     have = holdings.listing()
-    known = {"size": len(have), "sha256": hashlib.sha256(have).hexdigest()}
+    events = holdings.run_dir / "events.jsonl"
+    events_bytes = events.stat().st_size if events.exists() else 0
+    known = {"size": len(have), "sha256": hashlib.sha256(have).hexdigest(), "events_bytes": events_bytes}
     session.tell({"run": run_name(remote_run_dir), "listing": known})
     answer = session.ask()
+    _check_not_behind(holdings.run_dir.name, events, events_bytes, answer)
     data = have[: int(answer["from"])] + session.exactly(int(answer["payload"]))
     data = data[: data.rfind(b"\n") + 1]
     if data != have:
         holdings.keep_listing(data)
     return data
+
+
+def _check_not_behind(run_id: str, events: Path, events_bytes: int, box: Mapping[str, object]) -> None:
+    """Refuse a box whose events do not go on from ours: what it has is older than what another box did since."""
+    if not events_bytes:
+        return
+    box_bytes = int(str(box["events_bytes"]))
+    if box_bytes >= events_bytes and box["prefix_sha256"] == sha256_of(events, events_bytes):
+        return
+    if box_bytes == 0 or (box_bytes < events_bytes and box["events_sha256"] == sha256_of(events, box_bytes)):
+        raise BoxBehind(
+            f"run {run_id} has gone further than on this box ({events_bytes} bytes of events here, {box_bytes} there): "
+            "another box went on with it, so nothing was taken from this one"
+        )
+    raise BoxDiverged(
+        f"run {run_id} went on differently on another box ({events_bytes} bytes of events here, {box_bytes} there), "
+        "so nothing was taken from this one; its files are still on it"
+    )
 
 
 @dataclass(frozen=True, slots=True)

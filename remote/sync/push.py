@@ -50,6 +50,7 @@ class Release:
     files: int
     bytes: int
     reused: bool
+    entries: tuple[TreeEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,14 @@ def push_release(
     report: Report = silent,
     *,
     link: str = "current",
+    note: Mapping[str, object] | None = None,
     hashes: HashCache | None = None,
 ) -> Release:
     """Make `files` a release on the box and point `<root>/<link>` at it; one that is there and right is reused.
 
     Only what the box lacks travels: what an interrupted push left there and what the release before has is used.
-    `hashes` spares reading files that did not change since an earlier push.
+    `note` is kept beside it as `releases/<tree hash>.json`; `hashes` spares reading files that did not change since an
+    earlier push.
 
     Raises:
         ConnectionLost, TransferError: nothing became visible; push again, it goes on where it stopped.
@@ -94,7 +97,7 @@ def push_release(
         entries = [source.entry for source in sources]
         name = tree_hash(entries)
         size = sum(entry.size for entry in entries)
-        session.tell({"tree": name, "link": link})
+        session.tell({"tree": name, "link": link, "note": note})
         answer = session.ask()
         reused = bool(answer["have"])
         if not reused:
@@ -102,7 +105,7 @@ def push_release(
             _send_missing(session, sources, _Meter("push code", size, report))
         session.ask()
     report(Progress("push code", f"{name[:12]} {'is there' if reused else 'pushed'}", size, size, "bytes"))
-    return Release(name, str(answer["path"]), len(entries), size, reused)
+    return Release(name, str(answer["path"]), len(entries), size, reused, tuple(entries))
 
 
 def push_blobs(transport: Transport, root: str, blobs: Mapping[str, Path], report: Report = silent) -> PushedBlobs:

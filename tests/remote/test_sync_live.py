@@ -17,6 +17,7 @@ import pytest
 
 from remote.jobs import Agent, AgentError, JobSpec, SqliteCopy
 from remote.sync.live import pull_live
+from remote.sync.pull import BoxBehind, BoxDiverged
 from remote.sync.push import push_blobs, push_run
 from remote.transport import Transport
 from tests.remote.sshd import Sshd, eventually, signal_all
@@ -187,6 +188,29 @@ def test_a_journal_that_a_reader_left_here_is_not_played_into_the_new_ledger(
     pull_live(agent, transport, box.path, local)
     assert done_here(local) == ["a"]
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("on_the_box", "refusal"), [('{"seq": 1}\n', BoxBehind), ("", BoxBehind), ('{"seq": 1}\n{"seq": 9}\n', BoxDiverged)]
+)
+def test_an_abandoned_box_never_brings_back_what_another_one_went_on_from(
+    agent: Agent, transport: Transport, box: BoxRun, local: Path, on_the_box: str, refusal: type[BoxBehind]
+) -> None:
+    box.finish("old")
+    (box.folder / "events.jsonl").write_text(on_the_box)
+    pull_live(agent, transport, box.path, local)
+    newer = {"events.jsonl": b'{"seq": 1}\n{"seq": 2}\n', "ledger.sqlite": b"newer", "old": b"newer"}
+    for name, data in newer.items():
+        (local / name).write_bytes(data)
+    listing = (local / "artifacts.jsonl").read_bytes()
+    box.finish("late")
+    with pytest.raises(refusal, match="another box"):
+        pull_live(agent, transport, box.path, local)
+    assert {name: (local / name).read_bytes() for name in newer} == newer
+    assert (local / "artifacts.jsonl").read_bytes() == listing
+    (box.folder / "events.jsonl").write_bytes(newer["events.jsonl"] + b'{"seq": 3}\n')
+    pull_live(agent, transport, box.path, local)
+    assert done_here(local) == ["old", "late"]
 
 
 # the real worker

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from remote.agent.files import UnsafePath, check_name
 from remote.progress import Progress
 from remote.release import ReleaseFile, ReleaseUnavailable, worker_files
+from remote.sync.hashes import HashCache
 from remote.sync.push import ChecksumMismatch, RunDiverged, push_blobs, push_release, push_run
 from remote.transport import Transport, TransportError
 from tests.remote.sshd import Sshd, eventually
@@ -61,6 +62,47 @@ def test_the_same_release_is_reused_and_a_damaged_one_replaced(transport: Transp
     again = push_release(transport, "spotter", files)
     assert (again.path, again.reused) == (first.path, False)
     assert (Path(first.path) / "a.py").read_bytes() == files[0].source.read_bytes()
+
+
+def test_a_release_that_was_edited_in_place_is_kept_beside_the_right_one(
+    sshd: Sshd, transport: Transport, tmp_path: Path
+) -> None:
+    files = write_tree(tmp_path / "code", ["a.py", "b.py"])
+    place = Path(push_release(transport, "spotter", files).path)
+    (place / "a.py").write_text("edited on the box")
+    push_release(transport, "spotter", files)
+    edited = next(place.parent.glob(f"{place.name}.edited-*"))
+    assert (edited / "a.py").read_text() == "edited on the box"
+    assert (place / "a.py").read_bytes() == files[0].source.read_bytes()
+
+
+def test_only_what_changed_since_the_release_before_is_sent(transport: Transport, tmp_path: Path) -> None:
+    files = write_tree(tmp_path / "code", [f"{number}.py" for number in range(20)])
+    first = push_release(transport, "spotter", files)
+    files[3].source.write_bytes(b"changed" * 1000)
+    seen: list[Progress] = []
+    second = push_release(transport, "spotter", files, seen.append)
+    assert second.bytes - min(each.done for each in seen) <= 7000
+    assert tree(Path(second.path)) == {file.name: file.source.read_bytes() for file in files}
+    assert tree(Path(first.path))["3.py"] != files[3].source.read_bytes()
+
+
+def test_a_file_whose_hash_is_remembered_is_not_read_until_it_changes(
+    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write_tree(tmp_path / "code", ["a.py", "b.py"])
+    for file in files:
+        os.utime(file.source, (1, 1))
+    monkeypatch.setattr("remote.sync.hashes.SETTLED_S", -1)
+    with HashCache(tmp_path / "hashes.db") as hashes:
+        first = push_release(transport, "spotter", files, hashes=hashes)
+    with monkeypatch.context() as patch, HashCache(tmp_path / "hashes.db") as hashes:
+        patch.setattr(Path, "read_bytes", lambda _self: pytest.fail("read again"))
+        assert push_release(transport, "spotter", files, hashes=hashes).reused
+    files[0].source.write_bytes(b"x" * files[0].source.stat().st_size)
+    os.utime(files[0].source, (1, 1))
+    with HashCache(tmp_path / "hashes.db") as hashes:
+        assert push_release(transport, "spotter", files, hashes=hashes).tree_hash != first.tree_hash
 
 
 def test_another_content_mode_or_name_is_another_release(transport: Transport, tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""Commands about files on a box: push, sync, diff."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from console.commands.frame import Json, fail, print_json, reporting, session
+
+InstanceArgument = Annotated[int | None, typer.Argument(metavar="[INSTANCE]", help="Default: the only one rented.")]
+
+
+def push(instance: InstanceArgument = None, as_json: Json = False) -> int:
+    """Push your code and data/ to a box's working copy; what was edited there is kept and named."""
+    from console.operations.sync import push as push_files
+    from console.operations.sync import the_instance
+
+    here = session()
+    with reporting(as_json=as_json) as report:
+        pushed = push_files(here, the_instance(here, instance), report)
+    if as_json:
+        print_json(asdict(pushed))
+    return 3 if pushed.conflicts else 0
+
+
+def sync(
+    instance: InstanceArgument = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with every change until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Push, and with --watch keep pushing what changes and indexing what arrives in out/, until Ctrl-C."""
+    if not watch:
+        return push(instance, as_json)
+    from console.operations.live_sync import live_sync
+    from console.operations.sync import the_instance
+
+    here = session()
+    instance_id = the_instance(here, instance)
+    with reporting(as_json=as_json) as report:
+        live_sync(here, instance_id, threading.Event(), report)
+    return 0
+
+
+def diff(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[INSTANCE] [PATH]", help="Default: the only one rented, everything.")
+    ] = None,
+    take: Annotated[
+        str | None, typer.Option(metavar="box|laptop", help="Whose PATH wins; the other is kept as .bak.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Show what differs between this workspace and a box's working copy, or settle one file with --take."""
+    from console.operations.sync import diff as find_differences
+    from console.operations.sync import take as settle
+    from console.operations.sync import the_instance
+
+    instance, path = _instance_and_path(words or [])
+    here = session()
+    instance_id = the_instance(here, instance)
+    if take is not None:
+        if take not in ("box", "laptop") or path is None:
+            fail("--take wants `box` or `laptop`, and the PATH of one file: spotter diff --take box notes.ipynb", 2)
+        with reporting(as_json=as_json) as report:
+            taken = settle(here, instance_id, path, "box" if take == "box" else "laptop", report)
+        if as_json:
+            print_json(asdict(taken))
+        return 0
+    found = find_differences(here, instance_id, path)
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return 1 if found else 0
+    from console.terminal import print_table
+    from console.words import count
+
+    said = f"{count(len(found), 'difference')}" if found else "nothing differs"
+    print_table(
+        ("what", "name", "here", "there"),
+        [(each.kind, each.name, _side(each.here), _side(each.there)) for each in found],
+        f"instance {instance_id}: {said}",
+    )
+    return 1 if found else 0
+
+
+def _instance_and_path(words: list[str]) -> tuple[int | None, str | None]:
+    """A number first is an instance; what follows, or stands alone, is a path."""
+    instance = None
+    if words and words[0].isdigit():
+        instance, words = int(words[0]), words[1:]
+    if len(words) > 1:
+        fail(f"one path at most, not {len(words)}: {' '.join(words)}", 2)
+    return instance, words[0] if words else None
+
+
+def _side(side: object) -> str:
+    import time
+
+    from console.words import size
+    from remote.sync.compare import Side
+
+    if not isinstance(side, Side):
+        return "–"
+    return f"{size(side.size)} · {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(side.mtime))}"
