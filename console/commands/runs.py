@@ -105,7 +105,7 @@ def run(
     entry = drive_and_decide(
         here,
         entry.run_id,
-        Wishes(profile, instance, keep, instances=instances, replace=not no_replace),
+        Wishes(profile, instance, keep, instances=instances, replace=False if no_replace else None),
         as_json=as_json,
     )
     return show_outcome(here, entry, as_json)

@@ -22,6 +22,7 @@ from console.operations.events import OperationEvent, Report
 from console.operations.fleet_book import Box
 from console.operations.fleet_work import FleetWork
 from console.operations.guard import guard
+from console.operations.loss import BoxLost, await_box, was_destroyed_here
 from console.operations.prepare import GRACE_S, push_code
 from console.operations.pull import SESSION_FILES, NotPulled
 from console.operations.rent import rent
@@ -38,9 +39,6 @@ MAX_DEATHS = 2
 """How often a worker that died without a word is started again on the same box."""
 QUEUE_EVERY_S = 2.0
 SWEEP_S = 15.0
-PATIENCE_S = 300.0
-EMULATED_PATIENCE_S = 20.0
-"""How long a box that the cloud still lists may be out of reach before it counts as lost."""
 PULL_ATTEMPTS = 3
 
 EndKind = Literal["done", "lost", "failed", "absent", "stopped"]
@@ -55,10 +53,6 @@ class BoxEnd:
     error: Exception | None = None
     deliberate: bool = False
     """The operator destroyed it."""
-
-
-class BoxLost(Exception):
-    """A box that the cloud still lists could not be reached for too long."""
 
 
 class BoxFailed(Exception):
@@ -78,7 +72,6 @@ class BoxThread:
         self._report: Report = work.report_of(box.name)
         self._deaths: dict[int, int] = {}
         self._judged: set[str] = set()
-        self._deliberate = False
         self._thread = threading.Thread(target=self._run, name=f"box-{box.name}", daemon=True)
         work.shards.join(box.name, worked=box.state == "working")
 
@@ -115,7 +108,7 @@ class BoxThread:
         except KeyboardInterrupt:
             end = BoxEnd("stopped")
         except (InstanceGone, BoxLost) as error:
-            end = BoxEnd("lost", error, self._deliberate or self._was_destroyed_by_us())
+            end = BoxEnd("lost", error, was_destroyed_here(self._session, self.box.instance_id or 0))
         except (ProvisionError, CloudError) as error:
             end = BoxEnd("absent" if self.box.instance_id is None else "failed", error)
         except Exception as error:  # noqa: BLE001 - whatever happens to one box, the others go on
@@ -127,10 +120,11 @@ class BoxThread:
         box = self.box
         problem = None if end.error is None else str(end.error) or type(end.error).__name__
         state: Any = {"done": "gone", "stopped": "gone", "lost": "lost"}.get(end.kind, "failed")
-        if isinstance(end.error, NotPulled) and not self.stop.is_set():
+        unfetched = box.state == "working" and end.kind == "failed" and not isinstance(end.error, BoxFailed)
+        if unfetched and not self.stop.is_set():
             self._work.book.update(self.name, problem=problem)
             self.end = end
-            return  # it holds results that are nowhere else
+            return  # it may hold results that are nowhere else
         try:
             if box.instance_id is not None and not box.kept:
                 destroy(self._work.session, box.instance_id, force=True, report=self._report)
@@ -142,23 +136,14 @@ class BoxThread:
         self._work.note_boxes()
         self.end = end
 
-    def _was_destroyed_by_us(self) -> bool:
-        """Whether somebody here asked for its end: that is a decision, and no loss."""
-        instance_id = self.box.instance_id
-        return any(
-            intent.operation == "destroy" and intent.instance_id == instance_id
-            for intent in self._work.session.ledger.intents()
-        )
-
     def _live(self) -> BoxEnd:
         if self.box.instance_id is None:
             self._rent()
         if self.box.state != "working":
             self._prepare()
-        patience_s = EMULATED_PATIENCE_S if self._session.emulated else PATIENCE_S
-        reached = time.monotonic()
         while True:
             from remote.jobs import Agent
+            from remote.sync.session import TransferError
             from remote.transport import TransportError
 
             assert self.box.instance_id is not None
@@ -166,14 +151,13 @@ class BoxThread:
             root = self._session.settings.cloud.remote_root
             try:
                 with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
-                    reached = time.monotonic()
                     return self._contact(agent)
+            except TransferError:
+                raise  # the connection is well: trying again mends nothing
             except TransportError as error:
-                if time.monotonic() - reached > patience_s:
-                    where = f"instance {self.box.instance_id} could not be reached for {patience_s:.0f} s"
-                    raise BoxLost(f"{where}: {error}") from error
-                if self.stop.wait(1.0):
+                if self.stop.is_set():
                     return BoxEnd("stopped", error)
+                await_box(self._work.session, self.box.instance_id, self.stop)
 
     def _rent(self) -> None:
         rental = rent(self._session, self._work.entry.profile, run_id=self._work.run_id, report=self._report)

@@ -30,7 +30,7 @@ class Wishes:
     """Keep a machine that cannot be made ready, and billed: somebody will decide about it."""
     instances: int | None = None
     """Spread the run over so many machines; None: as it was begun, or as the settings say."""
-    replace: bool = True
+    replace: bool | None = None
     """Rent another machine by itself when one is lost."""
 
 

@@ -145,3 +145,39 @@ def test_a_forced_destroy_keeps_its_word_under_a_living_run_which_then_says_how_
     assert "--resume" in operator.log()
     assert "Traceback" not in operator.log()
     assert operator.rented() == 0
+
+
+def take_away(operator: Operator) -> None:
+    """Somebody else's doing: the cloud ends the instance, and nothing here asked for it."""
+    from remote.localcloud.connect import local_cloud
+
+    local_cloud(operator.root / ".spotter" / "cloud").destroy(int(operator.instances()[0]["id"]))
+
+
+def test_a_box_that_is_taken_away_is_replaced_by_itself_and_nothing_that_was_fetched_is_repeated(
+    operator: Operator,
+) -> None:
+    draw_pdf(operator.root / "data" / "long.pdf", 16, "Value stack")
+    console = operator.start("run", "--yes", "--param", "workers=1")
+    wait_for(lambda: "…  render" in operator.log(), "the job to work")
+    take_away(operator)
+    assert console.wait(timeout=150) == 0, operator.log()
+    assert "renting another machine (1 of 2 replacements)" in operator.log()
+    entry = operator.run_entry()
+    assert (entry["state"], entry["replacements"]) == ("succeeded", 1)
+    events = events_of(operator.run_folder())
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert operator.instances() == []
+    assert operator.rented() == 0
+
+
+def test_a_box_that_is_taken_away_is_not_replaced_when_that_was_not_wished(operator: Operator) -> None:
+    draw_pdf(operator.root / "data" / "long.pdf", 16, "Value stack")
+    console = operator.start("run", "--yes", "--no-replace", "--param", "workers=1")
+    wait_for(lambda: "…  render" in operator.log(), "the job to work")
+    take_away(operator)
+    assert console.wait(timeout=90) == 1, operator.log()
+    assert "--resume" in operator.log()
+    assert "Traceback" not in operator.log()
+    entry = operator.run_entry()
+    assert (entry["state"], entry["replacements"], entry["instance_id"]) == ("interrupted", 0, None)
