@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remote.cloud import CloudError, CloudUnreachable, Endpoint, Instance, RateLimited
+from remote.cloud import CloudError, Endpoint, Instance, OutcomeUnknown, Unauthorized
 from remote.desk import Desk
 from remote.look import look, refuse_broken
 from remote.rental import Unusable
@@ -176,7 +176,9 @@ class Knock:
                 "our key is attached and not let in yet" if known else "our key is not attached: attaching it"
             )
             cloud.attach_key(self._id, key.public_line)
-        except (CloudUnreachable, RateLimited) as error:
+        except Unauthorized:
+            raise
+        except CloudError as error:
             self._track.tell(f"{error}; trying again")
 
     def _recycle_or_give_up(self, reason: str) -> None:
@@ -200,10 +202,13 @@ class Knock:
         """Send the remedy once and begin to wait anew, for a shorter while."""
         try:
             (self._desk.cloud.reboot if remedy == "reboot" else self._desk.cloud.recycle)(self._id)
+        except OutcomeUnknown as error:  # it may be under way: waiting tells
+            self._desk.ledger.record_outcome(intent, "ok", detail=f"taken for sent: {error}")
         except CloudError as error:
             self._desk.ledger.record_outcome(intent, "failed", detail=str(error))
             raise Unusable(f"{reason}; {remedy} failed: {error}") from error
-        self._desk.ledger.record_outcome(intent, "ok")
+        else:
+            self._desk.ledger.record_outcome(intent, "ok")
         self._doors.clear()
         self._rejected_since, self._attached = None, 0
         self._began = self._desk.clock.monotonic()

@@ -140,7 +140,7 @@ def reconcile_charges(
     settled_after_s: float | None = None,
     settle: bool = True,
 ) -> list[Difference]:
-    """Compare every instance opened since a moment with what the cloud charged for it, over its whole life.
+    """Compare every instance that lived since a moment with what the cloud charged for it, over its whole life.
 
     What ended long enough ago (`settled_after_s`; at once on an emulated cloud) is settled by an adjusting row, so that
     the ledger says what the bill says; a living one is a moving target and is only shown. Differences below `least_usd`
@@ -152,7 +152,11 @@ def reconcile_charges(
     now = clock.time()
     if settled_after_s is None:
         settled_after_s = 0.0 if cloud.emulated else SETTLED_AFTER_S
-    rows = {row.instance_id: row for row in ledger.instances(cloud=cloud.name) if row.opened_at >= since}
+    rows = {
+        row.instance_id: row
+        for row in ledger.instances(cloud=cloud.name)
+        if row.closed_at is None or row.closed_at >= since
+    }
     earliest = min((row.opened_at for row in rows.values()), default=now)
     charges = {each.instance_id: each for each in cloud.charges(midnight_before(earliest), now)}
     found = []
