@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from remote.bootstrap.interpreter import markers_of
 from remote.bootstrap.marks import marked
 from remote.bootstrap.needs import BoxNeeds
 from remote.bootstrap.pins import SOURCES_ONLY, Pin, imports_of, on_box, worker_pins
-from remote.bootstrap.steps import Step, StepUnmet
+from remote.bootstrap.steps import Step, StepHopeless, StepUnmet
 from remote.bootstrap.work import run_program
 
 WORKER_ENVIRONMENT = "worker-environment"
@@ -58,6 +59,8 @@ class _Environment:
         pins = self._pins_on(box)
         interpreter = box.found["interpreter"]
         linked = self._torch_to_keep(box, pins) if self._cuda else []
+        if self._cuda and not linked:
+            refuse_useless_torch(box, pins)
         installed = [pin for pin in pins if not (linked and pin.of_torch)]
         wheels = [pin.line() for pin in installed if pin.name not in SOURCES_ONLY]
         sources = [pin.line() for pin in installed if pin.name in SOURCES_ONLY]
@@ -114,6 +117,25 @@ class _Environment:
         if "torch" in judged:
             evidence["torch finds"] = judged["torch"]
         return {**evidence, **judged["found"]}
+
+
+def refuse_useless_torch(box: Box, pins: Sequence[Pin]) -> None:
+    """Find out before gigabytes are fetched. Raises StepHopeless when the lock's torch cannot use this box's GPU."""
+    done = box.run(["nvidia-smi"])
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if done.exit_code != 0:
+        raise StepHopeless(f"torch needs a GPU, and nvidia-smi says: {done.last_lines()}")
+    if "EMULATED" in said:
+        raise StepHopeless("torch needs a GPU, and this box's is emulated: use the cpu stack here")
+    known = re.search(r"CUDA Version: *(\d+)\.(\d+)", said)
+    needed = next((pin.version for pin in pins if pin.name == "cuda-toolkit"), None)
+    if known and needed and int(known.group(1)) < int(needed.split(".")[0]):
+        major, minor = known.groups()
+        wanted = ".".join(needed.split(".")[:2])
+        raise StepHopeless(
+            f"the lock's torch is built for CUDA {wanted}, and the box's driver knows {major}.{minor}: "
+            "rent a machine with a newer driver, or an image that has this torch"
+        )
 
 
 INSTALLED_NAMES = f"""

@@ -270,6 +270,27 @@ def test_the_images_torch_of_the_same_version_is_kept_by_link_and_told(
     assert step(prepare(named(torch_pins(index)), ["torch"], stack="gpu")).outcome == "kept"
 
 
+@pytest.mark.parametrize(
+    ("smi", "reason"),
+    [
+        ("echo 'Driver Version: 570.10  CUDA Version: 12.8'", "built for CUDA 13.0, and the box's driver knows 12.8"),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", "nvidia-smi says: NVIDIA-SMI has failed"),
+        ("echo 'EMULATED NVIDIA-SMI'", "this box's is emulated"),
+    ],
+)
+def test_torch_is_not_fetched_for_a_gpu_that_it_cannot_use(
+    sshd: Sshd, index: PackageIndex, image: Path, prepare: Prepare, smi: str, reason: str
+) -> None:
+    with_path(sshd, image.parent)
+    (image.parent / "nvidia-smi").write_text(f"#!/bin/sh\n{smi}\n")
+    (image.parent / "nvidia-smi").chmod(0o755)
+    pins = [*torch_pins(index), index.add(wheel("cuda_toolkit", "13.0.3.0"))]
+    with pytest.raises(BootstrapFailed, match=reason) as failed:
+        prepare(named(pins), ["torch"], stack="gpu")
+    assert failed.value.tries == 1
+    assert not index.asked
+
+
 def test_an_images_torch_that_finds_no_gpu_is_left_alone_for_the_locks_own(
     sshd: Sshd, index: PackageIndex, image: Path, prepare: Prepare, tmp_path: Path
 ) -> None:
