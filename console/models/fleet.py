@@ -100,7 +100,7 @@ def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView
     ledger, clock, name = session.ledger, session.clock, session.settings.cloud.name
     try:
         cloud = session.living_cloud()
-        instances = cloud.instances() if cloud else []
+        instances = session.provisioner.look_after(listed=cloud.instances()) if cloud else []
         credit, credit_at = _credit(cloud, previous)
     except CloudError as error:
         return replace(previous or FleetView(emulated=session.emulated), error=str(error))
