@@ -27,8 +27,10 @@ from console.commands.frame import (
 from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from console.models.runs import RunRow
     from console.operations.runbook import Runbook, RunEntry
     from console.operations.session import Session
+    from console.workspace import Workspace
 
 ENDED_IN_ORDER = frozenset({"succeeded", "incomplete"})
 EXIT_OF_STATE = {"succeeded": 0, "incomplete": 3, "cancelled": 4, "interrupted": 5}
@@ -179,6 +181,7 @@ def runs(as_json: Json = False) -> int:
             [
                 row.entry.model_dump(mode="json")
                 | {"shown_state": row.state, "fraction": row.view.fraction, "driver": row.driver}
+                | _figures(row)
                 for row in rows
             ]
         )
@@ -194,6 +197,18 @@ def runs(as_json: Json = False) -> int:
     return 0
 
 
+def _figures(row: RunRow) -> dict[str, Any]:
+    """Items, time to go and cost of a run, for programs."""
+    from dataclasses import asdict
+
+    from console.models.run_cost import pace_of
+
+    pace = pace_of(row.view)
+    eta_s = 0.0 if row.view.ended else pace.eta_s
+    cost = None if row.cost is None else asdict(row.cost)
+    return {"items_done": pace.done, "items": pace.total, "eta_s": eta_s, "cost": cost}
+
+
 def watch(run_id: RunId = "last", as_json: Json = False) -> int:
     """Reattach to a run that works on a machine, or follow the process that drives it. Never rents."""
     from console.operations.run import drive
@@ -204,7 +219,7 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
     runbook = Runbook(here.workspace)
     entry = runbook.resolve(run_id)
     if entry.phase is not Phase.DONE and runbook.holder(entry.run_id) is not None:
-        logs(entry.run_id, follow=True)
+        _follow(here.workspace, entry.run_id, tell_cost=True)
         entry = runbook.read(entry.run_id)
     elif entry.phase is not Phase.DONE:
         if not entry.machines:
@@ -220,26 +235,58 @@ def logs(
     events: Annotated[bool, typer.Option("--events", help="The events instead of the log.")] = False,
 ) -> int:
     """Print a run's log as this machine has it; whoever drives the run keeps it growing."""
-    from console.operations.runbook import Phase, Runbook
+    from console.operations.runbook import Runbook
 
     here = workspace()
-    runbook = Runbook(here)
-    entry = runbook.resolve(run_id)
-    folder = here.run_folder(entry.run_id)
-    offsets: dict[Path, int] = {}
-    while True:
-        ended = runbook.read(entry.run_id).phase is Phase.DONE or runbook.holder(entry.run_id) is None
-        paths = [folder / "events.jsonl"] if events else sorted((folder / "logs").glob("job-*.log"))
-        for path in paths:
+    entry = Runbook(here).resolve(run_id)
+    if follow:
+        _follow(here, entry.run_id, events=events)
+    else:
+        LogPrinter(here, entry.run_id, events=events).more()
+    return 0
+
+
+class LogPrinter:
+    """Prints what was appended to a run's log, or to its events, since the last time."""
+
+    def __init__(self, here: Workspace, run_id: str, *, events: bool) -> None:
+        self._folder = here.run_folder(run_id)
+        self._events = events
+        self._offsets: dict[Path, int] = {}
+
+    def more(self) -> None:
+        """Print it."""
+        logs = sorted((self._folder / "logs").glob("job-*.log"))
+        for path in [self._folder / "events.jsonl"] if self._events else logs:
             if path.exists():
                 with path.open("rb") as handle:
-                    handle.seek(offsets.get(path, 0))
+                    handle.seek(self._offsets.get(path, 0))
                     chunk = handle.read()
-                offsets[path] = offsets.get(path, 0) + len(chunk)
+                self._offsets[path] = self._offsets.get(path, 0) + len(chunk)
                 sys.stdout.buffer.write(chunk)
         sys.stdout.flush()
-        if not follow or ended:
-            return 0
+
+
+COST_EVERY_S = 30.0
+
+
+def _follow(here: Workspace, run_id: str, *, events: bool = False, tell_cost: bool = False) -> None:
+    """Print a run's log until nobody drives it any more; with `tell_cost`, now and then on stderr what it costs."""
+    from console.models.run_cost import cost_words
+    from console.models.run_reader import RunReader
+    from console.operations.runbook import Phase, Runbook
+
+    runbook, printer, reader = Runbook(here), LogPrinter(here, run_id, events=events), RunReader(here, run_id)
+    told = -COST_EVERY_S
+    while True:
+        ended = runbook.read(run_id).phase is Phase.DONE or runbook.holder(run_id) is None
+        printer.more()
+        if tell_cost and time.monotonic() - told >= COST_EVERY_S:
+            told = time.monotonic()
+            if words := cost_words(reader.look().cost):
+                print(words, file=sys.stderr, flush=True)
+        if ended:
+            return
         time.sleep(0.3)
 
 

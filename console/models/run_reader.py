@@ -7,13 +7,18 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from console.models.item_names import ItemNames
+from console.models.run_cost import CostReader
 from console.models.run_view import EventFile, RunView
 from console.operations.runbook import Runbook, RunEntry
 from console.workspace import Workspace
+
+if TYPE_CHECKING:
+    from remote.money import RunCost
 
 LOG_CHUNK = 256 * 1024
 
@@ -39,6 +44,8 @@ class RunNews:
     """How many there are."""
     new_lines: tuple[str, ...]
     """Lines of the laptop's steps and of the job's log since the look before."""
+    cost: RunCost | None = None
+    """None before anything was rented for it."""
 
 
 class RunReader:
@@ -53,6 +60,7 @@ class RunReader:
         self._logs = folder / "logs"
         self._offsets: dict[Path, int] = {}
         self._failures_shown = failures_shown
+        self._costs = CostReader(workspace)
 
     def look(self) -> RunNews:
         """Read what was appended since the last look.
@@ -67,7 +75,8 @@ class RunReader:
             NamedFailure(self._names.of(failure), failure.stage, failure.reason)
             for failure in islice(failures.values(), self._failures_shown)
         )
-        return RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()))
+        cost = self._costs.of(self.run_id, self._events.view)
+        return RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()), cost)
 
     def _new_lines(self) -> list[str]:
         lines = [journal_line(line) for line in self._appended(self._logs / "operations.jsonl")]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from console.models.run_cost import CostReader
 from console.models.run_view import EventFile, RunView
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.workspace import Workspace
+
+if TYPE_CHECKING:
+    from remote.money import RunCost
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class RunRow:
     """Items that a stage gave up on."""
     driver: int | None
     """The process that drives it now, if any."""
+    cost: RunCost | None = None
+    """None before anything was rented for it."""
 
     @property
     def state(self) -> str:
@@ -34,7 +41,9 @@ class RunRow:
         """What the operator should know of it beyond its state."""
         if self.entry.phase is Phase.DONE or self.driver is not None:
             return self.entry.problem or ""
-        rented = f", instance {self.entry.instance_id} is rented" if self.entry.instance_id else ""
+        machines = self.entry.machines
+        rented = f", {'instance' if len(machines) == 1 else 'instances'} {', '.join(map(str, machines))} rented"
+        rented = rented if machines else ""
         return f"nobody drives it{rented}: spotter run --resume {self.entry.run_id[-8:]}"
 
 
@@ -45,6 +54,7 @@ class RunList:
         self._workspace = workspace
         self._runbook = Runbook(workspace)
         self._events: dict[str, EventFile] = {}
+        self._costs = CostReader(workspace)
 
     def refresh(self) -> list[RunRow]:
         """The runs as they stand now, newest first."""
@@ -55,5 +65,6 @@ class RunList:
             )
             events.refresh()
             driver = None if entry.phase is Phase.DONE else self._runbook.holder(entry.run_id)
-            rows.append(RunRow(entry, events.view, len(events.failures), driver))
+            cost = self._costs.of(entry.run_id, events.view)
+            rows.append(RunRow(entry, events.view, len(events.failures), driver, cost))
         return rows

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.widgets import Log, Static
 
 from console.actions import bindings_of
+from console.models.run_cost import cost_words
 from console.models.run_view import RunView, StageView
 from console.screens.runs import STATE_STYLE, ask_cancel
 from console.words import bar, count, duration
@@ -74,12 +75,15 @@ def run_head(news: RunNews) -> Text:
     text.append(state, style=STATE_STYLE.get(state, "bold"))
     if entry.phase != "done":
         text.append(f"  {entry.phase.value}")
-    if entry.instance_id and entry.phase != "done":
-        text.append(f"  on instance {entry.instance_id}")
+    if entry.machines and entry.phase != "done":
+        several = len(entry.machines) > 1
+        text.append(f"  on {'instances' if several else 'instance'} {', '.join(map(str, entry.machines))}")
     if view.started_at and view.last_event_at:
         text.append(f"  {duration(view.last_event_at - view.started_at)}")
     if news.failed:
         text.append(f"  {count(news.failed, 'failure')}", style="bold red")
+    if words := cost_words(news.cost):
+        text.append(f"\n{words}", style="dim")
     if entry.problem:
         text.append(f"\n{entry.problem}", style="bold yellow")
     return text

@@ -57,10 +57,14 @@ def run_row(row: RunRow, now: float) -> Row:
             Text(f"{bar(view.fraction, 12)} {view.fraction:4.0%}"),
             Text(str(row.failed), style="bold red" if row.failed else "dim"),
             Text(duration(now - entry.created_at)),
-            Text(str(entry.instance_id or "–")),
+            Text(_machines(entry.machines)),
             Text(note, style="dim"),
         ),
     )
+
+
+def _machines(instances: tuple[int, ...]) -> str:
+    return f"{len(instances)} boxes" if len(instances) > 1 else str(instances[0]) if instances else "–"
 
 
 class Runs(Vertical):
