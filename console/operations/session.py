@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,7 +194,17 @@ class Session:
         )
         if transport.endpoint.kind != first:
             self.ledger.note_route(cloud, instance.machine_id, transport.endpoint.kind)
+        transport.count_traffic(self._traffic_noter(instance_id))
         return transport
+
+    def _traffic_noter(self, instance_id: int) -> Callable[[int, int], None]:
+        ledger, cloud = self.ledger, self.settings.cloud.name
+
+        def note(into: int, out_of: int) -> None:
+            with suppress(sqlite3.Error):  # the cloud's own bill settles what could not be written down
+                ledger.note_traffic(cloud, instance_id, bytes_in=into, bytes_out=out_of)
+
+        return note
 
     def reacher(self, instance_id: int) -> Callable[[], Transport]:
         """`reach` for later: what a broken channel calls to come back."""

@@ -13,6 +13,7 @@ from remote.cloud import Endpoint
 from remote.ssh.errors import CommandFailed, CommandTimeout, ConnectionLost, PortClosed, TransportError, brief
 from remote.ssh.liveness import Watchdog
 from remote.ssh.stream import STEP_S, Completed, Stream
+from remote.ssh.tally import Note, Tally
 
 if TYPE_CHECKING:
     import paramiko
@@ -30,6 +31,8 @@ class Transport:
         self.endpoint = endpoint
         self.user = user
         self._wire = wire
+        self._sock = sock
+        self._tally: Tally | None = None
         self._why_lost: str | None = None
         self._slots = threading.BoundedSemaphore(MAX_CHANNELS)
         self._watchdog = Watchdog(wire, sock, self._lose)
@@ -147,6 +150,11 @@ class Transport:
             raise self.lost() or ConnectionLost(f"{self.endpoint} did not answer a ping within {timeout_s:g} s")
         return round_trip_s
 
+    def count_traffic(self, note: Note) -> None:
+        """Tell `note` of every byte carried from the first on: twice a minute, and at the end. It must not raise."""
+        self._tally = Tally(self._sock, note)
+        self._watchdog.on_tick = self._tally.tick
+
     @property
     def alive(self) -> bool:
         """Whether the connection is up as far as we know: a frozen peer is noticed within ten seconds."""
@@ -175,6 +183,8 @@ class Transport:
             self._why_lost = why
         self._watchdog.stop()
         self._wire.close()
+        if self._tally is not None:
+            self._tally.tell()
 
     def _acquire_slot(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

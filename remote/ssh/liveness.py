@@ -27,6 +27,8 @@ class Watchdog:
         self._wire = wire
         self._sock = sock
         self._on_lost = on_lost
+        self.on_tick: Callable[[], None] | None = None
+        """Called four times a second while the connection lives."""
         self._stopped = threading.Event()
         self._ask = threading.Event()
         self._answers = threading.Condition()
@@ -71,6 +73,8 @@ class Watchdog:
         woke_at = heard_at = time.monotonic()
         taken_bytes = backlog = 0
         while not self._stopped.wait(TICK_S):
+            if self.on_tick is not None:
+                self.on_tick()
             now = time.monotonic()
             if now - woke_at > 1.0 + TICK_S:
                 heard_at = now  # this process itself slept; its peer gets the full time to answer again

@@ -16,11 +16,12 @@ USER_TIMEOUT_MS = 15_000
 
 
 class WatchedSocket(socket.socket):
-    """A socket that remembers when it last heard its peer, how much it sent, and whether the peer hung up."""
+    """A socket that remembers when it last heard its peer, how much it carried, and whether the peer hung up."""
 
     last_heard_at: float = 0.0
     """Monotonic seconds."""
     sent_bytes: int = 0
+    received_bytes: int = 0
     hung_up: bool = False
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -32,6 +33,7 @@ class WatchedSocket(socket.socket):
             raise
         if data:
             self.last_heard_at = time.monotonic()
+            self.received_bytes += len(data)
         elif size:
             self.hung_up = True
         return data

@@ -268,3 +268,15 @@ def test_threads_and_sockets_are_given_back(sshd: Sshd) -> None:
         with sshd.connect() as transport:
             transport.run("true")
     eventually(lambda: open_files() <= before, what="sockets closed")
+
+
+def test_every_byte_that_a_connection_carries_is_told_once(sshd: Sshd) -> None:
+    noted: list[tuple[int, int]] = []
+    with sshd.connect() as transport:
+        transport.count_traffic(lambda into, out_of: noted.append((into, out_of)))
+        assert transport.check("cat", stdin=b"x" * 300_000).stdout == b"x" * 300_000
+    into, out_of = (sum(each) for each in zip(*noted, strict=True))
+    assert 300_000 < into < 330_000
+    assert 300_000 < out_of < 330_000
+    transport.close()
+    assert len(noted) == 1
