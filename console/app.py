@@ -20,7 +20,7 @@ from console.screens.offers import Offers
 from console.screens.run import Run
 from console.screens.runs import Runs
 from console.screens.search import Search
-from console.theme import DARK, LIGHT
+from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
 from console.widgets.help import Help
 from console.widgets.keyed_table import KeyedTable
 from console.words import usd, usd_per_hour
@@ -82,6 +82,7 @@ class SpotterApp(App[None]):
         self.animation_level = "none"
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
+        self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
         self.theme = DARK.name
         self.set_interval(1.0, self._draw_top)
         self._draw_top()

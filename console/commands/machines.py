@@ -39,7 +39,7 @@ def rent(
 def ps(as_json: Json = False) -> int:
     """Show what is rented, what it costs and who ends the bill; orphans are ours though the ledger lost them."""
     from console.models.fleet import read_fleet
-    from console.models.fleet_words import guard_word, state_word
+    from console.models.fleet_words import guard_word, spent_word, state_word
     from console.words import duration, usd, usd_per_hour
 
     here = session()
@@ -53,7 +53,7 @@ def ps(as_json: Json = False) -> int:
     if view.error:
         fail(f"the cloud does not answer: {view.error}")
     emulated = "EMULATED · " if view.emulated else ""
-    ours = [row for row in view.instances if row.billed]
+    ours = [row for row in view.instances if row.standing in ("ours", "missing")]
     words = f"{len(ours)} rented" if ours else "nothing is rented"
     orphans = "".join(f" · {row.id} is an ORPHAN: `spotter destroy {row.id}`" for row in view.orphans)
     print_table(
@@ -64,7 +64,7 @@ def ps(as_json: Json = False) -> int:
                 row.gpu,
                 "ORPHAN" if row.orphan else state_word(row),
                 usd_per_hour(row.usd_per_hour),
-                usd(row.spent_usd) if row.billed else "–",
+                spent_word(row, view.now),
                 duration(max(0.0, view.now - row.started_at)) if row.started_at else "–",
                 guard_word(row.guard, time.time())[0] if row.billed else "–",
                 (row.run_id or "–")[-8:],

@@ -37,6 +37,8 @@ def _print(report: MoneyReport) -> None:
     credit = f", credit {usd(now.credit_usd)}" if now.credit_usd is not None else ""
     lasts = f" lasts {duration(now.runway_s)}" if now.runway_s is not None else ""
     above = "  ABOVE THE CAP: nothing more is rented" if now.above_cap else ""
+    if report.orphans_usd_per_hour:
+        lasts += f"  + {usd_per_hour(report.orphans_usd_per_hour)} of ORPHANS: `spotter ps` names them"
     print(f"{'EMULATED  ' if report.emulated else ''}burn {usd_per_hour(now.burn_usd_per_hour)}{credit}{lasts}")
     print(f"today {usd(now.today_usd)}{cap}, by midnight (UTC) {usd(now.projected_midnight_usd)}{above}")
     if report.instances:

@@ -13,6 +13,15 @@ def state_word(view: InstanceView) -> str:
     return {"orphan": "orphan", "foreign": "foreign", "missing": "not listed"}.get(view.standing, view.state)
 
 
+def spent_word(view: InstanceView, now: float) -> str:
+    """What it cost so far by the ledger; of an orphan, which has no meter there, what its price makes of its age."""
+    if not view.billed:
+        return "–"
+    if view.orphan and view.started_at is not None:
+        return f"~{usd(max(0.0, now - view.started_at) * view.usd_per_hour / 3600)}"
+    return usd(view.spent_usd)
+
+
 def guard_word(guard: GuardView | None, now: float) -> tuple[str, str]:
     """What the box will do about its own bill, in one cell, and its style."""
     if guard is None:
@@ -38,9 +47,9 @@ def guard_sentence(guard: GuardView | None, now: float) -> tuple[str, str]:
     return f"NOT PROVEN: {guard.problem} · {words}", "bold red"
 
 
-def loss_of(view: InstanceView) -> tuple[str, str | None]:
+def loss_of(view: InstanceView, now: float) -> tuple[str, str | None]:
     """What dies with an instance and what that ends, and what must be typed first: its id when work would be lost."""
-    lines = [f"{view.gpu}, {usd_per_hour(view.usd_per_hour)}, {usd(view.spent_usd)} so far: the bill ends."]
+    lines = [f"{view.gpu}, {usd_per_hour(view.usd_per_hour)}, {spent_word(view, now)} so far: the bill ends."]
     if view.unpulled_run:
         lines.append(
             f"Run {view.unpulled_run[-8:]} has results on it that are not here; they are lost. "

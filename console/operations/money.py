@@ -55,6 +55,8 @@ class MoneyReport:
     """Where the cloud's own charges and the ledger disagree."""
     reconciled: bool
     """Whether the cloud told its charges."""
+    orphans_usd_per_hour: float = 0.0
+    """What burns beyond the ledger: instances under our label that it does not hold for alive."""
     problem: str | None = None
     """Why it did not, or did not tell the credit."""
 
@@ -68,12 +70,13 @@ def money_report(session: Session, *, days: float = DAYS_SHOWN) -> MoneyReport:
     since = clock.time() - days * 86400
     credit: float | None = None
     differences: list[Difference] = []
-    reconciled, problem = False, None
+    reconciled, problem, lost = False, None, 0.0
     try:
         cloud = session.living_cloud()
         if cloud is not None:
             credit = cloud.account().credit_usd
             differences = reconcile_charges(cloud, ledger, clock, since=since)
+            lost = sum(each.usd_per_hour for each in session.provisioner.orphans())
             reconciled = True
     except CloudError as error:
         problem = str(error)
@@ -84,6 +87,7 @@ def money_report(session: Session, *, days: float = DAYS_SHOWN) -> MoneyReport:
         tuple(_runs(session)),
         tuple(differences),
         reconciled,
+        lost,
         problem,
     )
 

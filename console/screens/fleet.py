@@ -148,7 +148,7 @@ class Fleet(Vertical):
         self._with_marked(self._ask_to_destroy)
 
     def _ask_to_destroy(self, chosen: InstanceView) -> None:
-        loss, typed = loss_of(chosen)
+        loss, typed = loss_of(chosen, self._view.now if self._view else time.time())
         word = "orphan" if chosen.orphan else "instance"
         question = Confirm(f"Destroy {word} {chosen.id}?", loss, "Destroy", typed=typed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from console.models.fleet import FleetView, InstanceView
-from console.models.fleet_words import guard_sentence, guard_word, state_word
+from console.models.fleet_words import guard_sentence, guard_word, spent_word, state_word
 from console.widgets.keyed_table import Column, Row
 from console.words import bar, count, duration, usd, usd_per_hour
 
@@ -14,7 +14,7 @@ COLUMNS = (
     Column("GPU", 13),
     Column("state", 10),
     Column("$/h", 9),
-    Column("spent", 7),
+    Column("spent", 8),
     Column("up", 7),
     Column("dead-man", 8),
     Column("run", 8, min_screen=92),
@@ -49,7 +49,7 @@ def fleet_row(view: InstanceView, now: float, wall_now: float | None = None) -> 
             Text(view.gpu),
             Text(state, style=STATE_STYLE.get(state, "")),
             Text(usd_per_hour(view.usd_per_hour)),
-            Text(usd(view.spent_usd) if view.billed else "–"),
+            Text(spent_word(view, now)),
             Text(duration(max(0.0, now - view.started_at)) if view.started_at else "–"),
             Text(guard, style=guard_style),
             Text(view.run_id[-8:] if view.run_id else "–"),
@@ -71,9 +71,9 @@ def fleet_note(view: FleetView) -> str:
     parts = [f"{len(view.instances) - foreign - len(view.orphans)} rented"]
     if view.orphans:
         orphans = count(len(view.orphans), "orphan")
-        parts.append(f"{orphans}, billed though nothing of ours holds it: D destroys it")
+        parts.append(f"{orphans} billed to nobody's use: D destroys")
     if foreign:
-        parts.append(f"{foreign} of other workspaces, left alone")
+        parts.append(f"{foreign} foreign, left alone")
     return emulated + " · ".join(parts)
 
 
@@ -86,6 +86,9 @@ def money_lines(view: FleetView, width: int) -> Text:
     text.append("burn ", style="dim")
     text.append(usd_per_hour(money.burn_usd_per_hour), style="bold")
     text.append(f"  {count(money.instances, 'instance')}")
+    if view.orphans:
+        lost = sum(each.usd_per_hour for each in view.orphans)
+        text.append(f"  + {usd_per_hour(lost)} {count(len(view.orphans), 'orphan')}", style="bold red")
     if money.credit_usd is not None:
         text.append("   credit ", style="dim")
         text.append(usd(money.credit_usd))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from console.models.fleet import FleetView, GuardView, InstanceView, guard_view
-from console.models.fleet_words import guard_sentence, guard_word, loss_of, state_word
+from console.models.fleet_words import guard_sentence, guard_word, loss_of, spent_word, state_word
 from console.screens.fleet_rows import fleet_note, fleet_row, instance_detail, money_lines
 from remote.money import Money
 
@@ -80,8 +80,8 @@ def test_only_a_living_dead_man_with_a_proven_key_counts(
         (FleetView(error="cannot reach the cloud"), "stale: cannot reach the cloud"),
         (FleetView(emulated=True), "EMULATED cloud · no instance is rented"),
         (FleetView((OURS, OURS)), "2 rented"),
-        (FleetView((OURS, replace(OURS, standing="orphan"))), "1 rented · 1 orphan, billed though nothing of ours"),
-        (FleetView((OURS, replace(OURS, standing="foreign"))), "1 rented · 1 of other workspaces, left alone"),
+        (FleetView((OURS, replace(OURS, standing="orphan"))), "1 rented · 1 orphan billed to nobody's use: D destroys"),
+        (FleetView((OURS, replace(OURS, standing="foreign"))), "1 rented · 1 foreign, left alone"),
     ],
 )
 def test_the_note_never_says_nothing_here_when_nobody_answered(view: FleetView, says: str) -> None:
@@ -100,6 +100,14 @@ def test_money_that_will_pass_the_cap_says_so_in_words() -> None:
     assert "nothing more is rented" in money_lines(FleetView(money=above), 160).plain
 
 
+def test_what_orphans_burn_is_shown_beside_what_the_ledger_knows() -> None:
+    orphan = replace(OURS, standing="orphan", spent_usd=0.0, usd_per_hour=0.3, started_at=100.0)
+    view = FleetView((OURS, orphan), money=MONEY)
+    assert "burn $0.149/h  1 instance  + $0.300/h 1 orphan" in money_lines(view, 80).plain
+    assert spent_word(orphan, 100.0 + 2 * HOUR) == "~$0.60"
+    assert spent_word(OURS, 1e9) == "$0.0123"
+
+
 def test_unknown_money_is_no_zero() -> None:
     assert "$" not in money_lines(FleetView(error="no answer"), 80).plain
     without = money_lines(FleetView(money=replace(MONEY, credit_usd=None, runway_s=None)), 80).plain
@@ -113,16 +121,17 @@ def test_the_money_fits_its_screen(width: int) -> None:
 
 
 def test_a_destroy_that_loses_work_wants_the_id_typed() -> None:
-    text, typed = loss_of(replace(OURS, run_id="01jtestrun00000000abcdefgh", unpulled_run="01jtestrun00000000abcdefgh"))
+    run = "01jtestrun00000000abcdefgh"
+    text, typed = loss_of(replace(OURS, run_id=run, unpulled_run=run), 160.0)
     assert typed == "1795235194"
     assert "Run abcdefgh has results on it that are not here" in text
 
 
 def test_a_destroy_that_loses_nothing_asks_once() -> None:
-    text, typed = loss_of(OURS)
+    text, typed = loss_of(OURS, 160.0)
     assert typed is None
     assert text.startswith("RTX 3090, $0.149/h, $0.0123 so far: the bill ends.")
-    assert "a rental that went wrong" in loss_of(replace(OURS, standing="orphan"))[0]
+    assert "a rental that went wrong" in loss_of(replace(OURS, standing="orphan"), 160.0)[0]
 
 
 def test_the_marked_instance_is_told_in_four_lines() -> None:
