@@ -17,7 +17,7 @@ from typing import Any, Self
 from remote.agent.deadman_order import DEADMAN_ANSWER, BadOrder, DeadmanOrder, DeadmanProof, DeadmanStatus
 from remote.agent.spec import JobSpec, JobStatus, Ready, Retry
 from remote.agent_channel import AgentChannel, Answer
-from remote.bootstrap.install import install_agent
+from remote.bootstrap.install import InstalledAgent, install_agent
 from remote.transport import (
     ConnectionLost,
     HostKeyChanged,
@@ -96,10 +96,15 @@ class Agent:
     """
 
     def __init__(
-        self, transport: Transport, root: str, reconnect: Callable[[], Transport] | None, channel: AgentChannel
+        self,
+        transport: Transport,
+        installed: InstalledAgent,
+        reconnect: Callable[[], Transport] | None,
+        channel: AgentChannel,
     ) -> None:
         """Use `start`."""
-        self.root = root
+        self.root = installed.root
+        self._installed = installed
         self._reconnect = reconnect
         self._transport = transport
         self._owned: Transport | None = None
@@ -116,7 +121,7 @@ class Agent:
         `root` becomes absolute in `self.root`.
         """
         installed = install_agent(transport, root)
-        return cls(transport, installed.root, reconnect, AgentChannel(transport, installed))
+        return cls(transport, installed, reconnect, AgentChannel(transport, installed))
 
     @property
     def transport(self) -> Transport:
@@ -221,7 +226,7 @@ class Agent:
         """
         deadline = time.monotonic() + timeout_s
         transport = self._open_channel(deadline).transport
-        agent = install_agent(transport, self.root)
+        agent = self._installed
         # Not over the agent's channel: that one was started without the login's environment, which holds the box's key.
         command = shlex.join([agent.python, "-E", "-S", "-u", agent.folder, "deadman", agent.root])
         done = transport.run(command, stdin=json.dumps(order.to_json()).encode(), timeout_s=timeout_s)
@@ -270,7 +275,7 @@ class Agent:
 
     def _call(self, operation: str, arguments: dict[str, Any], payload: bytes, timeout_s: float) -> Answer:
         deadline = time.monotonic() + timeout_s
-        pause_s = FIRST_PAUSE_S
+        pause_s = 0.0
         while True:
             try:
                 channel = self._open_channel(deadline)
@@ -283,7 +288,7 @@ class Agent:
                 if hopeless or time.monotonic() + pause_s >= deadline:
                     raise _as_lost(error) from error
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
         failure = answer.header.get("error")
         if failure:
             kind = _ERRORS.get(failure["type"])
@@ -306,12 +311,21 @@ class Agent:
         except FutureTimeout as error:
             raise ConnectionLost("the box was not reached again within the limit") from error
 
+    def _channel_over(self, transport: Transport) -> AgentChannel:
+        """The agent that was there before, started again; a box that lost it gets it anew."""
+        try:
+            return AgentChannel(transport, self._installed)
+        except TransportError:
+            if not transport.alive:
+                raise
+            return AgentChannel(transport, install_agent(transport, self.root))
+
     def _reopen(self, opening: Future[AgentChannel]) -> None:
         try:
             transport = self._transport
             if not transport.alive and self._reconnect is not None:
                 transport = self._reconnect()
-            channel = AgentChannel(transport, install_agent(transport, self.root))
+            channel = self._channel_over(transport)
         except BaseException as error:  # noqa: BLE001 - every caller that waits must hear of it
             with self._lock:
                 self._opening = None

@@ -22,6 +22,7 @@ from remote.agent import process
 from remote.agent.box_samples import BoxSamples
 from remote.agent.deadman_order import DEADMAN_ANSWER, DeadmanOrder, DeadmanProof, DeadmanStatus
 from remote.agent.deadman_rules import Armed, Decision, Facts, decide
+from remote.agent.deadman_status import deadman_status, status_on_disk
 from remote.agent.files import write_atomically
 from remote.agent.jobs import Jobs
 from remote.agent.own_cloud import SECRET_NAMES, NoOwnKey, OwnInstance
@@ -211,7 +212,7 @@ class Deadman:
 
     def _acted_before(self) -> bool:
         """Whether the process before this one stopped the box for this very order."""
-        before = _status_on_disk(self._folder)
+        before = status_on_disk(self._folder)
         status = DeadmanStatus.from_json(before) if before else DeadmanStatus()
         over = self._armed.left_s(self._began) <= 0
         return over and status.state in ("acting", "done") and status.order == self._order
@@ -231,7 +232,7 @@ def arm(root: Path, program: Path, order: DeadmanOrder) -> DeadmanStatus:
         proof = DeadmanProof(False, time.time(), None, str(error))
     armed = Armed(order, Moment.now(), proof)
     armed.write(folder)
-    before = _status_on_disk(folder)
+    before = status_on_disk(folder)
     if before is not None:
         if process.alive(before["process"]):
             process.send_signal([before["process"]["pid"]], signal.SIGKILL)
@@ -253,18 +254,6 @@ def start(root: Path, program: Path) -> DeadmanStatus:
             return status
         time.sleep(0.02)
     raise OSError(f"the dead-man did not come up within {START_LIMIT_S:.0f} s; see {root / 'deadman' / 'errors'}")
-
-
-def deadman_status(root: Path) -> DeadmanStatus:
-    """How the dead-man below a root stands; `alive` is looked up now."""
-    folder = root / "deadman"
-    values = _status_on_disk(folder)
-    if values is not None:
-        return replace(DeadmanStatus.from_json(values), alive=process.alive(values["process"]))
-    armed = Armed.read(folder)
-    if armed is None:
-        return DeadmanStatus()
-    return DeadmanStatus("armed", order=armed.order, proof=armed.proof, log=str(folder / "log"))
 
 
 def _detach(root: Path, program: Path) -> None:
@@ -327,14 +316,6 @@ def _locked_soon(lock: IO[bytes], limit_s: float = 2.0) -> bool:
             time.sleep(0.02)
         else:
             return True
-
-
-def _status_on_disk(folder: Path) -> dict[str, Any] | None:
-    try:
-        values: dict[str, Any] = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return values
 
 
 def main(root: Path, program: Path) -> int:

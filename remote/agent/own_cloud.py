@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remote.agent.deadman_order import DeadmanProof
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 DEFAULT_URL = "https://console.vast.ai"
 CALL_LIMIT_S = 30.0
@@ -97,6 +97,9 @@ class OwnInstance:
         return row is None or (action == "stop" and isinstance(row, dict) and row.get("actual_status") in STOPPED)
 
     def _call(self, method: str, body: dict[str, Any] | None) -> Reply:
+        import urllib.error  # 50 ms that only this process should spend
+        import urllib.request
+
         request = urllib.request.Request(  # noqa: S310 - `of_this_box` lets http and https pass
             f"{self.url}/api/v0/instances/{self.instance_id}/",
             method=method,
@@ -129,8 +132,11 @@ class OwnInstance:
         return text.replace(self.key, "…") if self.key else text
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
+def _opener(url: str) -> OpenerDirector:
     """A proxy of the environment is used for everything but loopback."""
+    import urllib.parse
+    import urllib.request
+
     if urllib.parse.urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
         return urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return urllib.request.build_opener()

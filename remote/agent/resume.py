@@ -1,32 +1,15 @@
-"""After a restart of the container: the dead-man guards again, and jobs go on as their specs allow.
-
-`<root>/resume` is the script that a line in the container's start script runs. It is written anew by every agent that
-serves, so that it always starts the newest one.
-"""
+"""After a restart of the container: the dead-man guards again, and jobs go on as their specs allow."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
 
 from remote.agent import deadman
-from remote.agent.files import write_atomically
 from remote.agent.jobs import Jobs, note_status
 from remote.agent.own_cloud import SECRET_NAMES
-
-SCRIPT = "resume"
-
-
-def write_resume_script(root: Path, program: Path) -> None:
-    """Leave `<root>/resume` for the container's start script, unless it is right."""
-    command = shlex.join([sys.executable, "-E", "-S", "-u", str(program), "resume", str(root)])
-    text = f"#!/bin/sh\nexec {command}\n".encode()
-    path = root / SCRIPT
-    if not path.exists() or path.read_bytes() != text:
-        write_atomically(path, text, 0o755)
 
 
 def resume(root: Path, program: Path) -> None:

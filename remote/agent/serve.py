@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import sys
 import threading
 import time
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from remote.agent.box_samples import BoxSamples
-from remote.agent.deadman import deadman_status
+from remote.agent.deadman_status import deadman_status
 from remote.agent.files import resolve_inside, sha256_of, write_atomically
 from remote.agent.frames import FrameReader, frame
 from remote.agent.jobs import Jobs
 from remote.agent.logs import read_at, size_of
 from remote.agent.presence import Heartbeat
-from remote.agent.resume import write_resume_script
+from remote.agent.resume_script import write_resume_script
 from remote.agent.samples import Sampler
 from remote.agent.snapshot import snapshot_sqlite
 from remote.agent.spec import JobSpec
@@ -27,7 +26,10 @@ from remote.agent.spec import JobSpec
 GREETING = b'{"spotter-agent":'
 IDLE_LIMIT_S = 1800.0
 """A laptop that vanished leaves its agent behind; it ends itself. Jobs do not depend on it."""
-POLL_S = 0.05
+FIRST_POLL_S, LONGEST_POLL_S = 0.01, 0.1
+"""How often a file that shall grow is looked at: at once while it does, seldom while it rests."""
+GATHER_S, GATHER_BYTES = 0.01, 16 * 1024
+"""A follower that may wait gets few bytes a moment later, with those that follow them: each answer costs both sides."""
 MAX_READ_BYTES = 8 * 1024 * 1024
 
 Answer = tuple[dict[str, Any], bytes]
@@ -85,8 +87,8 @@ class Server:
     def _hello(self) -> Answer:
         values = {
             "root": str(self._root),
-            "python": platform.python_version(),
-            "system": platform.system(),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "system": os.uname().sysname,
             "pid": os.getpid(),
             "time": time.time(),
         }
@@ -95,11 +97,18 @@ class Server:
     def _read(self, path: str, offset: int, max_bytes: int, wait_s: float = 0) -> Answer:
         where = self._inside(path)
         deadline = time.monotonic() + wait_s
+        limit = min(max_bytes, MAX_READ_BYTES)
+        pause_s = FIRST_POLL_S
         while True:
-            size, data = read_at(where, offset, min(max_bytes, MAX_READ_BYTES))
-            if data or time.monotonic() >= deadline:
+            size, data = read_at(where, offset, limit)
+            left_s = deadline - time.monotonic()
+            if data and len(data) < min(limit, GATHER_BYTES) and left_s > GATHER_S:
+                time.sleep(GATHER_S)
+                size, data = read_at(where, offset, limit)
+            if data or left_s <= 0:
                 return {"size": size}, data
-            time.sleep(POLL_S)
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_POLL_S, 1.5 * pause_s)
 
     def _stat(self, path: str) -> Answer:
         where = self._inside(path)
