@@ -25,7 +25,8 @@ class Homes:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         effects = Effects.model_validate(contract.effects)
         image.make_home(directory, hardware_of(BY_OFFER[contract.offer_id], contract.disk_gb, effects), self._libraries)
-        write_text(directory / LOG_NAME, f"EMULATED instance {contract.id} of image {contract.image}\n")
+        said = f"EMULATED instance {contract.id} of image {contract.image}\n"
+        write_text(directory / LOG_NAME, said, durable=False)
 
 
 def hardware_of(machine: Machine, disk_gb: float, effects: Effects) -> image.Hardware:

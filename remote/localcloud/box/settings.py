@@ -36,7 +36,7 @@ class BoxSettings:
 
     def write(self, directory: Path) -> None:
         """Leave the settings where the box looks for them."""
-        write_json(directory / SETTINGS_NAME, asdict(self))
+        write_json(directory / SETTINGS_NAME, asdict(self), durable=False)
 
     @classmethod
     def read(cls, directory: Path) -> BoxSettings:
