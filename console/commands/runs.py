@@ -292,17 +292,21 @@ def _follow(here: Workspace, run_id: str, *, events: bool = False, tell_cost: bo
 
 def pull(run_id: RunId = "last", as_json: Json = False) -> int:
     """Fetch what a run has made so far, verified."""
+    from console.operations.fleet_box import pull_parts
     from console.operations.pull import pull as pull_run
     from console.operations.runbook import Runbook
 
     here = session()
     entry = Runbook(here.workspace).resolve(run_id)
-    if entry.instance_id is None:
+    if not entry.machines:
         fail(
             f"run {entry.run_id} has no instance any more; what it made is in {here.workspace.run_folder(entry.run_id)}"
         )
     with reporting(as_json=as_json) as report:
-        files = pull_run(here, entry.instance_id, entry.run_id, report, orderly=entry.state in ENDED_IN_ORDER)
+        if entry.instance_id is None:
+            files = pull_parts(here, entry.run_id, report)
+        else:
+            files = pull_run(here, entry.instance_id, entry.run_id, report, orderly=entry.state in ENDED_IN_ORDER)
     if as_json:
         print_json({"run": entry.run_id, "files": files})
     return 0

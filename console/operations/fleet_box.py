@@ -10,7 +10,7 @@ import shlex
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,27 +18,27 @@ import orjson
 
 from console.operations.bootstrap import bootstrap
 from console.operations.destroy import destroy
-from console.operations.events import OperationEvent, Report
+from console.operations.events import OperationEvent, Report, Step
 from console.operations.fleet_book import Box
+from console.operations.fleet_pull import Puller
 from console.operations.fleet_work import FleetWork
+from console.operations.fleet_workers import BoxFailed, Workers
 from console.operations.guard import guard
 from console.operations.loss import BoxLost, await_box, was_destroyed_here
-from console.operations.prepare import GRACE_S, push_code
+from console.operations.prepare import push_code
 from console.operations.pull import SESSION_FILES, NotPulled
 from console.operations.rent import rent
+from console.operations.runbook import Runbook
 from console.operations.session import InstanceGone, Session
-from console.operations.watch import FIRST_PULL_S, FOLLOW_WAIT_S, PULL_EVERY_S, Mirror
+from console.operations.watch import FOLLOW_WAIT_S
 from console.words import count
 
 if TYPE_CHECKING:
     from pipeline.core.shards import Listing
-    from remote.jobs import Agent, JobStatus
+    from remote.jobs import Agent
     from remote.transport import Transport
 
-MAX_DEATHS = 2
-"""How often a worker that died without a word is started again on the same box."""
 QUEUE_EVERY_S = 2.0
-SWEEP_S = 15.0
 PULL_ATTEMPTS = 3
 
 EndKind = Literal["done", "lost", "failed", "absent", "stopped"]
@@ -55,10 +55,6 @@ class BoxEnd:
     """The operator destroyed it."""
 
 
-class BoxFailed(Exception):
-    """A box cannot do the work; the text is what its worker said last."""
-
-
 class BoxThread:
     """Drives one box. `end` is set when the thread is through."""
 
@@ -70,8 +66,9 @@ class BoxThread:
         self._work = work
         self._session: Session = work.session.until(self.stop)
         self._report: Report = work.report_of(box.name)
-        self._deaths: dict[int, int] = {}
-        self._judged: set[str] = set()
+        self._workers = Workers(work, box.name, self._say)
+        self.files = 0
+        """Fetched from it so far."""
         self._thread = threading.Thread(target=self._run, name=f"box-{box.name}", daemon=True)
         work.shards.join(box.name, worked=box.state == "working")
 
@@ -120,7 +117,8 @@ class BoxThread:
         box = self.box
         problem = None if end.error is None else str(end.error) or type(end.error).__name__
         state: Any = {"done": "gone", "stopped": "gone", "lost": "lost"}.get(end.kind, "failed")
-        unfetched = box.state == "working" and end.kind == "failed" and not isinstance(end.error, BoxFailed)
+        begun = box.state == "working" and bool(box.launches)
+        unfetched = begun and end.kind == "failed" and not isinstance(end.error, BoxFailed)
         if unfetched and not self.stop.is_set():
             self._work.book.update(self.name, problem=problem)
             self.end = end
@@ -143,8 +141,7 @@ class BoxThread:
             self._prepare()
         while True:
             from remote.jobs import Agent
-            from remote.sync.session import TransferError
-            from remote.transport import TransportError
+            from remote.transport import ConnectionLost, SshRefused, SshSilent
 
             assert self.box.instance_id is not None
             reach = self._work.session.reacher(self.box.instance_id)
@@ -152,9 +149,7 @@ class BoxThread:
             try:
                 with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
                     return self._contact(agent)
-            except TransferError:
-                raise  # the connection is well: trying again mends nothing
-            except TransportError as error:
+            except (ConnectionLost, SshRefused, SshSilent) as error:
                 if self.stop.is_set():
                     return BoxEnd("stopped", error)
                 await_box(self._work.session, self.box.instance_id, self.stop)
@@ -212,12 +207,12 @@ class BoxThread:
         work, box = self._work, self.box
         assert box.instance_id is not None
         guard(self._session, agent, box.instance_id, self._report)
-        mirrors = [mirror for worker in range(box.workers) for mirror in self._mirrors(agent, worker)]
+        mirrors = [mirror for worker in range(box.workers) for mirror in self._workers.mirrors(agent, worker)]
         for worker in range(box.workers):
             work.follow(work.part_id(box.name, worker), work.book.part(box.name, worker) / "events.jsonl")
         asked = 0.0
         failure: BoxFailed | None = None
-        with _Puller(self):
+        with Puller(self._work, self.name, self.pull, self._say):
             while not self.stop.is_set():
                 for mirror in mirrors:
                     mirror.advance()
@@ -232,7 +227,7 @@ class BoxThread:
                 self.stop.wait(FOLLOW_WAIT_S)
         stopped = self.stop.is_set()
         if stopped or failure is not None:
-            self._cancel_jobs(agent)
+            self._workers.cancel(agent)
         while any(mirror.advance() for mirror in mirrors):
             pass
         self._fetch_rest(agent, orderly=not stopped and failure is None)
@@ -240,17 +235,10 @@ class BoxThread:
             raise failure
         return BoxEnd("stopped" if stopped else "done")
 
-    def _mirrors(self, agent: Agent, worker: int) -> list[Mirror]:
-        part = self._work.part_id(self.name, worker)
-        local = self._work.book.part(self.name, worker)
-        events = Mirror(agent, f"{agent.root}/runs/{part}/events.jsonl", local / "events.jsonl")
-        log = Mirror(agent, f"{agent.root}/runs/{part}/job.log", self._work.log_of(self.name, worker))
-        return [events, log]
-
     def _mind_queue(self, agent: Agent) -> bool:
         """Hand over, fetch new shards, keep workers alive; True when the box has nothing left to do."""
         shards = self._work.shards
-        statuses = {worker: self._status(agent, worker) for worker in range(self.box.workers)}
+        statuses = self._workers.statuses(agent)
         robbed = shards.to_hand_over(self.name)
         listing = self._queue(agent, ["--steal", str(robbed)] if robbed else [])
         if robbed:
@@ -264,7 +252,7 @@ class BoxThread:
                 shards.note(self.name, listing)
             else:
                 waits = shards.rob_for(self.name)
-        alive = self._keep_alive(agent, statuses, listing)
+        alive = self._workers.keep_alive(agent, statuses, listing)
         return not alive and not waits and shards.is_finished(self.name)
 
     def _queue(self, agent: Agent, options: Sequence[str], stdin: bytes | None = None) -> Listing:
@@ -272,114 +260,6 @@ class BoxThread:
 
         arguments = ["shards", "--queue", self._work.queue_path(agent.root), *options]
         return Listing.of(self._pipeline(agent.transport, arguments, stdin))
-
-    def _status(self, agent: Agent, worker: int) -> JobStatus | None:
-        from remote.jobs import NoSuchJob
-
-        started = self.box.launches.get(str(worker), 0)
-        if not started:
-            return None
-        try:
-            return agent.status(self._work.job_id(self.name, worker, started))
-        except NoSuchJob:  # it was named, but the launch never arrived
-            return self._launch(agent, worker, started)
-
-    def _keep_alive(self, agent: Agent, statuses: dict[int, JobStatus | None], listing: Listing) -> bool:
-        """Start the workers that have something to do and do not live; whether any lives."""
-        alive = False
-        left = len(listing.pending)
-        for worker, status in statuses.items():
-            died = status is not None and status.ended and self._judge(agent, worker, status)
-            if status is not None and not status.ended:
-                alive = True
-            elif died or left > 0:
-                started = self.box.launches.get(str(worker), 0) + 1
-                self._work.book.update(self.name, launches={**self.box.launches, str(worker): started})
-                self._launch(agent, worker, started)
-                alive = True
-                left -= 1
-        return alive
-
-    def _judge(self, agent: Agent, worker: int, status: JobStatus) -> bool:
-        """Whether a worker that ended must be started again for what it had begun.
-
-        Raises:
-            BoxFailed: it says that it cannot work, or died too often.
-        """
-        if status.id in self._judged or (status.state == "exited" and status.exit_code == 0):
-            return False
-        self._judged.add(status.id)
-        if status.state == "exited" and status.exit_code in (1, 2):
-            raise BoxFailed(self._last_words(agent, worker) or f"its worker ended with exit code {status.exit_code}")
-        if status.state == "lost":  # its process may live on and would keep the next one out
-            agent.cancel(status.id)
-        self._deaths[worker] = self._deaths.get(worker, 0) + 1
-        if self._deaths[worker] > MAX_DEATHS:
-            raise BoxFailed(f"its worker died {self._deaths[worker]} times without a word")
-        self._say(f"the worker on instance {self.box.instance_id} died; starting it again, finished items are kept")
-        return True
-
-    def _last_words(self, agent: Agent, worker: int) -> str | None:
-        for mirror in self._mirrors(agent, worker):
-            while mirror.advance():
-                pass
-        log = self._work.log_of(self.name, worker)
-        lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-        errors = [line for line in lines if line.startswith("error: ")]
-        return (errors or lines or [""])[-1].removeprefix("error: ") or None
-
-    def _launch(self, agent: Agent, worker: int, started: int) -> JobStatus:
-        """Start a worker exactly once; its number was on disk before."""
-        from remote.bootstrap.caches import job_environment
-        from remote.jobs import JobSpec
-
-        work, box = self._work, self.box
-        assert box.interpreter is not None
-        assert box.release is not None
-        assert box.instance_id is not None
-        run_dir = f"{agent.root}/runs/{work.part_id(box.name, worker)}"
-        argv = [box.interpreter, "-m", "pipeline", "run", work.entry.pipeline, "--run-dir", run_dir, "--resume"]
-        argv += ["--blobs", f"{agent.root}/blobs", "--queue", work.queue_path(agent.root)]
-        argv += ["--worker", f"{box.name}.{worker}", "--share", str(box.workers)]
-        environment = {
-            **job_environment(agent),
-            "PYTHONPATH": box.release,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        spec = JobSpec(
-            id=work.job_id(box.name, worker, started),
-            argv=tuple(argv),
-            cwd=box.release,
-            env=environment | ({"CUDA_VISIBLE_DEVICES": str(worker)} if box.workers > 1 else {}),
-            log=f"{run_dir}/job.log",
-            cancel_file=f"{run_dir}/cancel",
-            grace_s=GRACE_S,
-        )
-        ledger, where = self._session.ledger, (self._session.settings.cloud.name, box.instance_id)
-        ledger.record_job(spec.id, *where, state="launching", run_id=work.run_id, spec=asdict(spec))
-        status = agent.launch(spec)
-        ledger.record_job(spec.id, *where, state=status.state)
-        gpu = f", GPU {worker}" if box.workers > 1 else ""
-        self._say(f"working on instance {box.instance_id}{gpu}")
-        return status
-
-    def _cancel_jobs(self, agent: Agent) -> None:
-        living = [status for worker in range(self.box.workers) if (status := self._status_or_none(agent, worker))]
-        for status in living:
-            if not status.ended or status.state == "lost":
-                agent.cancel(status.id)
-        for status in living:
-            agent.wait(status.id, timeout_s=GRACE_S + SWEEP_S)
-
-    def _status_or_none(self, agent: Agent, worker: int) -> JobStatus | None:
-        from remote.jobs import NoSuchJob
-
-        started = self.box.launches.get(str(worker), 0)
-        try:
-            return agent.status(self._work.job_id(self.name, worker, started)) if started else None
-        except NoSuchJob:
-            return None
 
     def _fetch_rest(self, agent: Agent, *, orderly: bool) -> None:
         """Everything that is listed on the box, verified and merged.
@@ -410,52 +290,36 @@ class BoxThread:
             part = self._work.part_id(self.name, worker)
             local = self._work.book.part(self.name, worker)
             if self.box.launches.get(str(worker)):
-                missing += pull_live(agent, transport, f"{agent.root}/runs/{part}", local).missing
+                pulled = pull_live(agent, transport, f"{agent.root}/runs/{part}", local)
+                self.files += pulled.files
+                missing += pulled.missing
                 self._work.merge(part, local)
         return missing
 
 
-class _Puller:
-    """Pulls beside the contact, over a connection of its own: events never wait for a file."""
+def pull_parts(session: Session, run_id: str, report: Report) -> int:
+    """Fetch and merge what the boxes of a run that nobody drives made so far; returns how many files came.
 
-    def __init__(self, box: BoxThread) -> None:
-        self._box = box
-        self._stop = threading.Event()
-        self._told: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name=f"puller-{box.name}", daemon=True)
+    Raises:
+        RunBusy: a process drives it, and fetches by itself.
+        InstanceGone, remote.transport.TransportError: a box cannot be reached.
+    """
+    from remote.jobs import Agent
 
-    def __enter__(self) -> _Puller:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=30)
-
-    def _run(self) -> None:
-        pause_s = FIRST_PULL_S
-        while not self._stop.wait(pause_s):
-            pause_s = PULL_EVERY_S
-            try:
-                self._pull_until_stopped()
-            except Exception as error:  # noqa: BLE001 - told once; the next pull tries again, the final one decides
-                self._tell(str(error) or type(error).__name__)
-
-    def _pull_until_stopped(self) -> None:
-        from remote.jobs import Agent
-
-        work, box = self._box._work, self._box.box
-        assert box.instance_id is not None
-        root = work.session.settings.cloud.remote_root
-        with work.session.reach(box.instance_id) as transport, Agent.start(transport, root) as agent:
-            while transport.alive:
-                done = work.shards.done_on(box.name)
-                if not self._box.pull(agent, transport):
-                    work.shards.settle(done)
-                if self._stop.wait(PULL_EVERY_S):
-                    return
-
-    def _tell(self, problem: str) -> None:
-        if problem not in self._told:
-            self._told.add(problem)
-            self._box._say(f"not everything could be fetched just now: {problem}")
+    files = 0
+    runbook = Runbook(session.workspace)
+    with runbook.hold(run_id), Step("pull", "fetching what the run made", report) as step:
+        work = FleetWork(session, runbook, run_id, report)
+        try:
+            for box in work.book.fleet.boxes:
+                if box.state == "working" and box.instance_id is not None:
+                    thread = BoxThread(work, box)
+                    reach = session.reacher(box.instance_id)
+                    root = session.settings.cloud.remote_root
+                    with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
+                        thread.pull(agent, agent.transport)
+                    files += thread.files
+        finally:
+            work.close()
+        step.summary = f"{count(files, 'file')} in this pull, all verified"
+    return files

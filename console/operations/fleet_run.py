@@ -23,24 +23,22 @@ The design, in short:
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-import orjson
 import yaml
 
 from console.operations.destroy import destroy
-from console.operations.events import OperationEvent, Report, Step
+from console.operations.events import OperationEvent, Report
 from console.operations.fleet_book import Box
 from console.operations.fleet_box import BoxThread
+from console.operations.fleet_close import close_run
 from console.operations.fleet_events import FleetEvents
 from console.operations.fleet_work import FleetWork
 from console.operations.ingest import ingest
 from console.operations.prepare import GRACE_S
-from console.operations.run_terms import STATE_OF_EXIT, STOPPED, only_final_failures
+from console.operations.run_terms import STOPPED, only_final_failures
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session
 from console.operations.signals import deaf_to_signals
@@ -297,28 +295,13 @@ class FleetDriver:
     # the end
 
     def _close(self) -> None:
-        """Reduce and report over what is merged, in a process of its own."""
+        """Reduce and report over what is merged."""
         if self._events is not None:
             self._events.close()
             self._events = None
         self._work.close()
-        left = self._work.shards.left
-        command = [sys.executable, "-m", "pipeline", "close", self._entry.pipeline]
-        command += ["--run-dir", str(self._work.folder), "--keys", orjson.dumps(self._work.book.fleet.keys).decode()]
-        if left and self._problem is not None:
-            command += ["--problem", str(self._problem)]
-        log = self._work.folder / "logs" / f"job-{self._work.book.fleet.attempt}-closing.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with Step("close", "reducing and reporting", self._report) as step, log.open("ab") as output:
-            done = subprocess.run(command, stdout=output, stderr=output, start_new_session=True, check=False)
-            state = STATE_OF_EXIT.get(done.returncode, "failed")
-            lines = log.read_text("utf-8", "replace").strip().splitlines()
-            step.summary = lines[-1] if lines else state
-        problem = None
-        if state == "failed":
-            errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-            problem = (errors or lines or [""])[-1] or None
-        self._work.update(phase=Phase.PULLED, state=state, exit_code=done.returncode, problem=problem)
+        closed = close_run(self._work, self._problem if self._work.shards.left else None, self._report)
+        self._work.update(phase=Phase.PULLED, state=closed.state, exit_code=closed.exit_code, problem=closed.problem)
 
     def _ingest(self) -> None:
         if any((self._work.folder / "records").glob("*.ndjson")):

@@ -19,7 +19,7 @@ import pytest
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 from tests.end_to_end.test_main_job import events_of
 
-PAGES = 24
+PAGES = 16
 
 
 def prepare(operator: Operator, source: Path, **settings: int) -> None:
