@@ -57,16 +57,16 @@ class Box:
         kept = self.read_record(step.id)
         self.recorded = kept["evidence"] if kept and kept["inputs"] == step.inputs_hash else {}
 
-    def run(self, command: str | Sequence[str]) -> Completed:
-        """Run a command within the step's limit."""
-        self.command = brief(command)
+    def run(self, command: str | Sequence[str], *, shown: str = "") -> Completed:
+        """Run a command within the step's limit; `shown` names it in errors when the command itself is no reading."""
+        self.command = shown or brief(command)
         done = self.transport.run(command, timeout_s=self.left_s)
         self.last_lines = done.last_lines()
         return done
 
-    def expect(self, command: str | Sequence[str]) -> str:
+    def expect(self, command: str | Sequence[str], *, shown: str = "") -> str:
         """The output of a command that must succeed. Raises StepUnmet otherwise."""
-        done = self.run(command)
+        done = self.run(command, shown=shown)
         if done.exit_code != 0:
             raise StepUnmet(done.last_lines() or f"exit code {done.exit_code}")
         return done.stdout.decode("utf-8", "replace")

@@ -50,8 +50,7 @@ def _check(box: Box, checkpoints: Sequence[Checkpoint], stall_s: float) -> Mappi
     source = Path(box_fetch.__file__).read_text(encoding="utf-8")
     named = [dict(asdict(each), urls=[]) for each in checkpoints]  # signed URLs stay out of the command line
     asked = json.dumps({**_spec(box, (), stall_s), "checkpoints": named})
-    output = box.expect([python, "-S", "-c", source, "check", asked])
-    box.command = f"{python} box_fetch.py check"
+    output = box.expect([python, "-S", "-c", source, "check", asked], shown=f"{python} box_fetch.py check")
     told = dict(line.split("=", 1) for line in marked(output))
     missing = [each.name for each in checkpoints if each.name not in told]
     if missing:

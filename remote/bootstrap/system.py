@@ -74,7 +74,6 @@ def _check(box: Box, packages: Sequence[str], may_install: bool) -> Mapping[str,
 
 def _install(box: Box, packages: Sequence[str]) -> None:
     missing = _missing(box, packages)
-    done = box.run(["/bin/sh", "-c", APT_INSTALL, "sh", *missing])
-    box.command = f"apt-get install {' '.join(missing)}"
+    done = box.run(["/bin/sh", "-c", APT_INSTALL, "sh", *missing], shown=f"apt-get install {' '.join(missing)}")
     if done.exit_code != 0:
         raise StepUnmet(done.last_lines() or f"apt-get ended with exit code {done.exit_code}")

@@ -87,8 +87,7 @@ class _Environment:
             "cuda": self._cuda,
         }
         source = Path(box_packages.__file__).read_text(encoding="utf-8")
-        told = marked(box.expect([python, "-c", source, json.dumps(asked)]))
-        box.command = f"{python} box_packages.py"
+        told = marked(box.expect([python, "-c", source, json.dumps(asked)], shown=f"{python} box_packages.py"))
         judged: dict[str, Any] = json.loads(told[-1])
         return judged
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from remote.bootstrap import box_fetch
+from remote.bootstrap import box_environment, box_fetch, box_packages
 from remote.bootstrap.caches import job_environment
 from remote.bootstrap.checkpoints import checkpoints_step
 from remote.bootstrap.defaults import default_steps
@@ -27,6 +27,7 @@ from remote.jobs import Agent
 from remote.progress import Progress
 from remote.transport import Transport
 from tests.remote.sshd import Sshd, eventually
+from tests.remote.test_agent_oldest_python import python_3_9
 
 DATA = random.Random(5).randbytes(700_001)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -165,6 +166,18 @@ def test_a_file_is_fetched_once(fetch: Fetch, folder: Path, mirrors: Mirrors) ->
     assert holds(folder)
     assert fetch("good").code == 0
     assert mirrors.manners() == ["good"]
+
+
+def test_it_runs_on_the_oldest_python_of_an_image(folder: Path, mirrors: Mirrors) -> None:
+    program = python_3_9()
+    if program is None:
+        pytest.skip("needs a Python 3.9 beside this one")
+    done = subprocess.run([program, *command(folder, [mirrors.at("dying")], 10)[1:]], timeout=60, check=False)
+    assert done.returncode == 0
+    assert holds(folder)
+    compiles = "import sys; compile(open(sys.argv[1]).read(), 'program', 'exec')"
+    for module in (box_environment, box_packages):
+        subprocess.run([program, "-c", compiles, str(module.__file__)], check=True)
 
 
 def test_a_mirror_that_keeps_breaking_off_is_asked_for_the_rest(fetch: Fetch, folder: Path, mirrors: Mirrors) -> None:
