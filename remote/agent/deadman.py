@@ -24,9 +24,11 @@ from remote.agent.deadman_order import DEADMAN_ANSWER, DeadmanOrder, DeadmanProo
 from remote.agent.deadman_rules import Armed, Decision, Facts, decide
 from remote.agent.deadman_status import deadman_status, status_on_disk
 from remote.agent.files import write_atomically
+from remote.agent.heartbeat import Heartbeat
 from remote.agent.jobs import Jobs
+from remote.agent.moment import Moment
 from remote.agent.own_cloud import SECRET_NAMES, NoOwnKey, OwnInstance
-from remote.agent.presence import Heartbeat, Moment
+from remote.agent.resume_script import write_resume_script
 
 TICK_S = 2.0
 START_LIMIT_S = 20.0
@@ -237,6 +239,7 @@ def arm(root: Path, program: Path, order: DeadmanOrder) -> DeadmanStatus:
         if process.alive(before["process"]):
             process.send_signal([before["process"]["pid"]], signal.SIGKILL)
         (folder / "status.json").unlink()
+    write_resume_script(root, program)
     return start(root, program)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from remote.agent.deadman_order import DeadmanOrder, DeadmanProof
 from remote.agent.files import write_atomically
-from remote.agent.presence import Moment
+from remote.agent.moment import Moment
 
 
 @dataclass(frozen=True)

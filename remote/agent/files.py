@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from remote.agent.inside import UnsafePath as UnsafePath
+from remote.agent.inside import check_name as check_name
+from remote.agent.inside import resolve_inside as resolve_inside
+
 READ_BYTES = 1024 * 1024
-
-
-class UnsafePath(ValueError):
-    """A name that would leave its folder."""
 
 
 @dataclass(frozen=True)
@@ -37,32 +37,6 @@ def tree_hash(entries: Iterable[TreeEntry]) -> str:
         name = entry.name.encode("utf-8", "surrogateescape")
         digest.update(b"%o %s %d:" % (entry.mode, entry.sha256.encode("ascii"), len(name)) + name + b"\n")
     return digest.hexdigest()
-
-
-def check_name(name: str) -> str:
-    """`name` itself if it is relative and stays inside: no `..`, no empty or `.` part, no NUL.
-
-    Raises:
-        UnsafePath: otherwise.
-    """
-    parts = name.split("/")
-    foreign = os.name == "nt" and any(mark in name for mark in ("\\", ":"))
-    if not name or "\0" in name or foreign or any(part in ("", ".", "..") for part in parts):
-        raise UnsafePath(f"{name!r} is not a path inside its folder")
-    return name
-
-
-def resolve_inside(root: str, path: str) -> str:
-    """The real path of `path` (absolute, or relative to `root`); links may not lead out of `root`.
-
-    Raises:
-        UnsafePath: it is outside.
-    """
-    real_root = os.path.realpath(root)
-    real = os.path.realpath(os.path.join(real_root, path))  # noqa: PTH118 - realpath follows links part by part
-    if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
-        raise UnsafePath(f"{path!r} is outside of {root}")
-    return real
 
 
 def sha256_of(path: Path, limit_bytes: int | None = None) -> str:
@@ -191,26 +165,26 @@ class Landing:
     def __init__(self, max_files: int = 256, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_files = max_files
         self._max_bytes = max_bytes
-        self._waiting: list[tuple[Path, Path]] = []
+        self._waiting: list[tuple[str, str]] = []
         self._bytes = 0
 
-    def add(self, draft: Path, place: Path, size: int) -> bool:
+    def add(self, draft: str | Path, place: str | Path, size: int) -> bool:
         """Queue one complete draft; True when it is time to `land`."""
-        self._waiting.append((draft, place))
+        self._waiting.append((str(draft), str(place)))
         self._bytes += size
         return len(self._waiting) >= self._max_files or self._bytes >= self._max_bytes
 
-    def land(self) -> list[Path]:
+    def land(self) -> list[str]:
         """fsync the drafts, rename them, fsync the folders; the places that are durable now."""
         flusher = Flusher()
         for draft, _place in self._waiting:
-            flusher.add(str(draft))
+            flusher.add(draft)
         flusher.finish()
         folders: set[str] = set()
         for draft, place in self._waiting:
-            folder = os.path.dirname(place)  # noqa: PTH120 - thousands of them, and Path is slow
+            folder = place.rpartition("/")[0]
             if folder not in folders:
-                os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+                os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - thousands of them, and Path is slow
                 folders.add(folder)
             os.replace(draft, place)  # noqa: PTH105
         for folder in folders:

@@ -1,4 +1,8 @@
-"""The agent's long-lived side: requests come as frames on stdin, each answered by id on stdout, several at a time."""
+"""The agent's long-lived side: requests come as frames on stdin, each answered by id on stdout, several at a time.
+
+A laptop that comes back to a box wants the next bytes of a log before all else, so this module imports little: the
+other operations are loaded by the first request for one of them, or after a second.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remote.agent.box_samples import BoxSamples
-from remote.agent.deadman_status import deadman_status
-from remote.agent.files import resolve_inside, sha256_of, write_atomically
 from remote.agent.frames import FrameReader, frame
-from remote.agent.jobs import Jobs
+from remote.agent.heartbeat import Heartbeat
+from remote.agent.inside import resolve_inside
 from remote.agent.logs import read_at, size_of
-from remote.agent.presence import Heartbeat
-from remote.agent.resume_script import write_resume_script
-from remote.agent.samples import Sampler
-from remote.agent.snapshot import snapshot_sqlite
-from remote.agent.spec import JobSpec
+
+if TYPE_CHECKING:
+    from remote.agent.operations import BoxOperations
 
 GREETING = b'{"spotter-agent":'
 IDLE_LIMIT_S = 1800.0
@@ -31,8 +31,10 @@ FIRST_POLL_S, LONGEST_POLL_S = 0.01, 0.1
 GATHER_S, GATHER_BYTES = 0.01, 16 * 1024
 """A follower that may wait gets few bytes a moment later, with those that follow them: each answer costs both sides."""
 MAX_READ_BYTES = 8 * 1024 * 1024
+SETTLE_AFTER_S = 1.0
 
 Answer = tuple[dict[str, Any], bytes]
+Operation = Callable[..., Answer]
 
 
 class Server:
@@ -40,33 +42,26 @@ class Server:
 
     def __init__(self, root: Path, program: Path) -> None:
         self._root = root
-        self._jobs = Jobs(root, program)
-        self._box_samples = BoxSamples(root)
+        self._program = program
         self._heartbeat = Heartbeat(root)
-        self._sampler = Sampler(root, self._box_samples.gpus)
-        self._sampling = threading.Lock()
-        self._operations: dict[str, Callable[..., Answer]] = {
-            "hello": self._hello,
-            "launch": lambda spec: (self._jobs.launch(JobSpec(**spec)).to_json(), b""),
-            "status": lambda job: (self._jobs.status(job).to_json(), b""),
-            "list": lambda: ({"jobs": [each.to_json() for each in self._jobs.all()]}, b""),
-            "cancel": lambda job: (self._jobs.cancel(job).to_json(), b""),
-            "read": self._read,
-            "stat": self._stat,
-            "sha256": lambda path: ({"sha256": sha256_of(self._inside(path))}, b""),
-            "write": self._write,
-            "sample": self._sample,
-            "samples": lambda since, limit: ({"samples": self._box_samples.since(since, limit)}, b""),
-            "deadman_status": lambda: (deadman_status(root).to_json(), b""),
-            "snapshot_sqlite": self._snapshot_sqlite,
-        }
+        self._loading = threading.Lock()
+        self._rest: BoxOperations | None = None
+        self._operations: dict[str, Operation] = {"hello": self.hello, "read": self._read, "stat": self._stat}
 
-    def settle(self, program: Path) -> None:
+    def settle(self) -> None:
         """What a box needs once an agent is there: the resume script, samples, a queue that goes on."""
-        with contextlib.suppress(OSError):  # a full disk must not keep the laptop out
-            write_resume_script(self._root, program)
-        self._box_samples.keep()
-        threading.Thread(target=self._jobs.advance, kwargs={"wait": False}, daemon=True).start()
+        self._all().settle()
+
+    def _all(self) -> BoxOperations:
+        with self._loading:
+            if self._rest is None:
+                from remote.agent.operations import BoxOperations
+
+                self._rest = BoxOperations(self._root, self._program)
+            return self._rest
+
+    def _operation(self, name: str) -> Operation:
+        return self._operations.get(name) or self._all().table[name]
 
     def answer(self, request: dict[str, Any], payload: bytes) -> bytes:
         """The frame that answers one request; a failure is an answer too. Each request is the laptop's heartbeat."""
@@ -76,7 +71,7 @@ class Server:
         if payload:
             arguments["data"] = payload
         try:
-            values, data = self._operations[str(request.get("op"))](**arguments)
+            values, data = self._operation(str(request.get("op")))(**arguments)
         except Exception as error:  # noqa: BLE001 - told to the other side, by its type and text
             return frame({"id": request.get("id"), "error": {"type": type(error).__name__, "message": str(error)}})
         return frame({"id": request.get("id"), "ok": values}, data)
@@ -84,7 +79,8 @@ class Server:
     def _inside(self, path: str) -> Path:
         return Path(resolve_inside(str(self._root), path))
 
-    def _hello(self) -> Answer:
+    def hello(self) -> Answer:
+        """Where this is, and what time it is there."""
         values = {
             "root": str(self._root),
             "python": ".".join(map(str, sys.version_info[:3])),
@@ -118,25 +114,10 @@ class Server:
         size = found.st_size if where.is_dir() else size_of(where)
         return {"exists": True, "folder": where.is_dir(), "size": size, "mtime": found.st_mtime}, b""
 
-    def _write(self, path: str, mode: int, data: bytes = b"") -> Answer:
-        where = self._inside(path)
-        write_atomically(where, data, mode)
-        return {"path": str(where)}, b""
-
-    def _sample(self) -> Answer:
-        with self._sampling:
-            return self._sampler.sample(), b""
-
-    def _snapshot_sqlite(self, path: str, to: str) -> Answer:
-        target = self._inside(to)
-        size, sha256 = snapshot_sqlite(self._inside(path), target)
-        return {"path": str(target), "size": size, "sha256": sha256}, b""
-
 
 def serve(root: Path, program: Path) -> None:
     """Answer requests until stdin ends or nobody asked for half an hour."""
     server = Server(root, program)
-    server.settle(program)
     output = sys.stdout.buffer
     writing = threading.Lock()
     asked_at = [time.monotonic()]
@@ -157,8 +138,13 @@ def serve(root: Path, program: Path) -> None:
             time.sleep(10)
         os._exit(0)
 
-    threading.Thread(target=end_when_idle, daemon=True).start()
-    send(frame({"spotter-agent": 1, **server._hello()[0]}))
+    def settle() -> None:
+        time.sleep(SETTLE_AFTER_S)
+        server.settle()
+
+    for task in (end_when_idle, settle):
+        threading.Thread(target=task, daemon=True).start()
+    send(frame({"spotter-agent": 1, **server.hello()[0]}))
     reader = FrameReader(lambda size: os.read(0, size))
     while True:
         request = reader.header()

@@ -7,7 +7,8 @@ import pytest
 
 from remote.agent.deadman_order import BadOrder, DeadmanOrder, DeadmanProof, DeadmanStatus
 from remote.agent.deadman_rules import Armed, Facts, decide
-from remote.agent.presence import Heartbeat, Moment
+from remote.agent.heartbeat import Heartbeat
+from remote.agent.moment import Moment
 
 ORDER = DeadmanOrder(1000.0, idle_s=60, gpu_idle_s=300, action="destroy", idle_action="stop")
 GIVEN = Moment(at=100.0, boot="a", since_boot_s=7000.0)
