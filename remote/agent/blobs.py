@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -53,9 +53,9 @@ class Store:
         place.unlink()
         return False
 
-    def note(self, places: list[Path]) -> None:
+    def note(self, places: Sequence[str | Path]) -> None:
         """Remember that these were verified as they are now."""
-        notes = {place.name: _marks(place.stat()) for place in places}
+        notes = {os.path.basename(place): _marks(os.stat(place)) for place in places}  # noqa: PTH116, PTH119
         self._verified.update(notes)
         with self._notes.open("a") as file:
             file.write(json.dumps(notes) + "\n")

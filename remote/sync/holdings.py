@@ -99,7 +99,7 @@ class Holdings:
     def holds(self, item: Listed) -> bool:
         """Whether the file is here and is what the box lists; it is hashed only if it changed since it was verified."""
         try:
-            found = (self.run_dir / item.path).lstat()
+            found = os.lstat(f"{self.run_dir}/{item.path}")
         except (FileNotFoundError, NotADirectoryError):
             return False
         if found.st_size != item.size:
@@ -115,7 +115,7 @@ class Holdings:
         """Remember that these are here and verified."""
         rows = []
         for item in items:
-            found = (self.run_dir / item.path).lstat()
+            found = os.lstat(f"{self.run_dir}/{item.path}")
             self._held[item.path] = (item.sha256, found.st_size, found.st_mtime_ns)
             rows.append((os.fsencode(item.path), *self._held[item.path]))
         with self._notes:
@@ -149,6 +149,8 @@ def open_holdings(run_dir: Path) -> Iterator[Holdings]:
                     raise PullBusy(f"another process is pulling into {run_dir}; wait for it or end it") from error
                 time.sleep(0.1)
         notes = sqlite3.connect(incoming / "held.sqlite")
+        notes.execute("PRAGMA journal_mode=WAL")
+        notes.execute("PRAGMA synchronous=NORMAL")  # losing the last notes costs hashing their files once more
         try:
             yield Holdings(run_dir, notes)
         finally:

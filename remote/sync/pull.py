@@ -195,6 +195,7 @@ class _Fetch:
     def __init__(self, holdings: Holdings, wanted: Sequence[Listed], report: Report) -> None:
         self._holdings = holdings
         self._report = report
+        self._incoming, self._run_dir = str(holdings.incoming), str(holdings.run_dir)
         self._parts = {entry.name: entry.stat().st_size for entry in os.scandir(holdings.incoming) if _is_part(entry)}
         self._names = {item.path: _part_name(item) for item in wanted}
         for stale in self._parts.keys() - set(self._names.values()):
@@ -202,7 +203,7 @@ class _Fetch:
         self._landing = Landing()
         self._to_note: list[Listed] = []
         self._lander = ThreadPoolExecutor(1, thread_name_prefix="landing")
-        self._landings: deque[tuple[Future[list[Path]], list[Listed]]] = deque()
+        self._landings: deque[tuple[Future[list[str]], list[Listed]]] = deque()
         self._total_files = len(wanted)
         self._total_bytes = sum(item.size - self.have(item) for item in wanted)
         self._reported = 0
@@ -262,15 +263,22 @@ class _Fetch:
     def _is_whole(self, item: Listed) -> None:
         self._received_files += 1
         self._to_note.append(item)
-        if self._landing.add(self.part(item), self._holdings.run_dir / item.path, item.size):
+        part, place = f"{self._incoming}/{self._names[item.path]}", f"{self._run_dir}/{item.path}"
+        if self._landing.add(part, place, item.size):
             self._start_landing()
             self._collect(MAX_LANDINGS)
 
     def _receive_small(self, session: Session, piece: _Range) -> None:
         data = session.exactly(piece.length)
         if hashlib.sha256(data).hexdigest() == piece.item.sha256:
-            with open(self.part(piece.item), "wb", buffering=0) as file:  # noqa: PTH123 - thousands of them
-                file.write(data)
+            part = f"{self._incoming}/{self._names[piece.item.path]}"
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(handle, view) :]
+            finally:
+                os.close(handle)
             self._is_whole(piece.item)
         self._count(piece.length, piece.item.path)
 
