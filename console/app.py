@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from rich.text import Text
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from console.operations.session import Session
 
 NARROW_COLUMNS = 110
+NOTE_CHARACTERS = 400
+"""A note in the corner must leave the screen to be seen; the command of the same name tells all of it."""
 VIEWS: dict[str, type[Widget]] = {"fleet": Fleet, "offers": Offers, "runs": Runs, "run": Run, "search": Search}
 Answer = TypeVar("Answer")
 
@@ -157,7 +160,7 @@ class SpotterApp(App[None]):
             try:
                 answer = ask()
             except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                message = str(error) or type(error).__name__
+                message = shorten(str(error) or type(error).__name__, NOTE_CHARACTERS, placeholder=" …")
                 self._from_thread(lambda: self.notify(message, severity="error", markup=False, timeout=10))
                 return
             self._from_thread(lambda: then(answer))
