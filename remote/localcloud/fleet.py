@@ -12,9 +12,11 @@ from remote.localcloud.boxes import Boxes
 from remote.localcloud.catalogue import BY_OFFER
 from remote.localcloud.effects import Effects, Fault
 from remote.localcloud.homes import Homes
-from remote.localcloud.life import Delays, Ground, Life, effects_of, ends_at, log_path
+from remote.localcloud.life import Ground, Life, log_path
+from remote.localcloud.pull import Delays
 from remote.localcloud.rows import instance_row
 from remote.localcloud.store import Contract, Store
+from remote.localcloud.terms import effects_of, ends_at
 from remote.localcloud.timers import Timers
 
 

@@ -9,31 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from remote.localcloud import image
-from remote.localcloud.accounts import BYTES_PER_GB, DELETED_AFTER_S, Accounts
+from remote.localcloud.accounts import DELETED_AFTER_S, Accounts
 from remote.localcloud.box.settings import FULL_NAME, HOST_KEY_NAME, KEYS_NAME, LOG_NAME, BoxSettings
 from remote.localcloud.boxes import Boxes
-from remote.localcloud.catalogue import BY_OFFER, DAY_S, Machine
+from remote.localcloud.catalogue import BY_OFFER, Machine
 from remote.localcloud.effects import Effects, Event, Fault
 from remote.localcloud.files import write_text
 from remote.localcloud.homes import Homes
+from remote.localcloud.pull import Delays, pull
 from remote.localcloud.rows import disk_usd_per_hour
 from remote.localcloud.store import Contract, Store
+from remote.localcloud.terms import effects_of, ends_at
 from remote.localcloud.timers import Appointment, Timers
 
-LAYERS = ("a1f155fa", "3c2cba91", "7d1e3b40", "e9d2c5f8")
 REBOOT_S = 60.0
 """How long a host takes to start again when nothing else is said."""
-BITS_PER_BYTE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Delays:
-    """How long an instance stays in each state when nothing is wrong, in virtual seconds."""
-
-    provisioning: float = 0.15
-    created: float = 0.2
-    loading: float = 0.6
-    ports: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +256,7 @@ class Life:
         if not never:
             self._boxes.start(self._box_settings(effects), self.id)
         if slowly or never:
-            await self._pull(effects)
+            await pull(self._store, self._timers, self._contract, self._ground.delays)
         if not await self._boxes.is_up(self.id):
             self._store.set_status(self.id, "exited", "OCI runtime create failed: the box ended, see its log")
             return
@@ -309,29 +299,6 @@ class Life:
     async def _show_ports(self, seconds: float) -> None:
         await self._timers.sleep(seconds)
         self.ports_shown = True
-
-    async def _pull(self, effects: Effects) -> None:
-        delays, machine = self._ground.delays, self._machine
-        await self._timers.sleep(delays.provisioning + effects.provisioning_s)
-        self._store.set_status(self.id, "created", effects.stuck_created or "")
-        if effects.stuck_created is not None:
-            await self._never()
-        await self._timers.sleep(delays.created + effects.created_s)
-        if effects.pull_error is not None:
-            self._store.set_status(self.id, "loading", effects.pull_error)
-            await self._never()
-        self._store.set_status(self.id, "loading", f"{LAYERS[0]}: Pulling fs layer")
-        await self._timers.sleep(effects.load_s)
-        layer_bytes = effects.image_gb * BYTES_PER_GB / len(LAYERS)
-        bytes_per_s = (effects.download_mbps or machine.host.down_mbps) * 1e6 / BITS_PER_BYTE
-        for layer in LAYERS:
-            await self._timers.sleep(delays.loading / len(LAYERS) + layer_bytes / bytes_per_s)
-            self._store.add_traffic(self.id, "image", int(layer_bytes), machine.host.usd_per_gb / BYTES_PER_GB)
-            self._store.set_status(self.id, "loading", f"{layer}: Download complete")
-
-    async def _never(self) -> None:
-        with self._timers.resting():
-            await asyncio.Event().wait()
 
     def _box_settings(self, effects: Effects) -> BoxSettings:
         contract = self._contract
@@ -397,17 +364,6 @@ class Life:
             self._store.end(self.id)
             self._ground.accounts.review()
             self._ended(self.id)
-
-
-def effects_of(contract: Contract) -> Effects:
-    """What is wrong with it."""
-    return Effects.model_validate(contract.effects)
-
-
-def ends_at(contract: Contract) -> float:
-    """When its host ends the contract, in virtual unix seconds."""
-    after_s = effects_of(contract).ends_after_s
-    return contract.created_at + (BY_OFFER[contract.offer_id].days * DAY_S if after_s is None else after_s)
 
 
 def success(contract: Contract) -> str:

@@ -14,7 +14,11 @@ HOST = "127.0.0.1"
 
 
 class Doorway:
-    """A port of loopback. It is bound at once and refuses connections until it is opened; its number never changes."""
+    """A port of loopback. It is bound at once and refuses connections until it is opened; its number never changes.
+
+    That a full queue drops newcomers is how Linux does it; where a system refuses them instead, a blackhole is a
+    refusal.
+    """
 
     def __init__(self, admit: Callable[[socket.socket], None]) -> None:
         self._admit = admit

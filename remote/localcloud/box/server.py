@@ -16,7 +16,7 @@ from remote.localcloud.box.doorway import Doorway
 from remote.localcloud.box.settings import HOST_KEY_NAME, KEYS_NAME, Order
 from remote.localcloud.box.traffic import TrafficMeter
 from remote.localcloud.effects import Link
-from remote.localcloud.link import Line
+from remote.localcloud.line import Line
 
 USER = "root"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", ""})
