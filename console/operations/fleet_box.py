@@ -76,10 +76,14 @@ class BoxThread:
         """Begin."""
         self._thread.start()
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for its end; whether it came."""
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end."""
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and is not through."""
+        return self._thread.is_alive()
 
     @property
     def box(self) -> Box:
@@ -124,9 +128,10 @@ class BoxThread:
             self.end = end
             return  # it may hold results that are nowhere else
         try:
-            if box.instance_id is not None and not box.kept:
+            kept = box.kept or (end.kind == "done" and self._work.entry.keep_instance)
+            if box.instance_id is not None and not kept:
                 destroy(self._work.session, box.instance_id, force=True, report=self._report)
-            elif box.kept and end.kind == "done":
+            elif kept and end.kind == "done":
                 self._report(OperationEvent("destroy", "finished", f"instance {box.instance_id} is kept, and billed"))
         except Exception as error:  # noqa: BLE001 - the coordinator tries again, and names what is still billed
             problem = str(error) or type(error).__name__

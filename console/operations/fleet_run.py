@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
@@ -106,7 +107,7 @@ class FleetDriver:
             if self._entry.state == "succeeded" or only_final_failures(self._session, self._entry, self._say):
                 return self._entry
             self._start_over()
-        self._work.update(problem=None)
+        self._work.update(problem=None, replacements=0)
         if not self._entry.phase.reached(Phase.PULLED):
             self._do_shards()
             self._close()
@@ -117,7 +118,7 @@ class FleetDriver:
 
     def _start_over(self) -> None:
         self._work.book.begin_again()
-        self._work.update(phase=Phase.PLANNED, state="queued", problem=None, exit_code=None, replacements=0)
+        self._work.update(phase=Phase.PLANNED, state="queued", problem=None, exit_code=None)
 
     def _do_shards(self) -> None:
         """Until every shard is settled and every box gone.
@@ -144,10 +145,11 @@ class FleetDriver:
             try:
                 events = self._open_events()
                 stages = StageReporter(self._report, events.view)
-                while not self._stopping.is_set() and not all(thread.end for thread in self._threads.values()):
+                while not self._stopping.is_set():
                     self._tick(events, stages)
+                    if self._handled == self._threads.keys():
+                        return
                     self._stopping.wait(TICK_S)
-                self._tick(events, stages)
             except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
                 failure.append(error)
 
@@ -185,7 +187,7 @@ class FleetDriver:
         rate = self._max_error_rate
         return rate is not None and self._events.failed_share > rate
 
-    @property
+    @cached_property
     def _max_error_rate(self) -> float | None:
         params = yaml.safe_load((self._work.folder / "params.yaml").read_text("utf-8"))
         return None if params.get("max_error_rate") is None else float(params["max_error_rate"])
@@ -326,10 +328,9 @@ class FleetDriver:
             with deaf_to_signals():
                 self._join(RENTING_S, holding=False)
                 left = self._give_back()
-                if entry.phase.reached(Phase.PULLED):
-                    self._work.update(boxes=left, problem=STOPPED)
+                if entry.phase.reached(Phase.PULLED) or self._close_cancelled():
+                    self._work.update(boxes=left, problem=STOPPED)  # everything is here: a resume only has to index it
                 else:
-                    self._close_cancelled()
                     self._work.update(phase=Phase.DONE, boxes=left, state="cancelled", problem=STOPPED)
                 self._say(f"what is finished is kept: `spotter run --resume {entry.run_id}` goes on")
 
@@ -337,7 +338,9 @@ class FleetDriver:
         if not self._threads:  # another process drove it, and is gone
             for box in self._work.book.fleet.boxes:
                 if box.state == "working":
-                    self._add(box).start()
+                    thread = self._add(box)
+                    thread.stop.set()
+                    thread.start()
         for thread in list(self._threads.values()):
             thread.stop.set()
         self._join(SAVING_S, holding=True)
@@ -350,24 +353,28 @@ class FleetDriver:
         deadline = time.monotonic() + timeout_s
         for thread in self._threads.values():
             thread.stop.set()
-            while thread.end is None and (thread.holds_work or not holding) and time.monotonic() < deadline:
+            while thread.running and (thread.holds_work or not holding) and time.monotonic() < deadline:
                 thread.join(TICK_S)
 
-    def _close_cancelled(self) -> None:
-        """Say in the run's own account that it was cancelled; before the first box was ready it has none."""
+    def _close_cancelled(self) -> bool:
+        """Say in the run's own account that it was cancelled; whether it had come to its end after all.
+
+        Before the first box was ready there is nothing to say, and no account.
+        """
         if not self._work.book.fleet.keys:
             if self._events is not None:
                 self._events.close()
             self._work.close()
-            return
-        if self._events is None:
-            self._open_events()
-        self._take_in()
+            return False
         (self._work.folder / "cancel").touch()
         try:
+            if self._events is None:
+                self._open_events()
+            self._take_in()
             self._close()
         except Exception as error:  # noqa: BLE001 - the machines are given back; the results stay as they are
             self._say(f"the run could not be closed in order: {error}")
+        return self._entry.state in ("succeeded", "incomplete")
 
     def _give_back(self) -> tuple[int, ...]:
         """Destroy every machine of this run; returns those that are kept, and those that would not go."""

@@ -81,7 +81,7 @@ class SingleDriver:
             if self._entry.state == "succeeded" or only_final_failures(self._session, self._entry, self._say):
                 return self._entry
             self._start_over()
-        self._update(problem=None)
+        self._update(problem=None, replacements=0)
         if self._entry.instance_id is not None:
             self._forget_lost_instance()
         if not self._entry.phase.reached(Phase.PULLED):
@@ -142,7 +142,6 @@ class SingleDriver:
             problem=None,
             exit_code=None,
             job_id=None,
-            replacements=0,
         )
 
     def _forget_lost_instance(self) -> None:
