@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from console.commands import bootstrap, cloud, index, machines, money, offers, place, runs, services, shell, sync
+from console.commands import (
+    bootstrap,
+    cloud,
+    index,
+    limits,
+    machines,
+    money,
+    offers,
+    place,
+    runs,
+    services,
+    shell,
+    sync,
+)
 from console.commands.frame import Place, guard
 from console.entry import open_console
 
@@ -61,6 +74,7 @@ for _name, _call, _group in (
     ("ps", machines.ps, "Machines"),
     ("bootstrap", bootstrap.bootstrap, "Machines"),
     ("destroy", machines.destroy, "Machines"),
+    ("guard", limits.guard, "Machines"),
     ("money", money.money, "Machines"),
     ("ssh", shell.ssh, "Machines"),
     ("ssh-config", shell.ssh_config, "Machines"),

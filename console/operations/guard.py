@@ -191,6 +191,16 @@ def _by_settings(session: Session) -> Allowance:
     return Allowance(session.settings.guard.max_usd, session.settings.guard.max_hours or None)
 
 
+def words_of(instance_id: int, status: DeadmanStatus) -> str:
+    """How an instance is guarded, in one sentence."""
+    if status.order is None:
+        return f"instance {instance_id} was never told when to give itself back"
+    if not status.guards:
+        problem = status.proof.message if status.proof and not status.proof.ok else "its dead-man does not run"
+        return f"instance {instance_id} is NOT guarded: {problem}"
+    return f"instance {instance_id} {_words(status.order, status)}"
+
+
 def _words(order: DeadmanOrder, status: DeadmanStatus) -> str:
     verbs = {"destroy": "destroys", "stop": "stops"}
     ends = f"{verbs[order.action]} itself in {duration(status.deadline_in_s or 0.0)} at the latest"
