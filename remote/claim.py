@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from remote.budget import Budget
 from remote.cloud import InstanceSpec, Offer, OfferGone, OutcomeUnknown, RateLimited
@@ -38,7 +37,7 @@ class Claims:
         what = f"renting {offer.gpu_name} in {offer.location} at ${price.usd_per_hour:.3f}/h"
         self._track.enter(State.CLAIMING, what)
         mutex = ClaimMutex(self._desk.claims, self._desk.limits.create_spacing_s, self._desk.clock)
-        mutex.acquire(time.sleep, lambda: self._track.tell("waiting for another rental of this account to be answered"))
+        mutex.acquire(lambda: self._track.tell("waiting for another rental of this account to be answered"))
         try:
             self._budget.refuse(offer)
             intent = self._desk.ledger.record_intent(

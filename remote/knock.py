@@ -131,7 +131,7 @@ class Knock:
         quiet = [each for each in endpoints if self._doors[each].silent_since is not None]
         answering = len(quiet) < len(endpoints)
         if not answering and all(self._is_dead(each) for each in endpoints):
-            self._mend_or_give_up(f"it runs, but nothing answers at {_names(endpoints)}: {error}")
+            self._mend_or_give_up(f"it runs, but nothing answers at {_names(endpoints)}: {error}", unreachable=True)
         elif answering and self._waited_s > self._refused_s:
             self._mend_or_give_up(f"it runs, but SSH does not come up at {_names(endpoints)}: {error}")
         elif answering:
@@ -139,9 +139,9 @@ class Knock:
         else:
             self._track.tell("no answer from SSH yet")
 
-    def _mend_or_give_up(self, reason: str) -> None:
+    def _mend_or_give_up(self, reason: str, *, unreachable: bool = False) -> None:
         if not self._may_reboot:
-            raise Unusable(reason)
+            raise Unusable(reason, unreachable=unreachable)
         self._may_reboot = False
         self._track.tell(f"{reason}; rebooting it once")
         intent = self._desk.ledger.record_intent(

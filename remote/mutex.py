@@ -9,8 +9,7 @@ from pathlib import Path
 
 from remote.clock import Clock
 
-LOOK_AGAIN_S = 0.05
-"""Real time, whatever the cloud's clock says: another process is waited for."""
+LOOK_AGAIN_S = 0.25
 
 
 class ClaimMutex:
@@ -22,13 +21,8 @@ class ClaimMutex:
         self._clock = clock
         self._descriptor: int | None = None
 
-    def acquire(self, pause: Callable[[float], None], waits: Callable[[], None] = lambda: None) -> None:
-        """Wait for our turn, then for the spacing. `waits` is called once when another process has it.
-
-        Args:
-            pause: how real time is spent between two looks (`time.sleep`).
-            waits: told once when it is not our turn yet.
-        """
+    def acquire(self, waits: Callable[[], None] = lambda: None) -> None:
+        """Wait for our turn, then for the spacing. `waits` is called once when somebody else's turn lasts."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         told = False
@@ -41,7 +35,7 @@ class ClaimMutex:
                     if not told:
                         waits()
                         told = True
-                    pause(LOOK_AGAIN_S)
+                    self._clock.sleep(LOOK_AGAIN_S)
             self._keep_distance(descriptor)
         except BaseException:
             os.close(descriptor)

@@ -50,6 +50,9 @@ __all__ = [
     "WrongCloud",
 ]
 
+SILENT_MACHINES = 2
+"""From so many on, machines that all do not answer are taken for one fault, on our side."""
+
 
 class Provisioner:
     """Rents, verifies, adopts, watches and destroys instances of one cloud, with every step on the ledger first."""
@@ -333,7 +336,9 @@ class _Renting:
         self.ending.discard(self.track, claim, str(unusable))
         seconds = self.desk.clock.monotonic() - started
         usd = self.desk.spent_usd(claim.instance_id)
-        self.attempts.append(Attempt(offer, claim.instance_id, state.value, str(unusable), seconds, usd))
+        self.attempts.append(
+            Attempt(offer, claim.instance_id, state.value, str(unusable), seconds, usd, unusable.unreachable)
+        )
         if unusable.our_fault:
             raise ProvisionFailed(
                 f"every machine would fail alike, so no other is tried:\n{table_of(self.attempts)}",
@@ -357,7 +362,18 @@ class _Renting:
             reason = f"{limits.rentals_s / 60:.0f} minutes passed, which is the limit of one request"
         if reason is not None:
             table = f":\n{table_of(attempts)}" if attempts else "; search again"
-            raise ProvisionFailed(f"no machine was had: {reason}{table}", attempts)
+            raise ProvisionFailed(f"no machine was had: {reason}{table}{self._blame_the_network()}", attempts)
+
+    def _blame_the_network(self) -> str:
+        """When no machine at all answered, the way to all of them is the likelier fault; none is held against them."""
+        if len(self.attempts) < SILENT_MACHINES or not all(each.unreachable for each in self.attempts):
+            return ""
+        for each in self.attempts:
+            self.desk.ledger.forgive_machine(self.desk.cloud_name, each.offer.machine_id)
+        return (
+            "\nnone of them answered at any port: the network of this machine may block high ports; try another "
+            "network before renting again"
+        )
 
 
 def _close(now_usd_per_hour: float, agreed_usd_per_hour: float, limits: Limits) -> bool:

@@ -46,6 +46,8 @@ class Attempt:
     reason: str
     seconds: float
     usd: float
+    unreachable: bool = False
+    """Nothing answered at any of its endpoints, from this network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,14 @@ class Unusable(Exception):
 
     `our_fault`: the image cannot be had by anybody, or nobody can pay: other machines would fail alike.
     `machine_is_bad`: it is left out of searches for a while.
+    `unreachable`: nothing answered at any endpoint, which may be this network's fault.
     """
 
-    def __init__(self, reason: str, *, our_fault: bool = False, machine_is_bad: bool = True) -> None:
+    def __init__(
+        self, reason: str, *, our_fault: bool = False, machine_is_bad: bool = True, unreachable: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.unreachable = unreachable
         self.our_fault = our_fault
         self.machine_is_bad = machine_is_bad and not our_fault
 

@@ -154,6 +154,31 @@ def test_an_account_without_credit_ends_the_request_with_what_failed_before(
     assert patient.cloud.born == {}
 
 
+def test_a_request_ends_once_it_cost_half_a_dollar(patient: World) -> None:
+    dear = [replace(offer, gpu_usd_per_hour=9.0) for offer in patient.cloud.offers]
+    patient.cloud.offers[:] = dear
+    patient.cloud.life = lambda _age: {"usd_per_hour": 9.04}
+    patient.answer = lambda _now: KeyRejected("no")
+    with pytest.raises(ProvisionFailed, match=r"\$0\.\d\d were spent on machines that failed") as caught:
+        patient.provision()
+    assert len(caught.value.attempts) == 2
+    assert sum(each.usd for each in caught.value.attempts) >= 0.5
+
+
+def test_a_request_ends_after_an_hour(patient: World) -> None:
+    patient.cloud.life = lambda _age: {"status": InstanceStatus.LOADING}
+    with pytest.raises(ProvisionFailed, match="60 minutes passed") as caught:
+        patient.provisioner.provision(replace(REQUEST, image_gb=40))
+    assert len(caught.value.attempts) == 3
+
+
+def test_when_no_machine_at_all_answers_the_network_is_named_and_no_machine_blamed(patient: World) -> None:
+    patient.answer = lambda _now: SshSilent("silent")
+    with pytest.raises(ProvisionFailed, match="may block high ports"):
+        patient.provision()
+    assert patient.ledger.bad_machines("vast") == {}
+
+
 # price
 
 
@@ -248,7 +273,7 @@ def test_a_create_that_came_late_after_its_intent_was_settled_is_destroyed(
 
 def _hold(path: str, held: Any, enough: Any) -> None:
     mutex = ClaimMutex(Path(path), 0.0, SYSTEM_CLOCK)
-    mutex.acquire(time.sleep)
+    mutex.acquire()
     held.set()
     enough.wait(30)
     mutex.release()
@@ -261,22 +286,30 @@ def test_one_create_at_a_time_over_processes_and_never_too_soon(tmp_path: Path, 
     other.start()
     assert held.wait(30)
     told: list[bool] = []
-    mutex = ClaimMutex(tmp_path / "create.lock", 5.0, world.clock)
-    looks = iter(range(100))
 
-    def pause(seconds: float) -> None:
-        if next(looks) == 2:
-            enough.set()
-        time.sleep(seconds)
+    class Waiting:
+        """The world's clock, which lets the other process go at the third look, and real time pass."""
 
-    mutex.acquire(pause, lambda: told.append(True))
+        looks = 0
+        time, monotonic = world.clock.time, world.clock.monotonic
+
+        def sleep(self, seconds: float) -> None:
+            self.looks += 1
+            if self.looks == 3:
+                enough.set()
+            world.clock.sleep(seconds)
+            time.sleep(0.02)
+
+    clock = Waiting()
+    mutex = ClaimMutex(tmp_path / "create.lock", 5.0, clock)
+    mutex.acquire(lambda: told.append(True))
     assert told == [True]
-    assert next(looks) > 2
+    assert clock.looks >= 3
     other.join()
     mutex.release()
     before = world.clock.now
-    mutex.acquire(pause)
-    assert world.clock.now == before + 5
+    mutex.acquire()
+    assert world.clock.now == pytest.approx(before + 5, abs=0.01)
     mutex.release()
 
 

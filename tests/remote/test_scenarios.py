@@ -15,7 +15,7 @@ from remote.provision import ProvisionError, ProvisionFailed, Rental
 from remote.states import IN_USE
 from tests.remote.stepped import LIMITS, REQUEST, Bench, destroy_all, stepped_market
 
-WATCHED_S = 1620
+WATCHED_S = 1680
 """How long a box that was had is watched, virtually: what befalls it later happens within this."""
 
 
@@ -130,8 +130,8 @@ def _state_after_watching(bench: Bench, rental: Rental | None) -> str | None:
     if rental is None:
         return None
     provisioner = bench.provisioner()
-    for _ in range(WATCHED_S // 60):
-        bench.clock.sleep(60)
+    for _ in range(WATCHED_S // 120):
+        bench.clock.sleep(120)
         try:
             provisioner.look_after(bench.told.append)
         except CloudError as error:
