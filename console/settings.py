@@ -69,6 +69,7 @@ class SyncSettings(_Section):
     """How files travel."""
 
     backend: Literal["auto", "stream", "rsync"] = "auto"
+    """`auto` is the stream: it is as fast as rsync or faster over the internet, and checks more."""
     code: str = "."
     """The folder of the workspace's own code: a git work tree, relative to the workspace."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from remote.sync.compare import Difference, Side
     from remote.sync.hashes import HashCache
     from remote.sync.push import Release
+    from remote.sync.rsync import SystemSsh
     from remote.sync.workcopy import CopyFile
     from remote.transport import Transport
 
@@ -106,7 +107,7 @@ def workspace_code(session: Session) -> CodeTree:
 def push_workspace_code(session: Session, transport: Transport, report: Report = silent) -> Release | None:
     """Push the workspace's own code as a release beside Spotter's; None when the workspace is no git work tree."""
     with open_hashes(session) as hashes:
-        return _push_code(session, transport, hashes, report)[0]
+        return _push_code(session, transport, None, hashes, report)[0]
 
 
 def push(session: Session, instance_id: int, report: Report = silent) -> Pushed:
@@ -127,7 +128,8 @@ def push_over(session: Session, transport: Transport, instance_id: int, report: 
     root = session.settings.cloud.remote_root
     worker = push_code(session, transport, report)
     with open_hashes(session) as hashes:
-        code, tree = _push_code(session, transport, hashes, report)
+        ssh = system_ssh(session, transport, instance_id) if session.settings.sync.backend == "rsync" else None
+        code, tree = _push_code(session, transport, ssh, hashes, report)
         with Step("push", "sending data/", report) as step:
             data, left_out = data_files(session)
             rows = _code_rows(session, code)
@@ -273,11 +275,25 @@ def data_files(session: Session) -> tuple[dict[str, Path], tuple[str, ...]]:
     return files, tuple(left_out)
 
 
+def system_ssh(session: Session, transport: Transport, instance_id: int) -> SystemSsh:
+    """How rsync reaches the box: the endpoint, key and pinned host key that our own connection uses."""
+    from remote.sync.rsync import SystemSsh
+
+    return SystemSsh(
+        transport.endpoint.host,
+        transport.endpoint.port,
+        session.settings.cloud.ssh_user,
+        session.key.private_path,
+        session.workspace.host_keys / str(instance_id),
+    )
+
+
 def _push_code(
-    session: Session, transport: Transport, hashes: HashCache, report: Report
+    session: Session, transport: Transport, ssh: SystemSsh | None, hashes: HashCache, report: Report
 ) -> tuple[Release | None, CodeTree | None]:
     from remote.sync.code import NoCode
     from remote.sync.push import push_release
+    from remote.sync.rsync import push_release_by_rsync
 
     with Step("push", "sending the workspace's own code", report) as step:
         try:
@@ -287,9 +303,13 @@ def _push_code(
             return None, None
         note = {"commit": tree.commit, "dirty": list(tree.dirty)}
         root = session.settings.cloud.remote_root
-        release = push_release(
-            transport, root, tree.files, relay("push", report), link="code", note=note, hashes=hashes
-        )
+        tell = relay("push", report)
+        if ssh is not None:
+            release = push_release_by_rsync(
+                transport, root, tree.files, ssh, tell, link="code", note=note, hashes=hashes
+            )
+        else:
+            release = push_release(transport, root, tree.files, tell, link="code", note=note, hashes=hashes)
         at = f"at {tree.commit[:8]}" if tree.commit else "before the first commit"
         dirty = f" with {count(len(tree.dirty), 'change')}" if tree.dirty else ""
         left_out = f", {count(len(tree.left_out), 'file')} left out" if tree.left_out else ""

@@ -194,21 +194,27 @@ def _adopt(draft: Path, entries: list[TreeEntry], near: Path, flusher: Flusher) 
     here = {}
     for name, path, found in _walk(draft, every=True):
         if found and name in names:
-            here[name] = found.st_size
+            here[name] = found
         else:
             os.unlink(path)  # noqa: PTH108 - of another version of this tree, or a link
     missing = []
     for index, entry in enumerate(entries):
         path = f"{draft}/{entry.name}"
-        size = here.get(entry.name)
-        if size == entry.size and sha256_of(Path(path)) == entry.sha256:
-            os.chmod(path, entry.mode)  # noqa: PTH101
+        found = here.get(entry.name)
+        if found and found.st_nlink > 1 and found.st_mode & 0o777 != entry.mode:
+            os.unlink(path)  # noqa: PTH108 - another release's file too, whose mode must not change
+            found = None
+        if found and found.st_size == entry.size and sha256_of(Path(path)) == entry.sha256:
+            if found.st_mode & 0o777 != entry.mode:
+                os.chmod(path, entry.mode)  # noqa: PTH101
             flusher.add(path)
-        elif size is not None and 0 < size < entry.size:
-            missing.append([index, size])
+        elif found and found.st_nlink == 1 and 0 < found.st_size < entry.size:
+            missing.append([index, found.st_size])
         elif _link(f"{near}/{entry.name}", path, entry):
             flusher.add(path)
         else:
+            if found and found.st_nlink > 1:
+                os.unlink(path)  # noqa: PTH108 - writing into it would change another release
             missing.append([index, 0])
     return missing
 

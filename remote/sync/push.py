@@ -108,6 +108,11 @@ def push_release(
     return Release(name, str(answer["path"]), len(entries), size, reused, tuple(entries))
 
 
+def tree_of(files: Sequence[ReleaseFile], hashes: HashCache | None = None) -> str:
+    """The tree hash that these files would have as a release."""
+    return tree_hash(_Source.of(file.name, file.source, file.mode, hashes, keep=False).entry for file in files)
+
+
 def push_blobs(transport: Transport, root: str, blobs: Mapping[str, Path], report: Report = silent) -> PushedBlobs:
     """Send those of `blobs` (sha256 → local file) that the box lacks into `<root>/blobs/<sha256[:2]>/<sha256>`.
 
