@@ -137,7 +137,7 @@ def test_an_install_that_is_killed_midway_is_made_anew_and_never_taken_for_whole
     said: list[Progress] = []
 
     def kill_the_first() -> None:
-        eventually(lambda: len(index.downloads()) >= 1, what="a download began")
+        eventually(lambda: len(index.downloads()) >= 1, timeout_s=60, what="a download began")
         victims = [each for each in sshd.leftovers() if any("box_environment" in word for word in each.cmdline())]
         for victim in victims:
             for child in victim.children(recursive=True):
@@ -163,7 +163,7 @@ def test_an_install_goes_on_while_the_connection_is_cut_and_is_joined_again(
     index.gate.clear()
 
     def cut() -> None:
-        eventually(lambda: len(index.downloads()) >= 1, what="a download began")
+        eventually(lambda: len(index.downloads()) >= 1, timeout_s=60, what="a download began")
         sshd.cut()
         index.gate.set()
 
