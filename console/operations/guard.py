@@ -102,7 +102,7 @@ def allowed(session: Session, instance_id: int) -> Allowance:
 def onstart_line(remote_root: str) -> str:
     """What a container's start script runs, so that dead-man, services and queued jobs come back with it."""
     script = f"{remote_root}/resume" if remote_root.startswith("/") else f"$HOME/{remote_root}/resume"
-    return f'test -x "{script}" && "{script}"'
+    return f'if test -x "{script}"; then "{script}"; fi'
 
 
 def _arm(

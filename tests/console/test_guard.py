@@ -129,8 +129,8 @@ def test_the_deadline_is_by_the_clock_of_the_box(
 @pytest.mark.parametrize(
     ("root", "line"),
     [
-        ("spotter", 'test -x "$HOME/spotter/resume" && "$HOME/spotter/resume"'),
-        ("/work/spotter", 'test -x "/work/spotter/resume" && "/work/spotter/resume"'),
+        ("spotter", 'if test -x "$HOME/spotter/resume"; then "$HOME/spotter/resume"; fi'),
+        ("/work/spotter", 'if test -x "/work/spotter/resume"; then "/work/spotter/resume"; fi'),
     ],
 )
 def test_the_line_that_a_container_runs_at_its_start(root: str, line: str) -> None:

@@ -18,7 +18,7 @@ from remote.jobs import Agent, DeadmanOrder, JobSpec, Ready, Retry
 from remote.transport import Transport, connect
 from tests.remote.cloud_fixtures import Market, until
 
-RESUME = 'test -x "$HOME/spotter/resume" && "$HOME/spotter/resume"'
+RESUME = 'if test -x "$HOME/spotter/resume"; then "$HOME/spotter/resume"; fi'
 
 CONSOLE = """
 import sys, time
