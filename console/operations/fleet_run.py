@@ -208,6 +208,11 @@ class FleetDriver:
 
     def _take_up(self) -> None:
         """Boxes of an earlier process go on; what it rented and did not write down is used, or destroyed."""
+        _ = (
+            self._session.cloud,
+            self._session.ledger,
+            self._session.key,
+        )  # one of each for all threads, and their pacing
         book = self._work.book
         known = {box.instance_id for box in book.fleet.boxes if box.living}
         wanted = [box for box in book.fleet.boxes if box.state == "wanted"]
@@ -269,8 +274,11 @@ class FleetDriver:
 
     def _replace(self, lost: Box) -> None:
         entry, most = self._entry, self._session.settings.cloud.max_replacements
-        if not entry.replace or lost.kept or entry.replacements >= most or self._work.shards.left == 0:
+        if not entry.replace or lost.kept or entry.replacements >= most:
             return
+        others = sum(thread.running for thread in self._threads.values())
+        if (self._work.shards.left or 0) <= others and self._work.shards.left is not None:
+            return  # the others are through before another machine is ready
         self._work.update(replacements=entry.replacements + 1)
         self._say(f"renting another machine for {lost.name} ({entry.replacements + 1} of {most} replacements)")
         self._add(self._work.book.want()).start()
