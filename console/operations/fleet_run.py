@@ -212,7 +212,7 @@ class FleetDriver:
             self._session.cloud,
             self._session.ledger,
             self._session.key,
-        )  # one of each for all threads, and their pacing
+        )  # one of each for all threads
         book = self._work.book
         known = {box.instance_id for box in book.fleet.boxes if box.living}
         wanted = [box for box in book.fleet.boxes if box.state == "wanted"]
