@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DoorState = Literal["open", "refused", "blackhole", "silent"]
-"""How a port behaves: answers, refuses connections, lets them time out, or accepts them and says nothing."""
+from remote.localcloud.box.settings import DoorState
 
 
 class Link(BaseModel):
@@ -19,11 +18,6 @@ class Link(BaseModel):
     mbit_per_s: float = Field(default=0, ge=0)
     loss: float = Field(default=0, ge=0, lt=1)
     """The share of packets that are lost; what TCP makes of it is a pause."""
-
-    @property
-    def perfect(self) -> bool:
-        """Whether it changes nothing."""
-        return self == Link()
 
 
 class Fault(BaseModel):

@@ -164,7 +164,7 @@ class Life:
                 await self._boxes.order(self.id, direct=fault.direct, proxy=fault.proxy)
                 self._over(fault, self._open_doors)
             case "link":
-                await self._boxes.order(self.id, link=fault.link)
+                await self._boxes.order(self.id, **fault.link.model_dump())
                 self._over(fault, self._restore_link)
             case "disk_full":
                 await self._fill_disk(full=True)
@@ -213,7 +213,7 @@ class Life:
         await self._boxes.order(self.id, direct=effects.direct, proxy=effects.proxy)
 
     async def _restore_link(self) -> None:
-        await self._boxes.order(self.id, link=self._effects.link)
+        await self._boxes.order(self.id, **self._effects.link.model_dump())
 
     async def _free_disk(self) -> None:
         await self._fill_disk(full=False)
@@ -268,8 +268,8 @@ class Life:
             running=True,
             direct="refused" if refused else effects.direct,
             proxy="refused" if refused else effects.proxy,
-            link=effects.link,
             full=(self._boxes.directory(self.id) / FULL_NAME).exists(),
+            **effects.link.model_dump(),
         )
         if refused:
             self._beside(self._open_later(effects.ssh_refused_s), f"SSH of {self.id}")

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from remote.localcloud.effects import DoorState
+from remote.localcloud.box.settings import DoorState
 
 BACKLOG = 64
 HOST = "127.0.0.1"

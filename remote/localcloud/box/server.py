@@ -15,7 +15,6 @@ from remote.localcloud.box.commands import Commands
 from remote.localcloud.box.doorway import Doorway
 from remote.localcloud.box.settings import HOST_KEY_NAME, KEYS_NAME, Order
 from remote.localcloud.box.traffic import TrafficMeter
-from remote.localcloud.effects import Link
 from remote.localcloud.line import Line
 
 USER = "root"
@@ -94,7 +93,7 @@ class Endpoints:
         self._proxy = Doorway(self._come_by_proxy)
         self._meter = TrafficMeter(directory)
         self._line: Line | None = None
-        self._link = Link()
+        self._figures = dict.fromkeys(("rtt_ms", "mbit_per_s", "loss"), 0.0)
         self._line_carried = (0, 0)
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,12 +119,12 @@ class Endpoints:
 
     def become(self, order: Order) -> None:
         """Open, close and slow down as ordered."""
-        if order.link != self._link:
+        figures = {"rtt_ms": order.rtt_ms, "mbit_per_s": order.mbit_per_s, "loss": order.loss}
+        if figures != self._figures:
             self._count_line()
-            old, self._line, self._link, self._line_carried = self._line, None, order.link, (0, 0)
-            if not order.link.perfect:
-                figures = order.link
-                self._line = Line(rtt_ms=figures.rtt_ms, mbit_per_s=figures.mbit_per_s, loss=figures.loss)
+            old, self._line, self._figures, self._line_carried = self._line, None, figures, (0, 0)
+            if any(figures.values()):
+                self._line = Line(rtt_ms=order.rtt_ms, mbit_per_s=order.mbit_per_s, loss=order.loss)
             if old is not None:
                 old.close()
         self._direct.become(order.direct)

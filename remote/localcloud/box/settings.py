@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from remote.localcloud.effects import DoorState, Link
 from remote.localcloud.files import read_json, write_json
 from remote.localcloud.processes import ProcessIdentity
 
@@ -21,6 +20,9 @@ KEYS_NAME = "authorized_keys"
 HOST_KEY_NAME = "host_ed25519"
 LOG_NAME = "container.log"
 FULL_NAME = "disk-is-full"
+
+DoorState = Literal["open", "refused", "blackhole", "silent"]
+"""How a port behaves: answers, refuses connections, lets them time out, or accepts them and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class Order:
     """The container runs: its start script has been started."""
     direct: DoorState = "refused"
     proxy: DoorState = "refused"
-    link: Link = field(default_factory=Link)
+    rtt_ms: float = 0.0
+    mbit_per_s: float = 0.0
+    loss: float = 0.0
+    """The line to it; all 0 is none."""
     full: bool = False
     """Its files cannot grow."""
     cuts: int = 0
@@ -61,14 +66,13 @@ class Order:
 
     def write(self, directory: Path) -> None:
         """Leave it where the box looks for it."""
-        value: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        write_json(directory / ORDER_NAME, {**value, "link": self.link.model_dump()}, durable=False)
+        write_json(directory / ORDER_NAME, asdict(self), durable=False)
 
     @classmethod
     def read(cls, directory: Path) -> Order:
         """The last order to the box in `directory`."""
         value = read_json(directory / ORDER_NAME)
-        return cls() if value is None else cls(**{**value, "link": Link(**value["link"])})
+        return cls() if value is None else cls(**value)
 
 
 @dataclass(frozen=True, slots=True)
