@@ -48,7 +48,7 @@ LIMITS = Limits(
     verified_s=30, destroying_s=1800, unanswered_s=900, poll_s=15, rentals_usd=5.0,
 )  # fmt: skip
 """What takes real time here (boxes that start, SSH) takes sixty times as much of the marketplace's."""
-GIVEN_UP_S = 1800.0
+GIVEN_UP_S = 3000.0
 """A job that gets no further for this long, on a box that its cloud calls well, is a mistake of ours."""
 PROGRAM = """
 cd "$HOME/spotter"; i=$(cat lines 2>/dev/null | wc -l)
