@@ -17,7 +17,7 @@ from typing import Any
 from remote.agent.spec import JobSpec, JobStatus, Ready
 from remote.bootstrap.install import install_agent
 from remote.clock import SYSTEM_CLOCK, Clock
-from remote.jobs import Agent
+from remote.jobs import Agent, JobConflict
 from remote.listening import exposed_addresses, free_port_on_box, http_status, takes_connections
 from remote.ssh.forward import LOOPBACK, Tunnel, open_tunnel
 from remote.transport import PortClosed, Transport
@@ -154,23 +154,18 @@ def start_service(
         ServiceFailed: it ended, keeps ending, or was not ready within its limit: that one goes on and is named.
         ServiceExposed: it listens on more than loopback; it was stopped.
     """
-    running = _newest(agent, spec.name)
-    if running is not None and running.alive:
-        number = int(running.job.id.rpartition(".")[2])
-        wanted = _job_spec(agent, spec, number, running.port)
-        if wanted.digest != _spec_of(agent, running.job.id).digest:
-            raise ServiceDiffers(
-                f"service {spec.name} runs with another command or environment (job {running.job.id}): "
-                f"stop it first, then start it anew"
-            )
-        service = running
-    else:
-        number = 1 if running is None else int(running.job.id.rpartition(".")[2]) + 1
-        port = spec.port if spec.port is not None else free_port_on_box(agent.transport, _python(agent))
-        if spec.token:
-            agent.put_secret(_token_name(spec.name), secrets.token_urlsafe(32))
-        job = agent.launch(_job_spec(agent, spec, number, port))
-        service = _service(agent, spec.name, job)
+    service = _newest(agent, spec.name)
+    if service is None or not service.alive:
+        try:
+            service = _launch(agent, spec, 1 if service is None else _number(service) + 1)
+        except JobConflict:  # somebody else started it at the same moment, on another port or with another token
+            service = find_service(agent, spec.name)
+    wanted = _job_spec(agent, spec, _number(service), service.port, service.token_file)
+    if wanted.digest != _spec_of(agent, service.job.id).digest:
+        raise ServiceDiffers(
+            f"service {spec.name} runs with another command or environment (job {service.job.id}): "
+            f"stop it first, then start it anew"
+        )
     service = _wait_until_ready(agent, spec, service, clock, waiting)
     exposed = exposed_addresses(agent.transport, _python(agent), service.port)
     if exposed:
@@ -194,9 +189,12 @@ def stop_service(agent: Agent, name: str, *, timeout_s: float = STOP_LIMIT_S) ->
         return service
     agent.cancel(service.job.id)
     try:
-        return _service(agent, name, agent.wait(service.job.id, timeout_s=timeout_s))
+        ended = agent.wait(service.job.id, timeout_s=timeout_s)
     except TimeoutError as error:
         raise ServiceFailed(f"service {name} did not end within {timeout_s:g} s: {error}") from error
+    if service.token_file is not None:
+        agent.write(service.token_file, b"", mode=0o600)  # nothing needs it any more
+    return _service(agent, name, ended)
 
 
 def open_service(
@@ -255,15 +253,23 @@ def _is_ready(transport: Transport, spec: ServiceSpec, port: int, token: str | N
         return False
 
 
-def _job_spec(agent: Agent, spec: ServiceSpec, number: int, port: int) -> JobSpec:
-    token_file = f"{agent.root}/secrets/{_token_name(spec.name)}"
+def _launch(agent: Agent, spec: ServiceSpec, number: int) -> Service:
+    """Start it. The token's file has a name of its own, so that whoever loses a race spoils nobody's token."""
+    port = spec.port if spec.port is not None else free_port_on_box(agent.transport, _python(agent))
+    token_file = None
+    if spec.token:
+        token_file = f"secrets/service-{spec.name}.{secrets.token_hex(4)}.token"
+        agent.write(token_file, secrets.token_urlsafe(32).encode(), mode=0o600)
+    return _service(agent, spec.name, agent.launch(_job_spec(agent, spec, number, port, token_file)))
 
+
+def _job_spec(agent: Agent, spec: ServiceSpec, number: int, port: int, token_file: str | None) -> JobSpec:
     def filled(text: str) -> str:
-        return text.replace("{port}", str(port)).replace("{token_file}", token_file)
+        return text.replace("{port}", str(port)).replace("{token_file}", f"{agent.root}/{token_file}")
 
     told = {PORT_VARIABLE: str(port), PATH_VARIABLE: spec.open_path}
-    if spec.token:
-        told[TOKEN_VARIABLE] = f"secrets/{_token_name(spec.name)}"
+    if spec.token and token_file is not None:
+        told[TOKEN_VARIABLE] = token_file
     return JobSpec(
         id=f"service-{spec.name}.{number}",
         argv=tuple(filled(each) for each in spec.argv),
@@ -296,8 +302,8 @@ def _python(agent: Agent) -> str:
     return install_agent(agent.transport, agent.root).python
 
 
-def _token_name(name: str) -> str:
-    return f"service-{name}.token"
+def _number(service: Service) -> int:
+    return int(service.job.id.rpartition(".")[2])
 
 
 def _token(agent: Agent, service: Service) -> str | None:

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_jupyter_lets_in_who_has_the_token_and_shows_it_nowhere(sshd: Sshd, agen
     finally:
         opened.close()
     spec = json.loads((sshd.home / "spotter" / "jobs" / service.job.id / "spec.json").read_text())
-    assert spec["env"]["JUPYTER_TOKEN_FILE"] == f"{agent.root}/secrets/service-jupyter.token"
+    assert spec["env"]["JUPYTER_TOKEN_FILE"].startswith(f"{agent.root}/secrets/service-jupyter.")
     secret = Path(spec["env"]["JUPYTER_TOKEN_FILE"])
     assert secret.stat().st_mode & 0o777 == 0o600
     holders = [
@@ -235,14 +236,34 @@ def test_jupyter_lets_in_who_has_the_token_and_shows_it_nowhere(sshd: Sshd, agen
 
 def test_each_start_of_jupyter_has_a_token_of_its_own(sshd: Sshd, agent: Agent, worker_python: str) -> None:
     prepare_jupyter(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
-    secret = sshd.home / "spotter" / "secrets" / "service-jupyter.token"
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
-    first = secret.read_text()
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
-    assert secret.read_text() == first
-    stop_service(agent, "jupyter")
-    start_service(agent, jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT))
-    assert secret.read_text() != first
+    spec = jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
+
+    def token() -> str:
+        token_file = start_service(agent, spec).token_file
+        assert token_file is not None
+        return (sshd.home / "spotter" / token_file).read_text()
+
+    first = token()
+    assert token() == first
+    ended = stop_service(agent, "jupyter")
+    assert (sshd.home / "spotter" / str(ended.token_file)).read_text() == ""
+    assert len(token()) == len(first)
+    assert token() != first
+
+
+def test_two_who_start_a_service_at_once_get_the_same_one(sshd: Sshd, agent: Agent, worker_python: str) -> None:
+    prepare_jupyter(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
+    spec = jupyter_service(agent, worker_python, "notebooks", WORKER_ENVIRONMENT)
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(lambda _each: start_service(agent, spec), range(4)))
+    assert {(each.job.id, each.port, each.token_file) for each in started} == {
+        ("service-jupyter.1", started[0].port, started[0].token_file)
+    }
+    opened = open_service(agent, "jupyter", sshd.connect)
+    try:
+        assert get(opened.entry_url) == (200, "/lab")
+    finally:
+        opened.close()
 
 
 def test_jupyter_without_a_token_asks_nothing_and_still_listens_on_loopback_only(
