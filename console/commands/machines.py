@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
+from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from console.operations.session import Session
@@ -28,6 +29,7 @@ def rent(
     here = session()
     if not yes:
         ask(f"Rent {quote(here, profile, offer)}? It is billed until it is destroyed.", yes=yes)
+    stop_on_signals(also_hangup=True)
     with reporting(as_json=as_json) as report:
         rental = rent_machine(here, profile, offer_id=offer, report=report)
     _refresh_names(here)

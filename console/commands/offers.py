@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
+from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from console.operations.offers import Found, Wishes
@@ -151,6 +152,7 @@ def _rent_when_matched(
         "It is billed until it is destroyed.",
         yes=yes,
     )
+    stop_on_signals(also_hangup=True)
     with reporting(as_json=as_json) as report:
         rental = rent_when_matched(
             here,

@@ -46,15 +46,17 @@ def rent(
         onstart=onstart_line(session.settings.cloud.remote_root),
     )
     where = f"the {session.settings.cloud.name} cloud" + (" (EMULATED)" if session.emulated else "")
-    with Step("rent", f"renting on {where}", report) as step:
-        session.provisioner.reconcile(relay("rent", report))
-        rental = session.provisioner.provision(request, relay("rent", report))
-        instance = rental.instance
-        step.summary = f"instance {instance.id}: {instance.gpu_name}, {usd_per_hour(rental.price.usd_per_hour)}"
+    rental: Rental | None = None
     try:
+        with Step("rent", f"renting on {where}", report) as step:
+            session.provisioner.reconcile(relay("rent", report))
+            rental = session.provisioner.provision(request, relay("rent", report))
+            instance = rental.instance
+            step.summary = f"instance {instance.id}: {instance.gpu_name}, {usd_per_hour(rental.price.usd_per_hour)}"
         guard_rented(session, instance.id, report)
     except BaseException:
-        with deaf_to_signals():
-            session.provisioner.destroy(instance.id, relay("rent", report))
+        if rental is not None:
+            with deaf_to_signals():
+                session.provisioner.destroy(rental.instance.id, relay("rent", report))
         raise
     return rental

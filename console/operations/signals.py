@@ -13,8 +13,10 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _ASK_AGAIN_S = 0.02
 
 
-def stop_on_signals() -> None:
+def stop_on_signals(*, also_hangup: bool = False) -> None:
     """Make SIGINT and SIGTERM both raise KeyboardInterrupt, also when a parent process had them ignored.
+
+    `also_hangup`: the closed terminal too; for work that nothing goes on with once its console is gone.
 
     Python runs a handler between any two instructions of the main thread, so also inside a finalizer, whose exceptions
     it prints and forgets: the operator's Ctrl-C would be gone. Such a one is raised again a moment later.
@@ -39,17 +41,17 @@ def stop_on_signals() -> None:
 
     sys.unraisablehook = unraisable
     signal.signal(signal.SIGALRM, ask_again)
-    for number in _STOPPING:
+    for number in (*_STOPPING, signal.SIGHUP) if also_hangup else _STOPPING:
         signal.signal(number, stop)
 
 
 @contextmanager
 def deaf_to_signals() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM inside; outside the main thread, which alone hears them, nothing changes."""
+    """Ignore them and the closed terminal inside; outside the main thread, which alone hears them, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPPING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (*_STOPPING, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -42,6 +42,16 @@ def test_ctrl_c_leaves_no_instance_and_no_process_behind(operator: Operator, pha
         assert outcome["state"] == "succeeded"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_rental_that_is_told_to_end_half_way_leaves_no_instance(operator: Operator, number: signal.Signals) -> None:
+    console = operator.start("rent", "--yes")
+    wait_for(lambda: "·  rent       pulling" in operator.log() or console.poll() is not None, "the pull to begin")
+    os.killpg(console.pid, number)
+    assert console.wait(timeout=60) == 130, operator.log()
+    assert operator.rented() == 0
+    assert operator.instances() == []
+
+
 def test_sigterm_winds_down_like_ctrl_c(operator: Operator) -> None:
     draw_pdf(operator.root / "data" / "doc.pdf", 4, "Value stack")
     console = operator.start("run", "--yes")
