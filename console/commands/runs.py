@@ -211,7 +211,7 @@ def _figures(row: RunRow) -> dict[str, Any]:
 
 def watch(run_id: RunId = "last", as_json: Json = False) -> int:
     """Reattach to a run that works on a machine, or follow the process that drives it. Never rents."""
-    from console.operations.run import drive
+    from console.operations.run import Wishes, drive
     from console.operations.runbook import Phase, Runbook
 
     stop_on_signals()
@@ -225,7 +225,7 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
         if not entry.machines:
             fail(f"run {entry.run_id} has no machine: `spotter run --resume {entry.run_id}` rents one")
         with reporting(as_json=as_json) as report:
-            entry = drive(here, entry.run_id, report)
+            entry = drive(here, entry.run_id, report, Wishes(may_rent=False))
     return show_outcome(here, entry, as_json)
 
 

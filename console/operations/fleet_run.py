@@ -75,6 +75,7 @@ class FleetDriver:
         self._handled: set[str] = set()
         self._events: FleetEvents | None = None
         self._problem: Exception | None = None
+        self._may_rent = True
         self._account: threading.Thread | None = None
         self._stopping = threading.Event()
 
@@ -87,6 +88,7 @@ class FleetDriver:
 
     def grant(self, wishes: Wishes) -> None:
         """Note what the operator wants, where it can still be had."""
+        self._may_rent = wishes.may_rent
         if wishes.keep:
             self._work.update(keep_instance=True)
         if wishes.profile is not None and not self._entry.phase.reached(Phase.RENTED):
@@ -208,11 +210,8 @@ class FleetDriver:
 
     def _take_up(self) -> None:
         """Boxes of an earlier process go on; what it rented and did not write down is used, or destroyed."""
-        _ = (
-            self._session.cloud,
-            self._session.ledger,
-            self._session.key,
-        )  # one of each for all threads
+        for shared in ("cloud", "ledger", "key"):
+            getattr(self._session, shared)  # opened once, before any thread has a session of its own
         book = self._work.book
         known = {box.instance_id for box in book.fleet.boxes if box.living}
         wanted = [box for box in book.fleet.boxes if box.state == "wanted"]
@@ -228,8 +227,9 @@ class FleetDriver:
         fleet = book.fleet
         if fleet.keys:
             self._work.begin(fleet.keys, fleet.stages)
-        for box in fleet.boxes:
-            if box.living and (box.state != "wanted" or self._work.shards.left != 0):
+        for box in book.fleet.boxes:
+            useful = self._may_rent and self._work.shards.left != 0
+            if box.state in ("rented", "working") or (box.state == "wanted" and useful):
                 self._add(box)
             elif box.living:
                 book.update(box.name, state="failed", problem="nothing was left for it")
@@ -240,7 +240,8 @@ class FleetDriver:
         left = self._work.shards.left
         if left is None:
             left = sum(item.problem is None for item in self._work.manifest)
-        for _ in range(min(self._entry.instances, left) - len(self._threads)):
+        wanted = min(self._entry.instances, left) - len(self._threads) if self._may_rent else 0
+        for _ in range(wanted):
             self._add(self._work.book.want())
         for thread in self._threads.values():
             thread.start()
@@ -274,7 +275,7 @@ class FleetDriver:
 
     def _replace(self, lost: Box) -> None:
         entry, most = self._entry, self._session.settings.cloud.max_replacements
-        if not entry.replace or lost.kept or entry.replacements >= most:
+        if not (entry.replace and self._may_rent) or lost.kept or entry.replacements >= most:
             return
         others = sum(thread.running for thread in self._threads.values())
         if (self._work.shards.left or 0) <= others and self._work.shards.left is not None:

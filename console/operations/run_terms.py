@@ -32,6 +32,8 @@ class Wishes:
     """Spread the run over so many machines; None: as it was begun, or as the settings say."""
     replace: bool | None = None
     """Rent another machine by itself when one is lost."""
+    may_rent: bool = True
+    """False: work with the machines that there are, and rent none."""
 
 
 def only_final_failures(session: Session, entry: RunEntry, say: Callable[[str], None]) -> bool:

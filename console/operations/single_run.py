@@ -41,6 +41,7 @@ class SingleDriver:
         self._runbook = runbook
         self._entry = entry
         self._report = report
+        self._may_rent = True
         self._hold_unready = session.settings.bootstrap.on_failure == "hold"
 
     def _update(self, **changes: object) -> RunEntry:
@@ -54,6 +55,7 @@ class SingleDriver:
         """Note what the operator wants, where it can still be had."""
         entry = self._entry
         self._hold_unready |= wishes.hold_unready
+        self._may_rent = wishes.may_rent
         if wishes.instance_id is not None and wishes.instance_id != entry.instance_id:
             if entry.instance_id is not None and entry.phase is not Phase.DONE:
                 raise InstanceTaken(
@@ -128,7 +130,7 @@ class SingleDriver:
         except (InstanceGone, BoxLost) as lost:
             most = self._session.settings.cloud.max_replacements
             ours = entry.keep_instance or was_destroyed_here(self._session, entry.instance_id)
-            if ours or not entry.replace or entry.replacements >= most:
+            if ours or not (entry.replace and self._may_rent) or entry.replacements >= most:
                 raise
             self._say(f"{lost}; renting another machine ({entry.replacements + 1} of {most} replacements)")
             destroy(self._session, entry.instance_id, force=True, report=self._report)
@@ -155,7 +157,7 @@ class SingleDriver:
                 return
             chosen = self._entry.keep_instance
             self._update(instance_id=None, phase=Phase.PLANNED, job_id=None, keep_instance=False)
-            if chosen:  # the operator named that machine: renting another one is a new decision
+            if chosen or not self._may_rent:  # the operator named that machine: renting another is a new decision
                 raise
             self._say(f"{gone}; the run goes on with another")
 
