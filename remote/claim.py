@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from remote.budget import Budget
-from remote.cloud import InstanceSpec, Offer, OfferGone, OutcomeUnknown, RateLimited
+from remote.cloud import CloudError, InstanceSpec, Offer, OfferGone, OutcomeUnknown, RateLimited
 from remote.desk import Desk
 from remote.ending import Ending
 from remote.mutex import ClaimMutex
@@ -84,6 +84,9 @@ class Claims:
         if isinstance(claim.error, OutcomeUnknown):
             self._desk.ledger.record_outcome(intent, "unknown", detail=str(claim.error))
             return self._find(offer, claim, intent)
+        if not isinstance(claim.error, CloudError):  # not a refusal: whatever went wrong, it may have been sent
+            self._desk.ledger.record_outcome(intent, "unknown", detail=repr(claim.error))
+            raise claim.error
         claim.settled = True
         self._desk.ledger.record_outcome(intent, "refused", detail=str(claim.error))
         if isinstance(claim.error, OfferGone):

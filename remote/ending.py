@@ -150,7 +150,7 @@ class Ending:
             claim.answered.wait(self._limits.answered_s)
         doomed = set() if claim.instance_id is None else {claim.instance_id}
         lost = claim.sent and not claim.answered.is_set()
-        if lost or (isinstance(claim.error, OutcomeUnknown) and not claim.settled):
+        if lost or (claim.error is not None and not claim.settled):
             for instance in self.find(claim.label, patient=not doomed):
                 doomed.add(instance.id)
         before = len(failures)

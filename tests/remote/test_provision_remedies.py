@@ -259,6 +259,58 @@ def test_silence_of_the_cloud_is_not_taken_for_absence(world: World, monkeypatch
     assert [each.outcome for each in world.ledger.intents() if each.intent_id == intent.intent_id] == ["absent"]
 
 
+def test_of_several_instances_under_one_label_the_oldest_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = world.cloud.create
+
+    def rent_three_and_say_nothing(offer_id: int, spec: Any) -> int:
+        create(offer_id, spec)
+        for surplus in (21, 22):
+            world.cloud.born[surplus] = (world.clock.now, spec.label)
+        raise OutcomeUnknown("no answer")
+
+    monkeypatch.setattr(world.cloud, "create", rent_three_and_say_nothing)
+    rental = world.provision()
+    assert list(world.cloud.born) == [rental.instance.id] == [1]
+    assert [row.instance_id for row in world.ledger.instances(alive_only=True)] == [1]
+    assert sorted(row.instance_id for row in world.ledger.instances()) == [1, 21, 22]
+
+
+@pytest.mark.parametrize("phase", ["allocated", "claiming"])
+def test_an_instance_that_is_not_shown_yet_and_cannot_be_destroyed_yet_does_not_slip_away(
+    world: World, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """For its first 20 s the cloud knows nothing of it, neither to show nor to destroy."""
+    world.cloud.life = lambda age: None if age < 20 else {}
+    destroy = world.cloud.destroy
+
+    def destroy_what_is_shown(instance_id: int) -> None:
+        if world.cloud.instance(instance_id) is not None:
+            destroy(instance_id)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase and world.cloud.born:
+            raise KeyboardInterrupt
+
+    create = world.cloud.create
+
+    def lose(offer_id: int, spec: Any) -> int:
+        rented = create(offer_id, spec)
+        if phase == "claiming":
+            raise KeyboardInterrupt
+        return rented
+
+    monkeypatch.setattr(world.cloud, "destroy", destroy_what_is_shown)
+    if phase == "allocated":
+        with pytest.raises(KeyboardInterrupt):
+            world.provisioner.provision(REQUEST, interrupt)
+    else:
+        monkeypatch.setattr(world.cloud, "create", lose)
+        with pytest.raises(KeyboardInterrupt):
+            world.provision()
+    assert world.cloud.born == {}
+    assert world.ledger.instances(alive_only=True) == []
+
+
 def test_a_create_that_came_late_after_its_intent_was_settled_is_destroyed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
