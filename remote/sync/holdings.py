@@ -23,6 +23,7 @@ from remote.transport import TransportError
 INCOMING = ".incoming"
 LOCK_LIMIT_S = 600.0
 LONGEST_NAME_BYTES = 255
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PullBusy(TransportError):
@@ -48,7 +49,7 @@ def parse_listing(data: bytes) -> tuple[dict[str, Listed], tuple[str, ...]]:
     refused = []
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
-            row = json.loads(line)
+            row = json.loads(line.decode("utf-8"))
             path, sha256, size = str(row["path"]), str(row["sha256"]), int(row["bytes"])
         except (ValueError, KeyError, TypeError):
             refused.append(line[:200].decode("utf-8", "replace"))
@@ -71,8 +72,8 @@ def parse_listing(data: bytes) -> tuple[dict[str, Listed], tuple[str, ...]]:
 
 def _check(path: str, sha256: str, size: int) -> None:
     parts = check_name(path).split("/")
-    too_long = any(len(os.fsencode(part)) > LONGEST_NAME_BYTES for part in parts)
-    if parts[0] == INCOMING or too_long or size < 0 or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+    too_long = 4 * len(path) > LONGEST_NAME_BYTES and any(len(os.fsencode(part)) > LONGEST_NAME_BYTES for part in parts)
+    if parts[0] == INCOMING or too_long or size < 0 or not SHA256.fullmatch(sha256):
         raise UnsafePath(path)
 
 
