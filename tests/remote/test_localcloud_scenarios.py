@@ -25,7 +25,7 @@ OF_THE_RESEARCH = {
 HOUR_S = 3600.0
 
 
-def answers(endpoint: Endpoint, timeout_s: float = 0.5) -> str:
+def answers(endpoint: Endpoint, timeout_s: float = 1.0) -> str:
     """What a connection to an endpoint meets: a banner, silence, a refusal or nothing at all."""
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s) as connection:
@@ -37,6 +37,13 @@ def answers(endpoint: Endpoint, timeout_s: float = 0.5) -> str:
         return "refused"
     except TimeoutError:
         return "nothing"
+
+
+def meets(instance: Instance, direct: str, proxy: str) -> bool:
+    """Whether both ports come to behave like this; a banner may be late on a busy machine."""
+    for endpoint, wanted in zip(instance.endpoints, (direct, proxy), strict=True):
+        until(lambda endpoint=endpoint, wanted=wanted: answers(endpoint) == wanted, f"{endpoint} meets {wanted}")
+    return True
 
 
 def ready(market: Market, instance_id: int) -> Instance:
@@ -247,15 +254,15 @@ def test_ports_are_published_a_while_after_the_container_runs(market: Market) ->
 
 def test_direct_and_proxy_fail_apart_from_each_other(market: Market) -> None:
     lost = ready(market, market.create(direct="blackhole"))
-    assert [answers(each) for each in lost.endpoints] == ["nothing", "banner"]
+    assert meets(lost, "nothing", "banner")
     market.fault(lost.id, "doors", direct="silent", proxy="refused", for_s=600)
-    assert [answers(each) for each in lost.endpoints] == ["silence", "refused"]
+    assert meets(lost, "silence", "refused")
     market.clock.sleep(600)
-    assert [answers(each) for each in lost.endpoints] == ["nothing", "banner"]
+    assert meets(lost, "nothing", "banner")
     market.fault(lost.id, "doors", direct="open", proxy="blackhole")
-    assert [answers(each) for each in lost.endpoints] == ["banner", "nothing"]
+    assert meets(lost, "banner", "nothing")
     market.fault(lost.id, "doors", direct="refused", proxy="open")
-    assert [answers(each) for each in lost.endpoints] == ["refused", "banner"]
+    assert meets(lost, "refused", "banner")
     assert market.ssh(lost.endpoints[1], "echo over").stdout == b"over\n"
 
 
@@ -278,7 +285,7 @@ def test_a_jupyter_images_row_names_the_port_below_its_proxy_and_addresses_end_i
     instance = ready(market, answer["new_contract"])
     (row,) = market.call("GET", "/api/v0/instances/")[1]["instances"]
     assert instance.endpoints[1].port == row["ssh_port"] + 1
-    assert answers(instance.endpoints[1]) == "banner"
+    assert meets(instance, "banner", "banner")
     assert row["public_ipaddr"].endswith(" \n")
 
 
@@ -303,12 +310,12 @@ def test_a_machine_loses_connections_its_voice_its_disk_and_its_net(market: Mark
     with market.holding(direct) as held:
         market.fault(instance.id, "drop_connections")
         assert held.wait(timeout=10) == 255
-    assert answers(proxy) == "banner"
+    assert meets(instance, "banner", "banner")
 
     market.fault(instance.id, "freeze", for_s=HOUR_S)
-    assert answers(direct) == "silence"
+    assert meets(instance, "silence", "silence")
     market.clock.sleep(HOUR_S)
-    assert answers(direct, timeout_s=5) == "banner"
+    assert meets(instance, "banner", "banner")
 
     market.fault(instance.id, "disk_full", for_s=HOUR_S)
     full = market.ssh(direct, "echo more > file; cat /dev/zero | head -c 99 > other; df -Pk . | tail -1")
@@ -342,7 +349,7 @@ def test_a_host_that_is_offline_cannot_be_reached_costs_nothing_and_its_jobs_go_
 
     market.fault(instance.id, "offline", for_s=10 * HOUR_S)
     assert (status(market, instance.id) or ("",))[0] == "offline"
-    assert [answers(each) for each in instance.endpoints] == ["nothing", "nothing"]
+    assert meets(instance, "nothing", "nothing")
     with pytest.raises((ConnectionError, urllib.error.URLError)):
         market.call("GET", f"/api/v0/instances/{instance.id}/", key=key)
     before = (home / "beat").read_bytes()
