@@ -21,7 +21,6 @@ class _Door:
     """What one endpoint did since the container ran; seconds of the desk's clock."""
 
     silent_since: float | None = None
-    failure: TransportError | None = None
 
 
 class Knock:
@@ -48,7 +47,7 @@ class Knock:
             Unusable: it will not let us in, also not after a reboot or a fresh container.
             CloudError: the cloud has not answered for too long.
         """
-        from remote.transport import HostKeyChanged, KeyRejected, TransportError, connect
+        from remote.transport import HostKeyChanged, KeyRejected, KeyUnreadable, TransportError, connect
 
         first = self._desk.ledger.route(self._desk.cloud_name, self._machine_id) or "direct"
         while True:
@@ -64,6 +63,8 @@ class Knock:
                 )
             except KeyRejected as error:
                 self._rejected(error)
+            except KeyUnreadable as error:
+                raise Unusable(str(error), our_fault=True) from error
             except HostKeyChanged as error:
                 raise Unusable(str(error)) from error
             except TransportError as error:
@@ -123,7 +124,6 @@ class Knock:
         now = self._desk.clock.monotonic()
         for endpoint, failure in error.by_endpoint or tuple((each, error) for each in endpoints):
             door = self._doors.setdefault(endpoint, _Door())
-            door.failure = failure
             if not isinstance(failure, SshSilent):
                 door.silent_since = None
             elif door.silent_since is None:

@@ -25,7 +25,7 @@ from remote.mutex import ClaimMutex
 from remote.progress import Progress
 from remote.provision import OverBudget, ProvisionFailed, RentRequest
 from remote.states import Limits
-from remote.transport import KeyRejected, SshRefused, SshSilent
+from remote.transport import KeyRejected, KeyUnreadable, SshRefused, SshSilent
 from tests.remote.scripted import DIRECT, PROBE, PROXY, World
 
 REQUEST = RentRequest(OfferQuery(disk_gb=40), "image", image_gb=10)
@@ -132,6 +132,14 @@ def test_what_no_machine_can_mend_burns_one_offer_only(
     with pytest.raises(ProvisionFailed, match=words) as caught:
         patient.provision()
     assert len(caught.value.attempts) == machines
+    assert patient.ledger.bad_machines("vast") == {}
+
+
+def test_a_key_of_ours_that_cannot_be_read_is_held_against_no_machine(patient: World) -> None:
+    patient.answer = lambda _now: KeyUnreadable("the private key cannot be used")
+    with pytest.raises(ProvisionFailed, match="private key cannot be used") as caught:
+        patient.provision()
+    assert len(caught.value.attempts) == 1
     assert patient.ledger.bad_machines("vast") == {}
 
 
