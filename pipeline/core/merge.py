@@ -51,10 +51,10 @@ class Merger:
         """Take over what `part` finished and this folder lacks; `name` stays the same over all merges of a part."""
         if not part.ledger_file.exists():
             return Merged(0, 0)
-        listed = read_artifacts(part.artifacts_file)
         self._db.execute("ATTACH DATABASE ? AS part", (f"{part.ledger_file}",))
         try:
             rows = self._new_rows()
+            listed = read_artifacts(part.artifacts_file) if rows else {}
             whole = [row for row in rows if _is_whole(part.path, result_from_row(row), listed)]
             files = [file for row in whole for file in result_from_row(row).artifacts]
             fresh = self._bring(part.path, files)
@@ -129,7 +129,7 @@ class Merger:
             try:
                 draft.hardlink_to(part / file.path)
             except OSError:
-                shutil.copyfile(part / file.path, draft)
+                _copy(part / file.path, draft)
             draft.replace(target)
             draft.unlink(missing_ok=True)  # a rename onto another link of the same file leaves both
             folders.add(target.parent)
@@ -172,6 +172,13 @@ def _is_whole(part: Path, result: Result, listed: Mapping[str, Artifact]) -> boo
         file.path in listed and listed[file.path].sha256 == file.sha256 and _size(part / file.path) == file.bytes
         for file in result.artifacts
     )
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as data, target.open("wb") as file:
+        shutil.copyfileobj(data, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _size(path: Path) -> int:

@@ -186,16 +186,20 @@ def test_a_console_killed_in_mid_run_finds_its_boxes_again_and_repeats_nothing(
     assert operator.instances() == []
 
 
-def test_ctrl_c_gives_every_box_back_with_what_is_finished_fetched_and_a_resume_goes_on(
+def test_what_the_cap_forbids_is_done_without_and_ctrl_c_gives_every_box_back_with_what_is_finished_fetched(
     operator: Operator, calm: Operator
 ) -> None:
-    prepare(operator, document(calm), instances=2)
+    prepare(operator, document(calm), instances=3)
+    toml = operator.root / "spotter.toml"
+    toml.write_text(toml.read_text().replace("max_usd_per_day = 100.0", "max_usd_per_day = 7.5"))
     console = operator.start("run", "--yes", "--param", "workers=1")
     folder = run_folder(operator)
     wait_for(lambda: items_told(folder) >= 3 or console.poll() is not None, "the boxes to work", 120)
     os.killpg(console.pid, signal.SIGINT)
     assert console.wait(timeout=240) == 130, operator.log()
     assert "Traceback" not in operator.log()
+    assert "cap of $7.5" in operator.log()
+    assert "goes on with 1 box of 3" in operator.log()
     assert operator.rented() == 0
     wait_for(lambda: operator.on_boxes() == [], "every box to end", 20)
     entry = operator.run_entry()
@@ -205,17 +209,6 @@ def test_ctrl_c_gives_every_box_back_with_what_is_finished_fetched_and_a_resume_
 
     assert operator.json("run", "--resume", "last", "--yes")["state"] == "succeeded"
     assert_as_if_one_box_had_done_it(folder, calm.run_folder())
-    assert operator.instances() == []
-
-
-def test_machines_that_the_cap_forbids_are_done_without(operator: Operator, calm: Operator) -> None:
-    prepare(operator, document(calm), instances=3)
-    toml = operator.root / "spotter.toml"
-    toml.write_text(toml.read_text().replace("max_usd_per_day = 100.0", "max_usd_per_day = 7.5"))
-    done = operator.run("run", "--yes")
-    assert "cap of $7.5" in done.stdout
-    assert "goes on with 2 boxes of 3" in done.stdout or "goes on with 1 box of 3" in done.stdout
-    assert_as_if_one_box_had_done_it(operator.run_folder(), calm.run_folder())
     assert operator.instances() == []
 
 
