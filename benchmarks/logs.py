@@ -5,7 +5,8 @@ printed. It is followed through the agent, as every run's log is, while the sess
 it, in the same run and over the same cuts, the naive way: `tail -f` over a plain paramiko channel, opened again after
 each cut. Both clients are processes of their own, so that their CPU can be told apart; `cpu_percent` is process CPU
 time ÷ wall time. Latency is from the print to the line in the client's hand, with the reconnects in `p99_ms` as they
-are, and without the lines that waited for one in `p99_calm_ms`.
+are, and without the lines that waited for one in `p99_calm_ms`. What `tail -f` lost has no latency, so that its figures
+leave out just the late lines.
 
 Run: `uv run python benchmarks/logs.py [--quick] [--json]`.
 """

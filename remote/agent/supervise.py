@@ -322,7 +322,11 @@ class Supervisor:
 
     def _record(self, durable: bool = False, **changes: Any) -> None:
         self._values.update(changes, heartbeat_at=time.time())
-        write_atomically(self._folder / "status.json", json.dumps(self._values).encode(), durable=durable)
+        try:
+            write_atomically(self._folder / "status.json", json.dumps(self._values).encode(), durable=durable)
+        except OSError:
+            if durable:
+                raise  # what must be known is not; a mere heartbeat may be missed on a full disk
 
     def _sample_for_ever(self) -> None:
         box = BoxSamples(self._root)

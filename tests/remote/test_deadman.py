@@ -80,13 +80,12 @@ def test_a_box_that_nobody_speaks_to_destroys_itself_but_not_while_somebody_does
     box = market.rent()
     with agent_of(market, box) as agent:
         assert agent.deadman_status().state == "absent"
-        status = agent.arm_deadman(order(agent, 900, idle_s=2, grace_s=0.5))
+        status = agent.arm_deadman(order(agent, 900, idle_s=1.5, grace_s=1.5))
         assert status.guards
         assert status.proof is not None
         assert status.proof.http_status == 200
         for _look in range(20):
-            status = agent.deadman_status()
-            assert status.state == "armed"
+            assert agent.deadman_status().guards  # a pause of this loop is forgiven within the grace
             time.sleep(0.2)
     market.gone(box)
 
@@ -96,7 +95,7 @@ def test_a_job_keeps_an_idle_box_but_not_beyond_its_deadline(market: Market) -> 
     with agent_of(market, box) as agent:
         agent.launch(JobSpec("long", ("sleep", "300")))
         agent.launch(JobSpec("jupyter", ("sleep", "300"), restart="always"))
-        wanted = order(agent, 6, idle_s=1, grace_s=2)
+        wanted = order(agent, 5, idle_s=1, grace_s=1)
         assert agent.arm_deadman(wanted).guards
     market.gone(box)
     assert time.time() >= wanted.deadline_at
