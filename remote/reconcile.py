@@ -10,6 +10,7 @@ from remote.look import OUT_OF_CREDIT, note_billed, was_stopped, why_stopped
 from remote.money import reconcile_charges
 from remote.owner import is_alive
 from remote.progress import Progress, Report
+from remote.rental import NotDestroyed
 from remote.states import ASTRAY, IN_USE, State
 
 HALF_WAY = frozenset(
@@ -41,22 +42,37 @@ class Reconciler:
         self._ending = ending
 
     def reconcile(self, report: Report) -> list[Instance]:
-        """Settle what dead sessions left; see `Provisioner.reconcile`."""
+        """Settle what dead sessions left; see `Provisioner.reconcile`.
+
+        One instance that cannot be destroyed keeps no other from being settled: it is raised at the end.
+        """
         living = {each.id: each for each in self._cloud.instances()}
-        self._settle_creates(living, report)
+        resisting: list[NotDestroyed] = []
+        self._settle_creates(living, resisting, report)
         for row in self._alive():
             if self._is_abandoned(row.instance_id) and self._was_being_adopted(row):
                 self._give_back(row, report)
             elif self._is_abandoned(row.instance_id):
-                self._ending.destroy(row.instance_id, report)
-                living.pop(row.instance_id, None)
+                self._destroy(row.instance_id, living, resisting, report)
             elif row.instance_id not in living and self._is_gone(row):
                 self._ending.close_vanished(row, report)
         self._settle_rest()
         self.look_after(report, list(living.values()))
         self._settle_bills(report)
+        if resisting:
+            raise resisting[0]
         known = {row.instance_id for row in self._alive()}
         return [each for each in living.values() if each.id in known]
+
+    def _destroy(
+        self, instance_id: int, living: dict[int, Instance], resisting: list[NotDestroyed], report: Report
+    ) -> None:
+        try:
+            self._ending.destroy(instance_id, report)
+        except NotDestroyed as error:
+            resisting.append(error)
+        else:
+            living.pop(instance_id, None)
 
     def _settle_bills(self, report: Report) -> None:
         """Bring the ledger to the cloud's own bill; a cloud that does not tell it now tells it next time."""
@@ -158,7 +174,7 @@ class Reconciler:
     def _request_of(self, row: RentedInstance) -> RequestRow | None:
         return self._ledger.request(row.request_id) if row.request_id is not None else None
 
-    def _settle_creates(self, living: dict[int, Instance], report: Report) -> None:
+    def _settle_creates(self, living: dict[int, Instance], resisting: list[NotDestroyed], report: Report) -> None:
         """Creates of dead sessions: nothing of them may live that the ledger does not know.
 
         Also creates whose outcome was taken for settled are looked through: an answer that nobody got may have rented
@@ -174,9 +190,8 @@ class Reconciler:
             hits = [each for each in by_label.get(intent.label, ()) if each.id not in known]
             for each in hits:
                 self._ending.remember(each)
-                self._ending.destroy(each.id, report)
-                living.pop(each.id)
-            if intent.outcome in (None, "unknown"):
+                self._destroy(each.id, living, resisting, report)
+            if intent.outcome in (None, "unknown") and not any(each.id in living for each in hits):
                 old = self._desk.clock.time() - intent.at > self._desk.limits.reconciling_s
                 if hits or old:
                     said = f"{len(hits)} found and destroyed"

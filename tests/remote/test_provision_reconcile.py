@@ -10,7 +10,7 @@ from remote.cloud import Charge, InstanceStatus
 from remote.labels import is_foreign, is_ours, mark_of, new_label
 from remote.ledger import Ledger
 from remote.progress import Progress
-from remote.provision import ProvisionFailed
+from remote.provision import NotDestroyed, ProvisionFailed
 from remote.transport import KeyRejected, SshSilent
 from tests.remote.scripted import OFFER, World
 
@@ -37,6 +37,28 @@ def test_rentals_of_another_workspace_are_shown_and_left_alone(world: World) -> 
     assert [each.id for each in world.provisioner.foreign()] == [6]
     world.provisioner.reconcile()
     assert sorted(world.cloud.born) == [5, 6]
+
+
+def test_one_machine_that_resists_keeps_no_other_alive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    destroy = world.cloud.destroy
+    for instance_id in (5, 6):
+        world.cloud.born[instance_id] = (0.0, new_label(world.ledger.mark))
+        world.ledger.open_instance(
+            "vast", instance_id, label="l", gpu_name="RTX", gpu_usd_per_hour=1, disk_usd_per_hour=0, state="booting"
+        )
+    late = new_label(world.ledger.mark)
+    world.cloud.born[7] = (0.0, late)
+    world.ledger.record_intent("create", cloud="vast", label=late)
+
+    def destroy_but_one(instance_id: int) -> None:
+        if instance_id != 5:
+            destroy(instance_id)
+
+    monkeypatch.setattr(world.cloud, "destroy", destroy_but_one)
+    with pytest.raises(NotDestroyed, match="instance 5 may still be rented"):
+        world.provisioner.reconcile()
+    assert list(world.cloud.born) == [5]
+    assert [row.instance_id for row in world.ledger.instances(alive_only=True)] == [5]
 
 
 # adoption
