@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,6 @@ from remote.bootstrap.install import agent_files
 
 
 def sources() -> dict[str, str]:
-    from pathlib import Path
-
     return agent_files() | {"box_probe.py": Path(box_probe.__file__).read_text()}
 
 
@@ -95,6 +94,6 @@ def test_a_landing_moves_only_when_told(tmp_path) -> None:  # type: ignore[no-un
         (tmp_path / f"{name}.part").write_text(name)
     assert not landing.add(tmp_path / "a.part", tmp_path / "x" / "a", 1)
     assert landing.add(tmp_path / "b.part", tmp_path / "y" / "b", 1)
-    assert landing.land() == [tmp_path / "x" / "a", tmp_path / "y" / "b"]
+    assert [Path(place) for place in landing.land()] == [tmp_path / "x" / "a", tmp_path / "y" / "b"]
     assert not list(tmp_path.glob("*.part"))
     assert landing.land() == []
