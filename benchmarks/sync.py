@@ -6,6 +6,8 @@ ours also fsyncs and checks every sha256, which the others do not. All three use
 `…_vs_rsync` is our time divided by rsync's: below 1 we are faster. Naive SFTP is paramiko's put and get, one file
 after the other; over the link a sample of it is timed and the rest extrapolated from it (`sftp_sample_files`).
 
+Small files measure the disk as much as the way: `TMPDIR=/dev/shm` takes the disk out of it.
+
 Run: `uv run python benchmarks/sync.py [--quick] [--json] [--only loopback|wan] [--skip-sftp]`.
 """
 
@@ -17,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -302,6 +305,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("loopback", "wan"))
     parser.add_argument("--skip-sftp", action="store_true")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends with us
     load = QUICK if arguments.quick else FULL
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="spotter-bench-sync-") as name:
