@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -177,6 +177,8 @@ class InstanceSpec:
     label: str
     onstart: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    still_wanted: Callable[[], bool] = field(default=lambda: True, compare=False)
+    """Asked right before the create is sent, which may wait for its turn first; once False, NotSent is raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Account:
 
     email: str
     credit_usd: float
+    identity: str = ""
+    """Which account it is, and where; empty where the cloud's name says it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,18 @@ class SearchQuota(RateLimited):
 
 
 class OutcomeUnknown(CloudError):
-    """A call that may have cost money got no answer; look by label before doing anything else."""
+    """A call that may have cost money got no answer; look by label before doing anything else.
+
+    `instance_id`: the one that a refused create is known to have left all the same.
+    """
+
+    def __init__(self, message: str, instance_id: int | None = None) -> None:
+        super().__init__(message)
+        self.instance_id = instance_id
+
+
+class NotSent(CloudError):
+    """A create that nobody wanted any more when its turn came: nothing was sent."""
 
 
 class CloudUnreachable(CloudError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -12,13 +13,18 @@ from urllib.parse import urlsplit
 
 from remote.vast.redaction import redacted
 
+LOG = logging.getLogger(__name__)
+
 
 class AuditLog:
-    """An append-only file of mode 0600; each row is one write, so several processes may share it."""
+    """An append-only file of mode 0600; each row is one write, so several processes may share it.
+
+    A row that cannot be written is told once and left out: on a full disk an answer of the cloud is worth more.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._told = False
 
     def write(
         self,
@@ -60,9 +66,18 @@ class AuditLog:
             "attempt": attempt,
         }
         line = redacted(json.dumps(row, ensure_ascii=False), secret)
+        try:
+            self._append(f"{line}\n".encode(errors="replace"))
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                LOG.warning("calls to the cloud cannot be noted in %s (%s): make room, they go on", self._path, error)
+
+    def _append(self, line: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, f"{line}\n".encode())
+            os.write(descriptor, line)
         finally:
             os.close(descriptor)
 

@@ -6,8 +6,10 @@ Importing this module imports vastai (about a second, 60 MB): do it in a worker,
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from remote.clock import SYSTEM_CLOCK, Clock
-from remote.cloud import CloudError, CloudUnreachable, OutcomeUnknown, RateLimited, SearchQuota
+from remote.cloud import CloudError, CloudUnreachable, NotSent, OutcomeUnknown, RateLimited, SearchQuota
 from remote.vast.api import VastClient, VastSession
 from remote.vast.audit import AuditLog
 from remote.vast.errors import error_of_response
@@ -53,6 +55,16 @@ class Client(VastClient):  # type: ignore[misc]
         self._audit = AuditLog(audit) if audit else None
         self._pacer = pacer
         self._clock = clock
+        self._local = threading.local()
+
+    @contextmanager
+    def sending_while(self, still_wanted: Callable[[], bool]) -> Iterator[None]:
+        """Within, a create of this thread raises NotSent when its turn comes and `still_wanted` says no."""
+        self._local.still_wanted = still_wanted
+        try:
+            yield
+        finally:
+            del self._local.still_wanted
 
     def _request(
         self,
@@ -68,9 +80,12 @@ class Client(VastClient):  # type: ignore[misc]
         searches = path.endswith(("/bundles/", "/search/asks/"))
         repeatable = method in ("GET", "DELETE") or searches
         read_timeout_s = timeout or (self._create_timeout_s if creates else self._read_timeout_s)
+        still_wanted = getattr(self._local, "still_wanted", None) if creates else None
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES or not repeatable
             waited_s = self._pacer.wait(endpoint) if self._pacer and endpoint else 0.0
+            if still_wanted is not None and not still_wanted():
+                raise NotSent("the request was given up before its create was sent: nothing was rented")
             try:
                 response = self._send(method, url, headers, json_data, read_timeout_s, attempt, waited_s)
             except requests.exceptions.RequestException as error:

@@ -21,7 +21,6 @@ from remote.cloud import (
     InstanceStatus,
     NoSuchInstance,
     Offer,
-    OfferGone,
     OfferQuery,
     OutcomeUnknown,
     Unauthorized,
@@ -71,7 +70,7 @@ class VastCloud:
         Args:
             api_key: of the account; an empty one is refused at the first call.
             base_url: where the API is.
-            name: `vast` or `local`.
+            name: `vast`, `local`, or another that the ledger keeps its rows under.
             emulated: whether the machines are.
             audit: a file that gets one line per call.
             create_timeout_s: how long an answer to a create is waited for.
@@ -93,7 +92,7 @@ class VastCloud:
 
     @property
     def name(self) -> str:
-        """`vast` or `local`."""
+        """Under which the ledger keeps its rows."""
         return self._name
 
     @property
@@ -140,7 +139,8 @@ class VastCloud:
             runtype=RUNTYPE,
         )
         try:
-            answer = api.create_instance_from_payload(client, offer_id, payload)
+            with client.sending_while(spec.still_wanted):
+                answer = api.create_instance_from_payload(client, offer_id, payload)
         except ValueError as error:
             raise OutcomeUnknown("the cloud answered a create with something that is not JSON") from error
         said = answer if isinstance(answer, dict) else {}
@@ -148,8 +148,10 @@ class VastCloud:
         if said.get("success") and rented is not None:
             return int(rented)
         code, message = str(said.get("error") or ""), client.redacted(str(said.get("msg") or ""))
-        if rented is not None:
-            return self._drop_refused(int(rented), code, message)
+        if rented is not None:  # a stopped instance, which bills its disk
+            raise OutcomeUnknown(
+                f"the cloud refused ({message or code or 'without a reason'}) but left instance {rented}", int(rented)
+            )
         if said.get("success") is False:
             raise refusal(code, message)
         raise OutcomeUnknown(f"the cloud answered a create without an instance (it named {sorted(said) or 'nothing'})")
@@ -255,7 +257,9 @@ class VastCloud:
 
         def ask() -> Account:
             user = api.show_user(client)
-            return Account(str(user.get("email") or user.get("username") or ""), float(user.get("credit") or 0.0))
+            name, number = str(user.get("email") or user.get("username") or ""), user.get("id")
+            identity = f"user {number} of {urlsplit(self._base_url).hostname}" if number and not self._emulated else ""
+            return Account(name, float(user.get("credit") or 0.0), identity)
 
         return _read(ask)
 
@@ -325,18 +329,6 @@ class VastCloud:
         refused = refused_change(answer, f"{what} instance {instance_id}", client.redacted)
         if refused is not None:
             raise refused
-
-    def _drop_refused(self, instance_id: int, code: str, message: str) -> int:
-        """A create that says no but names an instance left a stopped one, which bills its disk."""
-        try:
-            self.destroy(instance_id)
-        except CloudError as error:
-            raise OutcomeUnknown(
-                f"the cloud refused but left instance {instance_id}, and destroying it failed: {error}"
-            ) from error
-        raise OfferGone(
-            f"the offer is gone ({message or code or 'refused'}); the stopped instance that it left was destroyed"
-        )
 
 
 def _the_one(rows: list[shapes.Row], instance_id: int) -> Instance | None:

@@ -73,15 +73,18 @@ def error_of_response(
     if status == 429:
         return _rate_limited(code, message, headers, now)
     if creates and status < 500:
+        if not code:  # not the cloud's own words: a proxy may have cut off an answer that it had
+            return OutcomeUnknown(f"something on the way refused, it may have been done: {said}")
         return refusal(code, message)
     if status == 404 and any(name in path for name in NEVER_MISSING):
         return Unauthorized(f"the cloud refused the key ({said}); {KEY_ADVICE}")
     if code in ("missing_billing", "insufficient_credit"):
         return NoCredit(f"the account cannot pay for it: {said}; add credit")
-    if "/instances/" in path and (status == 404 or code in NO_INSTANCE_CODES):
+    if "/instances/" in path and code in NO_INSTANCE_CODES:
         return NoSuchInstance(f"the cloud does not know this instance: {said}")
-    if status >= 500:
-        trouble = f"the cloud has trouble of its own: {said}"
+    if status >= 500 or ("/instances/" in path and status == 404):
+        whose = "the cloud has trouble of its own" if status >= 500 else "this does not say that the instance is gone"
+        trouble = f"{whose}: {said}"
         return CloudUnreachable(trouble) if repeatable else OutcomeUnknown(f"{trouble}; it may have been done")
     return CloudError(f"the cloud refused: {said}")
 

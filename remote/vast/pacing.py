@@ -8,18 +8,17 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
 
 from remote.clock import SYSTEM_CLOCK, Clock
 
 FARTHEST_TURN_S = 600.0
 """A turn further away than this is a clock that was set back, not a queue: it is forgotten."""
 
-
+LONGEST_FILE_BYTES = 65536
 LONGEST_HOLD_S = 60.0
 """Whoever asks for longer is refused again: better than a call that hangs without a word."""
 
@@ -104,28 +103,40 @@ class Pacer:
     @contextmanager
     def _turns(self) -> Iterator[dict[str, float]]:
         """The next free moment of each endpoint (unix seconds), to be read and changed by one caller at a time."""
-        file = self._opened()
-        if file is None:
+        descriptor = self._locked()
+        if descriptor is None:
             with self._mutex:
                 yield self._next
             return
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            turns = _read(file.read())
+        try:
+            turns = _read(descriptor)
             yield turns
-            file.seek(0)
-            file.write(json.dumps(turns))
-            file.truncate()
+            with suppress(OSError):  # at worst another console calls too early, and is refused
+                text = json.dumps(turns).encode()
+                os.pwrite(descriptor, text, 0)
+                os.ftruncate(descriptor, len(text))
+        finally:
+            with suppress(OSError):
+                os.close(descriptor)
 
-    def _opened(self) -> TextIO | None:
-        """The shared file; None without one, or where none can be kept: a full or foreign disk must stop no destroy."""
+    def _locked(self) -> int | None:
+        """The shared file, ours alone until it is closed; None without one, or where none can be kept.
+
+        A full or foreign disk must stop no destroy.
+        """
         if self._file is None:
             return None
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
 
 
 def account_file(api_key: str) -> Path:
@@ -134,10 +145,10 @@ def account_file(api_key: str) -> Path:
     return cache / "spotter" / f"turns-{hashlib.sha256(api_key.encode()).hexdigest()[:16]}.json"
 
 
-def _read(text: str) -> dict[str, float]:
+def _read(descriptor: int) -> dict[str, float]:
     """The file's turns; none when it is empty, or was cut short by a full disk: at worst a call comes too early."""
     try:
-        value = json.loads(text)
+        value = json.loads(os.pread(descriptor, LONGEST_FILE_BYTES, 0))
         return {str(name): float(at) for name, at in value.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}

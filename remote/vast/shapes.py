@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from remote.cloud import DAYS_PER_MONTH, HOURS_PER_DAY, Charge, Endpoint, Instan
 
 Row = Mapping[str, Any]
 ROUNDING_USD = 1e-6
+LOG = logging.getLogger(__name__)
 
 
 def offers_of(body: Any, storage_gb: float) -> list[Offer]:
@@ -57,35 +60,38 @@ def offer_of(row: Row, storage_gb: float) -> Offer:
 
 def instances_of(body: Any) -> list[Row]:
     """The rows of a list or show answer: `{"instances": [...]}`, one dict, null, or a bare list."""
-    rows = body.get("instances") if isinstance(body, Mapping) else body
+    rows = body["instances"] if isinstance(body, Mapping) else body
     if rows is None:
         return []
     return [rows] if isinstance(rows, Mapping) else list(rows)
 
 
 def instance_of(row: Row) -> Instance:
-    """One instance with every endpoint that its row names."""
-    started, ends = row.get("start_date"), row.get("end_date")
+    """One instance with every endpoint that its row names.
+
+    Only its id must be readable: whatever else is odd is told and left out, for a row that nobody can read is a
+    machine that nobody can destroy.
+    """
     return Instance(
         id=int(row["id"]),
-        machine_id=int(_number(row, "machine_id")),
+        machine_id=int(_figure(row, "machine_id")),
         label=_text(row, "label"),
         status=_status(row.get("actual_status")),
         intended_status=_text(row, "intended_status"),
         status_message=_text(row, "status_msg"),
         gpu_name=_text(row, "gpu_name"),
-        gpu_count=int(_number(row, "num_gpus", 1)),
-        gpu_ram_mb=int(_number(row, "gpu_ram")),
-        disk_gb=_number(row, "disk_space"),
-        usd_per_hour=_number(row, "dph_total"),
+        gpu_count=int(_figure(row, "num_gpus", 1)),
+        gpu_ram_mb=int(_figure(row, "gpu_ram")),
+        disk_gb=_figure(row, "disk_space"),
+        usd_per_hour=_figure(row, "dph_total"),
         image=_text(row, "image_uuid"),
         location=_text(row, "geolocation"),
-        started_at=float(started) if started else None,
+        started_at=_figure(row, "start_date") or None,
         endpoints=endpoints_of(row),
-        download_mbps=_number(row, "inet_down"),
-        ends_at=float(ends) if ends else None,
-        download_usd_per_gb=_number(row, "inet_down_cost"),
-        upload_usd_per_gb=_number(row, "inet_up_cost"),
+        download_mbps=_figure(row, "inet_down"),
+        ends_at=_figure(row, "end_date") or None,
+        download_usd_per_gb=_figure(row, "inet_down_cost"),
+        upload_usd_per_gb=_figure(row, "inet_up_cost"),
     )
 
 
@@ -99,10 +105,10 @@ def endpoints_of(row: Row) -> tuple[Endpoint, ...]:
     address = _text(row, "public_ipaddr")
     if direct is not None and address:
         found.append(_endpoint("direct", address, direct))
-    host, port = _text(row, "ssh_host"), row.get("ssh_port")
-    if host and port:
+    host, port = _text(row, "ssh_host"), _port(row.get("ssh_port"))
+    if host and port is not None:
         offset = 1 if "jupyter" in _text(row, "image_runtype") else 0
-        found.append(_endpoint("proxy", host, int(port) + offset))
+        found.append(_endpoint("proxy", host, port + offset))
     return tuple(found)
 
 
@@ -150,8 +156,13 @@ def _published_port(ports: Any) -> int | None:
     if not bindings:
         return None
     binding = bindings[0] if isinstance(bindings, list) else bindings
-    port = binding.get("HostPort")
-    return int(port) if port else None
+    return _port(binding.get("HostPort")) if isinstance(binding, Mapping) else None
+
+
+def _port(value: Any) -> int | None:
+    """A port that a row names; None when it names none, or something else."""
+    text = str(value).strip()
+    return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 def _status(actual: Any) -> InstanceStatus:
@@ -166,6 +177,18 @@ def _status(actual: Any) -> InstanceStatus:
 def _number(row: Row, name: str, default: float = 0.0) -> float:
     value = row.get(name)
     return default if value is None else float(value)
+
+
+def _figure(row: Row, name: str, default: float = 0.0) -> float:
+    """A number of an instance's row; one that is none is told, and taken for the default."""
+    try:
+        number = _number(row, name, default)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    LOG.warning("instance %s: the cloud says %.60r for its %s, which is no number", row["id"], row.get(name), name)
+    return default
 
 
 def _text(row: Row, name: str) -> str:

@@ -79,11 +79,13 @@ def test_a_create_always_cancels_when_unavailable_and_asks_for_both_ways_in(scri
     assert {name: body[name] for name in wanted} == wanted
 
 
-def test_a_refused_create_that_names_an_instance_destroys_it(script: Scripted, cloud: VastCloud) -> None:
-    script.answers = [(200, {"success": False, "new_contract": 12, "error": "no_such_ask"}), (200, {"success": True})]
-    with pytest.raises(OfferGone):
+def test_a_refused_create_that_names_an_instance_says_which_so_that_its_end_is_confirmed(
+    script: Scripted, cloud: VastCloud
+) -> None:
+    script.answers = [(200, {"success": False, "new_contract": 12, "error": "no_such_ask"})]
+    with pytest.raises(OutcomeUnknown, match="left instance 12") as caught:
         cloud.create(7, SPEC)
-    assert script.asked[1][:2] == ("DELETE", "/api/v0/instances/12/")
+    assert caught.value.instance_id == 12
 
 
 def test_reads_and_destroys_are_retried(script: Scripted, cloud: VastCloud) -> None:
@@ -204,7 +206,7 @@ def test_an_instance_is_read_from_every_shape_and_is_the_one_that_was_asked_for(
     assert found.id == 5
 
 
-@pytest.mark.parametrize("answer", [(200, {"instances": None}), (200, {"instances": [{"id": 4}]}), (404, {})])
+@pytest.mark.parametrize("answer", [(200, {"instances": None}), (200, {"instances": [{"id": 4}]}), (404, {"error": "no_such_instance"})])
 def test_an_instance_that_is_gone_is_none(script: Scripted, cloud: VastCloud, answer: Any) -> None:
     script.answers = [answer]
     assert cloud.instance(5) is None
