@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from rich.terminal_theme import TerminalTheme
 
 from console.models.fleet import FleetView, GuardView, InstanceView, guard_view
 from console.models.fleet_words import guard_sentence, guard_word, loss_of, spent_word, state_word
 from console.screens.fleet_rows import fleet_note, fleet_row, instance_detail, money_lines
+from console.theme import DARK_NAMES, LIGHT_NAMES
 from remote.money import Money
 
 HOUR, DAY = 3600.0, 86400.0
@@ -141,3 +144,15 @@ def test_the_marked_instance_is_told_in_four_lines() -> None:
     assert lines[2].startswith("dead-man proven · destroys")
     assert lines[3].startswith("work     no run, results not pulled")
     assert "starting Jupyter" in instance_detail(OURS, 1000.0, "starting Jupyter").plain.splitlines()[0]
+
+
+def _luminance(rgb: Sequence[int]) -> float:
+    parts = [(part / 255 / 12.92) if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+@pytest.mark.parametrize("names", [DARK_NAMES, LIGHT_NAMES], ids=["dark", "light"])
+@pytest.mark.parametrize("number", range(1, 7), ids=["red", "green", "yellow", "blue", "magenta", "cyan"])
+def test_a_named_colour_can_be_read_on_its_theme_and_so_without_colour(names: TerminalTheme, number: int) -> None:
+    text, ground = _luminance(names.ansi_colors[number]), _luminance(names.background_color)
+    assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) >= 4.5
