@@ -212,6 +212,30 @@ def test_what_the_cap_forbids_is_done_without_and_ctrl_c_gives_every_box_back_wi
     assert operator.instances() == []
 
 
+def test_a_fleet_whose_console_is_dead_is_cancelled_from_elsewhere_with_what_is_finished_fetched(
+    operator: Operator, calm: Operator
+) -> None:
+    prepare(operator, document(calm), instances=2)
+    console = operator.start("run", "--yes", "--param", "workers=1")
+    folder = run_folder(operator)
+    wait_for(lambda: items_told(folder) >= 3 or console.poll() is not None, "the boxes to work", 120)
+    os.killpg(console.pid, signal.SIGKILL)
+    console.wait()
+    assert operator.json("pull", "last")["files"] > 0
+    operator.run("cancel", "last", "--yes")
+    entry = operator.run_entry()
+    assert entry["boxes"] == []
+    assert operator.rented() == 0
+    # The boxes work on while nobody watches: they may have been through when they were told to stop.
+    assert (entry["state"], entry["phase"]) in {("cancelled", "done"), ("succeeded", "pulled")}
+    events = events_of(folder)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["state"] == entry["state"]
+    done = {(event["stage"], event["item"]) for event in events if event["type"] == "item"}
+    assert done <= {(stage, item) for item, stage, *_ in results(folder)}, "what is told to be done is here"
+    assert operator.instances() == []
+
+
 def test_each_gpu_of_a_box_has_a_worker_of_its_own(operator: Operator, calm: Operator) -> None:
     prepare(operator, document(calm))
     with (operator.root / "spotter.toml").open("a") as toml:
