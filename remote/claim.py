@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 
 from remote.budget import Budget
-from remote.cloud import CloudError, InstanceSpec, Offer, OfferGone, OutcomeUnknown, RateLimited
+from remote.cloud import CloudError, Instance, InstanceSpec, NotSent, Offer, OfferGone, OutcomeUnknown, RateLimited
 from remote.desk import Desk
 from remote.ending import Ending
 from remote.mutex import ClaimMutex
 from remote.owner import owner_here
 from remote.progress import silent
-from remote.rental import Claim, RentRequest
+from remote.rental import Claim, NotDestroyed, RentRequest
 from remote.states import State
 from remote.track import Track
 
@@ -62,18 +62,29 @@ class Claims:
     def _call(self, offer: Offer, claim: Claim, intent: int, mutex: ClaimMutex) -> None:
         request = self._request
         spec = InstanceSpec(
-            request.image, request.ordered_disk_gb, claim.label, request.onstart, dict(request.environment)
+            request.image,
+            request.ordered_disk_gb,
+            claim.label,
+            request.onstart,
+            dict(request.environment),
+            still_wanted=lambda: not claim.given_up.is_set(),
         )
         sent_at = self._desk.clock.time()
         try:
+            if claim.given_up.is_set():
+                raise NotSent("the request was given up before its create was sent: nothing was rented")
             claim.instance_id = self._desk.cloud.create(offer.id, spec)
             self._open(claim.instance_id, offer, claim.label, sent_at)
             self._desk.ledger.record_outcome(intent, "ok", instance_id=claim.instance_id)
+        except NotSent as error:
+            claim.error, claim.settled = error, True
         except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
             claim.error = error
         finally:
-            mutex.release()
-            claim.answered.set()
+            try:
+                mutex.release()
+            finally:
+                claim.answered.set()
 
     def _judge(self, offer: Offer, claim: Claim, intent: int) -> bool:
         if claim.error is None:
@@ -83,6 +94,8 @@ class Claims:
             raise claim.error  # it was rented, only not written down: the intent stays open until it is destroyed
         if isinstance(claim.error, OutcomeUnknown):
             self._desk.ledger.record_outcome(intent, "unknown", detail=str(claim.error))
+            if claim.error.instance_id is not None:
+                return self._discard_left(offer, claim, intent, claim.error.instance_id)
             return self._find(offer, claim, intent)
         if not isinstance(claim.error, CloudError):  # not a refusal: whatever went wrong, it may have been sent
             self._desk.ledger.record_outcome(intent, "unknown", detail=repr(claim.error))
@@ -114,10 +127,31 @@ class Claims:
         self._open(kept.id, offer, claim.label, kept.started_at or asked_at)
         self._desk.ledger.record_outcome(intent, "ok", instance_id=kept.id)
         self._track.enter(State.ALLOCATED, f"instance {kept.id} had been rented after all", instance_id=kept.id)
+        self._end_surplus(surplus)
+        return True
+
+    def _end_surplus(self, surplus: list[Instance]) -> None:
+        """Destroy what one create rented beside the one that is kept; one that resists keeps no other alive."""
+        resisting: list[NotDestroyed] = []
         for each in surplus:
             self._ending.remember(each)
-            self._ending.destroy(each.id, silent)
-        return True
+            try:
+                self._ending.destroy(each.id, silent)
+            except NotDestroyed as error:
+                resisting.append(error)
+        if resisting:
+            raise resisting[0]
+
+    def _discard_left(self, offer: Offer, claim: Claim, intent: int, instance_id: int) -> bool:
+        """After a refusal that left an instance all the same: on the ledger with it, and away, confirmed."""
+        claim.instance_id = instance_id
+        (asked_at,) = (each.at for each in self._desk.ledger.intents() if each.intent_id == intent)
+        self._open(instance_id, offer, claim.label, asked_at)
+        self._desk.ledger.record_outcome(intent, "ok", instance_id=instance_id)
+        self._track.enter(State.RECONCILING, str(claim.error), instance_id=instance_id)
+        self._ending.discard(self._track, claim, "it was refused, and is no use to anybody")
+        self._track.enter(State.SEARCHED, f"offer {offer.id} is gone; taking the next one")
+        return False
 
     def _open(self, instance_id: int, offer: Offer, label: str, opened_at: float) -> None:
         price = self._budget.price(offer)

@@ -39,3 +39,31 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+SLICE_S = 0.25
+
+
+class UncutClock:
+    """Another clock whose waits nothing cuts short: for clean-ups, of which each pause must be slept to its end.
+
+    A clock that raises in `sleep`, as that of a console that was told to end does, is waited out in real time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def time(self) -> float:
+        """Unix seconds."""
+        return self._clock.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let that many seconds pass: of the other clock, or real ones where those come sooner."""
+        over, really_over = self.monotonic() + seconds, SYSTEM_CLOCK.monotonic() + seconds
+        try:
+            self._clock.sleep(seconds)
+        except KeyboardInterrupt:
+            while (left_s := min(over - self.monotonic(), really_over - SYSTEM_CLOCK.monotonic())) > 0:
+                SYSTEM_CLOCK.sleep(min(SLICE_S, left_s))

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from dataclasses import replace
 
-from remote.cloud import CloudError, CloudUnreachable, Instance, InstanceStatus, OutcomeUnknown, RateLimited
+from remote.account import refuse_other_account
+from remote.clock import UncutClock
+from remote.cloud import (
+    CloudError,
+    CloudUnreachable,
+    Instance,
+    InstanceStatus,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+)
 from remote.desk import Desk
 from remote.ledger import RentedInstance
 from remote.ledger_rows import SECONDS_PER_HOUR
@@ -34,9 +45,11 @@ class Ending:
         known = sorted((row for row in rows if row is not None), key=lambda row: row.alive, reverse=True)
         if known and all(row.cloud != self._cloud.name for row in known):
             row = known[0]
+            name, _, address = row.cloud.partition("@")
+            where = f'cloud.name = "{name}"' + (f' and cloud.url = "http://{address}"' if address else "")
             raise WrongCloud(
                 f"instance {row.instance_id} {'is' if row.alive else 'was'} rented on the {row.cloud} cloud, but the "
-                f'{self._cloud.name} cloud is configured: set cloud.name = "{row.cloud}" in spotter.toml'
+                f"{self._cloud.name} cloud is configured: set {where} in spotter.toml"
             )
 
     def destroy(self, instance_id: int, report: Report, *, rented_now: bool = False) -> None:
@@ -52,10 +65,12 @@ class Ending:
         row = self._ledger.instance(self._cloud.name, instance_id)
         self.refuse_other_cloud(instance_id)
         if row is None or not row.alive:
-            instance = self._cloud.instance(instance_id)
+            instance, readable = self._seen(instance_id)
             if instance is None:
-                if rented_now:
+                if rented_now or not readable:
                     self._ask_until_gone(instance_id, report)
+                else:
+                    refuse_other_account(self._desk)
                 return
             if row is None:
                 self.remember(instance)
@@ -68,7 +83,9 @@ class Ending:
         self._desk.enter(State.DESTROYING, request_id, instance_id, "asking the cloud to destroy it", report)
         try:
             was_there = self._ask_until_gone(instance_id, report)
-        except NotDestroyed as error:
+            if not was_there:
+                refuse_other_account(self._desk)
+        except (NotDestroyed, WrongCloud) as error:
             self._ledger.record_outcome(intent, "failed", detail=str(error))
             raise
         row = self._ledger.instance(self._cloud.name, instance_id)
@@ -117,13 +134,15 @@ class Ending:
         The work is done in a thread, where no interrupt arrives; limits bound it. What could not be destroyed stays
         alive on the ledger and is added to `cause` as a note.
         """
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         done = threading.Event()
+        claim.given_up.set()
+        patient = Ending(replace(self._desk, clock=UncutClock(self._clock)))
 
         def work() -> None:
             try:
-                self._destroy_claimed(claim, failures)
-            except Exception as error:  # noqa: BLE001 (whatever it is, a machine may be billed: it must be told)
+                patient._destroy_claimed(claim, failures)
+            except BaseException as error:  # noqa: BLE001 (whatever it is, a machine may be billed: it must be told)
                 failures.append(error)
             finally:
                 done.set()
@@ -144,11 +163,13 @@ class Ending:
         if claim.instance_id is not None and not failures:
             track.state = State.GONE
 
-    def _destroy_claimed(self, claim: Claim, failures: list[Exception]) -> None:
+    def _destroy_claimed(self, claim: Claim, failures: list[BaseException]) -> None:
         """Destroy every instance that the claim may have brought; one that resists does not keep the next alive."""
         if claim.sent:
             claim.answered.wait(self._limits.answered_s)
         doomed = set() if claim.instance_id is None else {claim.instance_id}
+        if isinstance(claim.error, OutcomeUnknown) and claim.error.instance_id is not None:
+            doomed.add(claim.error.instance_id)
         lost = claim.sent and not claim.answered.is_set()
         if lost or (claim.error is not None and not claim.settled):
             for instance in self.find(claim.label, patient=not doomed):
@@ -157,17 +178,22 @@ class Ending:
         for instance_id in sorted(doomed):
             try:
                 self._destroy_in_any_case(instance_id)
-            except Exception as error:  # noqa: BLE001 (whatever it is, a machine may be billed: it must be told)
+            except BaseException as error:  # noqa: BLE001 (whatever it is, a machine may be billed: it must be told)
                 failures.append(error)
         if len(failures) > before:
             return
         outcome = "ok" if doomed else "unknown" if lost else "absent"
-        for intent in self._ledger.intents(unsettled_only=True):
-            if intent.label == claim.label:
-                self._ledger.record_outcome(intent.intent_id, outcome, detail="given up", instance_id=claim.instance_id)
+        try:
+            for intent in self._ledger.intents(unsettled_only=True):
+                if intent.label == claim.label:
+                    self._ledger.record_outcome(
+                        intent.intent_id, outcome, detail="given up", instance_id=claim.instance_id
+                    )
+        except sqlite3.Error as error:
+            failures.append(_Unwritten(lost, error))
 
     def _destroy_in_any_case(self, instance_id: int) -> None:
-        """Destroy also while the ledger cannot be written: a machine costs money, a missing row does not."""
+        """Destroy also while the ledger cannot be used: a machine costs money, a missing row does not."""
         try:
             self.destroy(instance_id, silent, rented_now=True)
         except sqlite3.Error:
@@ -219,9 +245,8 @@ class Ending:
         An instance that we never saw may only not be shown yet: reads lag behind creates. It counts as gone when it
         was seen and is not any more, or when it could not be seen for as long as a lag may last.
         """
-        row = self._ledger.instance(self._cloud.name, instance_id)
         lag_s = self._limits.reconciling_s
-        known = row is not None and (row.seen_at is not None or self._clock.time() - row.opened_at > lag_s)
+        known = self._was_seen(instance_id, lag_s)
         began = self._clock.monotonic()
         deadline = began + self._limits.destroying_s
         trouble = ""
@@ -229,17 +254,19 @@ class Ending:
         was_there = False
         while True:
             try:
-                if looks == 0 and self._cloud.instance(instance_id) is not None:
+                if looks == 0 and self._seen(instance_id)[0] is not None:
                     was_there = True
                 if looks % ASK_AGAIN_EVERY == 0:
                     self._cloud.destroy(instance_id)
                 looks += 1
-                if self._cloud.instance(instance_id) is None:
+                if self._is_absent(instance_id):
                     if known or was_there or self._clock.monotonic() - began > lag_s:
                         return was_there
                 elif not was_there:
                     was_there, looks = True, 0
-            except (CloudUnreachable, RateLimited, OutcomeUnknown) as error:
+            except Unauthorized:
+                raise
+            except CloudError as error:  # also an answer that nobody can read: it confirms nothing
                 trouble = f": {error}"
                 report(Progress(State.DESTROYING.value, f"{error}; asking again"))
             if self._clock.monotonic() > deadline:
@@ -250,12 +277,41 @@ class Ending:
                 )
             self._clock.sleep(self._limits.poll_s)
 
+    def _seen(self, instance_id: int) -> tuple[Instance | None, bool]:
+        """The instance as the cloud shows it, and whether the cloud's answer could be had and read at all."""
+        try:
+            return self._cloud.instance(instance_id), True
+        except Unauthorized:
+            raise
+        except CloudError:
+            return None, False
 
-def _words_for(failure: Exception, claim: Claim) -> str:
-    if isinstance(failure, NotDestroyed | CloudError):
+    def _is_absent(self, instance_id: int) -> bool:
+        """Whether the cloud, asked for it alone and for all of them, knows it no more."""
+        return self._cloud.instance(instance_id) is None and all(
+            each.id != instance_id for each in self._cloud.instances()
+        )
+
+    def _was_seen(self, instance_id: int, lag_s: float) -> bool:
+        """Whether it was listed before, or is so old that it must have been; a ledger out of use knows nothing."""
+        try:
+            row = self._ledger.instance(self._cloud.name, instance_id)
+        except sqlite3.Error:
+            return False
+        return row is not None and (row.seen_at is not None or self._clock.time() - row.opened_at > lag_s)
+
+
+class _Unwritten(Exception):
+    """Everything was done, and confirmed; only the ledger could not be told."""
+
+    def __init__(self, lost: bool, error: sqlite3.Error) -> None:
+        done = "nothing appeared under its label" if lost else "nothing stays rented"
+        super().__init__(f"{done}, but the ledger could not be written ({error}): it is settled at the next start")
+
+
+def _words_for(failure: BaseException, claim: Claim) -> str:
+    if isinstance(failure, NotDestroyed | CloudError | _Unwritten):
         return str(failure)
-    if isinstance(failure, sqlite3.Error):
-        return f"nothing stays rented, but the ledger could not be written ({failure}): it is settled at the next start"
     machine = f"instance {claim.instance_id}" if claim.instance_id is not None else "a machine"
     return (
         f"{machine} labelled {claim.label} may still be rented ({type(failure).__name__}: {failure}); "

@@ -55,3 +55,16 @@ class LedgerMachines(LedgerFile):
         """Six letters of this workspace's own, in the label of whatever it rents."""
         (row,) = self._read("SELECT value FROM notes WHERE name = 'mark'")
         return str(row["value"])
+
+    def account(self, cloud: str) -> str | None:
+        """The account whose machines of a cloud these rows speak of; None until one was noted."""
+        rows = self._read("SELECT value FROM notes WHERE name = ?", (f"account of {cloud}",))
+        return str(rows[0]["value"]) if rows else None
+
+    def note_account(self, cloud: str, identity: str) -> None:
+        """Note whose machines of a cloud are rented from now on."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (f"account of {cloud}", identity),
+            )

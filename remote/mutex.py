@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from remote.clock import Clock
@@ -43,15 +44,17 @@ class ClaimMutex:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Note when the create was answered, and let the next one go."""
+        """Note when the create was answered, and let the next one go; on a full disk it is let go all the same."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
         try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{self._clock.time():.3f}\n".encode(), 0)
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{self._clock.time():.3f}\n".encode(), 0)
         finally:
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
 
     def _keep_distance(self, descriptor: int) -> None:
         text = os.pread(descriptor, 64, 0).decode(errors="replace").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remote.account import settle_account
 from remote.cloud import CloudError, Instance, InstanceStatus
 from remote.desk import Desk
 from remote.ending import Ending
@@ -44,35 +45,39 @@ class Reconciler:
     def reconcile(self, report: Report) -> list[Instance]:
         """Settle what dead sessions left; see `Provisioner.reconcile`.
 
-        One instance that cannot be destroyed keeps no other from being settled: it is raised at the end.
+        One instance that resists keeps no other from being settled, nor a new one from being rented: it stays on the
+        ledger, and is told at the end.
+
+        Raises:
+            WrongCloud: another account is configured than the one that rented what is alive.
+            CloudError: the cloud does not list what it knows.
         """
+        settle_account(self._desk)
         living = {each.id: each for each in self._cloud.instances()}
-        resisting: list[NotDestroyed] = []
+        resisting: list[Exception] = []
         self._settle_creates(living, resisting, report)
         for row in self._alive():
-            if self._is_abandoned(row.instance_id) and self._was_being_adopted(row):
-                self._give_back(row, report)
-            elif self._is_abandoned(row.instance_id):
-                self._destroy(row.instance_id, living, resisting, report)
-            elif row.instance_id not in living and self._is_gone(row):
-                self._ending.close_vanished(row, report)
+            try:
+                self._settle(row, living, report)
+            except (NotDestroyed, CloudError) as error:
+                resisting.append(error)
         self._settle_rest()
         self.look_after(report, list(living.values()))
         self._settle_bills(report)
-        if resisting:
-            raise resisting[0]
+        for each in resisting:
+            report(Progress("settling", str(each)))
         known = {row.instance_id for row in self._alive()}
         return [each for each in living.values() if each.id in known]
 
-    def _destroy(
-        self, instance_id: int, living: dict[int, Instance], resisting: list[NotDestroyed], report: Report
-    ) -> None:
-        try:
-            self._ending.destroy(instance_id, report)
-        except NotDestroyed as error:
-            resisting.append(error)
-        else:
-            living.pop(instance_id, None)
+    def _settle(self, row: RentedInstance, living: dict[int, Instance], report: Report) -> None:
+        """One row that the ledger holds for alive."""
+        if self._is_abandoned(row.instance_id) and self._was_being_adopted(row):
+            self._give_back(row, report)
+        elif self._is_abandoned(row.instance_id):
+            self._ending.destroy(row.instance_id, report)
+            living.pop(row.instance_id, None)
+        elif row.instance_id not in living and self._is_gone(row):
+            self._ending.close_vanished(row, report)
 
     def _settle_bills(self, report: Report) -> None:
         """Bring the ledger to the cloud's own bill; a cloud that does not tell it now tells it next time."""
@@ -174,7 +179,7 @@ class Reconciler:
     def _request_of(self, row: RentedInstance) -> RequestRow | None:
         return self._ledger.request(row.request_id) if row.request_id is not None else None
 
-    def _settle_creates(self, living: dict[int, Instance], resisting: list[NotDestroyed], report: Report) -> None:
+    def _settle_creates(self, living: dict[int, Instance], resisting: list[Exception], report: Report) -> None:
         """Creates of dead sessions: nothing of them may live that the ledger does not know.
 
         Also creates whose outcome was taken for settled are looked through: an answer that nobody got may have rented
@@ -185,17 +190,50 @@ class Reconciler:
         for each in living.values():
             by_label.setdefault(each.label, []).append(each)
         for intent in self._ledger.intents(cloud=self._desk.cloud_name):
-            if intent.operation != "create" or _owner_lives(intent):
+            if intent.operation != "create":
                 continue
             hits = [each for each in by_label.get(intent.label, ()) if each.id not in known]
+            for each in [each for each in hits if self._was_lost_from_sight(each.id)]:
+                self._open_again(each, report)
+                hits.remove(each)
+            if _owner_lives(intent):
+                continue
             for each in hits:
-                self._ending.remember(each)
-                self._destroy(each.id, living, resisting, report)
+                try:
+                    self._ending.remember(each)
+                    self._ending.destroy(each.id, report)
+                    living.pop(each.id)
+                except (NotDestroyed, CloudError) as error:
+                    resisting.append(error)
             if intent.outcome in (None, "unknown") and not any(each.id in living for each in hits):
                 old = self._desk.clock.time() - intent.at > self._desk.limits.reconciling_s
                 if hits or old:
                     said = f"{len(hits)} found and destroyed"
                     self._ledger.record_outcome(intent.intent_id, "absent", detail=said)
+
+    def _was_lost_from_sight(self, instance_id: int) -> bool:
+        """Whether its row was closed only because the cloud did not show it, although somebody worked with it.
+
+        A cloud forgets for a moment, or is asked with another key. What was destroyed on purpose is another matter.
+        """
+        row = self._ledger.instance(self._desk.cloud_name, instance_id)
+        if row is None or row.alive:
+            return False
+        states = [each.state for each in self._ledger.history(self._desk.cloud_name, instance_id)]
+        on_purpose = State.DESTROYING.value in states[-2:]
+        return not on_purpose and self._state_before(row) is not None
+
+    def _open_again(self, instance: Instance, report: Report) -> None:
+        row = self._ledger.instance(self._desk.cloud_name, instance.id)
+        assert row is not None
+        self._ledger.hand_over(self._desk.cloud_name, instance.id, row.request_id)
+        note_billed(self._desk, instance)
+        state = self._state_before(row) or State.VERIFIED
+        message = (
+            f"it was taken for gone, and is rented at ${row.usd_per_hour:.3f}/h: it is kept as {state.value}; "
+            f"`spotter destroy {instance.id}` ends it"
+        )
+        self._desk.enter(state, row.request_id, instance.id, message, report)
 
     def _settle_rest(self) -> None:
         """Close what is left open of dead sessions: calls about instances that are gone, requests without one."""

@@ -82,6 +82,8 @@ class Claim:
     sent: bool = False
     """The thread that sends it was started, or is about to be."""
     answered: threading.Event = field(default_factory=threading.Event)
+    given_up: threading.Event = field(default_factory=threading.Event)
+    """Set once nobody wants it any more: a create that still waits for its turn is not sent then."""
 
 
 class ProvisionError(Exception):

@@ -66,7 +66,7 @@ class Renting:
             try:
                 rental = self._rent(offer, claim)
             except BaseException as error:
-                if not isinstance(error, NotDestroyed):
+                if not (isinstance(error, NotDestroyed) and error.instance_id == claim.instance_id):
                     self.ending.leave_nothing(self.track, claim, error)
                 raise
             if rental is not None:
