@@ -149,7 +149,7 @@ class FleetDriver:
                 stages = StageReporter(self._report, events.view)
                 while not self._stopping.is_set():
                     self._tick(events, stages)
-                    if self._handled == self._threads.keys():
+                    if self._handled == self._threads.keys() and not self._finish_what_was_freed_late():
                         return
                     self._stopping.wait(TICK_S)
             except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
@@ -273,16 +273,24 @@ class FleetDriver:
         if end.kind == "lost" and not end.deliberate:
             self._replace(thread.box)
 
-    def _replace(self, lost: Box) -> None:
+    def _replace(self, lost: Box) -> bool:
+        """Rent another machine for one that was lost, if that is allowed and of use; whether it is."""
         entry, most = self._entry, self._session.settings.cloud.max_replacements
         if not (entry.replace and self._may_rent) or lost.kept or entry.replacements >= most:
-            return
-        others = sum(thread.running for thread in self._threads.values())
-        if (self._work.shards.left or 0) <= others and self._work.shards.left is not None:
-            return  # the others are through before another machine is ready
+            return False
+        left, others = self._work.shards.left, sum(thread.running for thread in self._threads.values())
+        if left is not None and left <= others:
+            return False  # the others are through before another machine is ready
         self._work.update(replacements=entry.replacements + 1)
         self._say(f"renting another machine for {lost.name} ({entry.replacements + 1} of {most} replacements)")
         self._add(self._work.book.want()).start()
+        return True
+
+    def _finish_what_was_freed_late(self) -> bool:
+        """A box may be lost while the last other one is leaving: then its shards still want a machine."""
+        ends = [(thread.box, thread.end) for thread in self._threads.values()]
+        lost = [box for box, end in ends if end is not None and end.kind == "lost" and not end.deliberate]
+        return bool(lost and self._work.shards.left) and self._replace(lost[-1])
 
     def _say_what_is_left(self) -> None:
         """Raise what stopped the run, when it did not come to its end."""
