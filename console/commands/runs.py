@@ -98,7 +98,7 @@ def run(
                 if not planned.known:
                     forget(here, entry)
                 return _show_plan(here, entry, planned.items, planned.documents, profile, as_json)
-    where = here.settings.cloud.name
+    where = here.cloud_name
     if instance is None and not entry.machines and not is_finished(entry) and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
         machines = instances or here.settings.cloud.instances

@@ -97,7 +97,7 @@ def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView
     from remote.labels import is_ours
     from remote.money import midnight_before, money_now
 
-    ledger, clock, name = session.ledger, session.clock, session.settings.cloud.name
+    ledger, clock, name = session.ledger, session.clock, session.cloud_name
     try:
         cloud = session.living_cloud()
         instances = session.provisioner.look_after(listed=cloud.instances()) if cloud else []
@@ -155,7 +155,7 @@ def guard_view(evidence: Mapping[str, Any]) -> GuardView | None:
 
 
 def _guard(session: Session, instance_id: int) -> GuardView | None:
-    for step in session.ledger.steps(session.settings.cloud.name, instance_id):
+    for step in session.ledger.steps(session.cloud_name, instance_id):
         if step.step_id == "deadman":
             return guard_view(step.evidence)
     return None

@@ -86,7 +86,7 @@ def bootstrap(
 def _keep(session: Session, instance_id: int, result: StepResult) -> None:
     now = time.time()
     session.ledger.record_step(
-        session.settings.cloud.name,
+        session.cloud_name,
         instance_id,
         result.id,
         inputs_hash=result.inputs_hash,
@@ -105,7 +105,7 @@ def _keep_failure(session: Session, instance_id: int, failed: BootstrapFailed, b
         "tries": failed.tries,
     }
     session.ledger.record_step(
-        session.settings.cloud.name,
+        session.cloud_name,
         instance_id,
         failed.step,
         inputs_hash=failed.inputs_hash,
@@ -118,7 +118,7 @@ def _keep_failure(session: Session, instance_id: int, failed: BootstrapFailed, b
 
 def bootstrap_ledger(session: Session, instance_id: int) -> list[StepLine]:
     """What each step of an instance found when it was last gone through, in their order."""
-    return [_line(row) for row in session.ledger.steps(session.settings.cloud.name, instance_id)]
+    return [_line(row) for row in session.ledger.steps(session.cloud_name, instance_id)]
 
 
 def _line(row: StepRow) -> StepLine:
@@ -171,7 +171,7 @@ def cost_words(session: Session, instance_id: int) -> str:
     """What an instance costs and has cost up to this moment."""
     from console.words import usd, usd_per_hour
 
-    cloud = session.settings.cloud.name
+    cloud = session.cloud_name
     row = session.ledger.instance(cloud, instance_id)
     if row is None:
         return "the ledger does not know its price"

@@ -116,7 +116,7 @@ def destroy(session: Session, instance_id: int, *, force: bool = False, report: 
         check_nothing_is_lost(session, instance_id)
     with Step("destroy", f"destroying instance {instance_id}", report) as step:
         session.provisioner.destroy(instance_id, relay("destroy", report))
-        spent = session.ledger.spent_usd(cloud=session.settings.cloud.name, instance_id=instance_id)
+        spent = session.ledger.spent_usd(cloud=session.cloud_name, instance_id=instance_id)
         step.summary = f"instance {instance_id} is gone, ${spent:.4f} spent on it"
     if entry is not None and driver is None:
         runbook.update(

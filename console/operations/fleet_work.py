@@ -62,7 +62,7 @@ class FleetWork:
 
     def note_ready(self, instance_id: int) -> None:
         """Say in the ledger of rentals that a machine can work."""
-        ledger, cloud = self.session.ledger, self.session.settings.cloud.name
+        ledger, cloud = self.session.ledger, self.session.cloud_name
         row = ledger.instance(cloud, instance_id)
         if row is not None and row.state != "ready":
             for state in ("bootstrapped", "ready"):

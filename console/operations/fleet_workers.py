@@ -136,7 +136,7 @@ class Workers:
             cancel_file=f"{run_dir}/cancel",
             grace_s=GRACE_S,
         )
-        ledger, where = self._work.session.ledger, (self._work.session.settings.cloud.name, box.instance_id)
+        ledger, where = self._work.session.ledger, (self._work.session.cloud_name, box.instance_id)
         ledger.record_job(spec.id, *where, state="launching", run_id=work.run_id, spec=asdict(spec))
         status = agent.launch(spec)
         ledger.record_job(spec.id, *where, state=status.state)

@@ -92,7 +92,7 @@ def extend(
 def allowed(session: Session, instance_id: int) -> Allowance:
     """What this instance may cost: what the operator allowed it last, else the settings."""
     settings = session.settings.guard
-    for step in session.ledger.steps(session.settings.cloud.name, instance_id):
+    for step in session.ledger.steps(session.cloud_name, instance_id):
         kept = step.evidence.get("allowance") if step.step_id == STEP else None
         if isinstance(kept, dict) and kept.get("extended"):
             return Allowance(float(kept["max_usd"]), kept["max_hours"])
@@ -124,7 +124,7 @@ def _arm(
             "allowance": {**asdict(allowance), "extended": allowance != _by_settings(session)},
         }
         session.ledger.record_step(
-            session.settings.cloud.name,
+            session.cloud_name,
             instance_id,
             STEP,
             inputs_hash=hashlib.sha256(repr(order).encode()).hexdigest(),
@@ -157,7 +157,7 @@ def _order(session: Session, left_s: float, box_time: float) -> DeadmanOrder:
 
 def _left_s(session: Session, instance_id: int, allowance: Allowance) -> float:
     """Seconds until the allowance is used up at the instance's price; negative when it is."""
-    cloud = session.settings.cloud.name
+    cloud = session.cloud_name
     row = session.ledger.instance(cloud, instance_id)
     usd_per_hour = row.usd_per_hour if row is not None else 0.0
     opened_at = row.opened_at if row is not None else time.time()

@@ -25,7 +25,7 @@ def was_destroyed_here(session: Session, instance_id: int) -> bool:
     """Whether somebody asked for its end with Spotter: that is a decision, and no loss."""
     return any(
         intent.operation == "destroy" and intent.instance_id == instance_id
-        for intent in session.ledger.intents(cloud=session.settings.cloud.name)
+        for intent in session.ledger.intents(cloud=session.cloud_name)
     )
 
 

@@ -66,7 +66,7 @@ def money_report(session: Session, *, days: float = DAYS_SHOWN) -> MoneyReport:
     from remote.cloud import CloudError
     from remote.money import money_now, reconcile_charges
 
-    ledger, clock, name = session.ledger, session.clock, session.settings.cloud.name
+    ledger, clock, name = session.ledger, session.clock, session.cloud_name
     since = clock.time() - days * 86400
     credit: float | None = None
     differences: list[Difference] = []
@@ -104,7 +104,7 @@ def progress_of(row: RunRow) -> tuple[int, int, float | None]:
 
 
 def _instances(session: Session, since: float) -> list[InstanceCost]:
-    ledger, name = session.ledger, session.settings.cloud.name
+    ledger, name = session.ledger, session.cloud_name
     found = []
     for row in ledger.instances(cloud=name):
         if not row.alive and row.opened_at < since:

@@ -135,7 +135,7 @@ def query_of(session: Session, profile_name: str | None = None, wishes: Wishes =
     """
     cap = session.settings.money.max_usd_per_day
     day = cap if wishes.max_usd_per_day is None else min(cap, wishes.max_usd_per_day)
-    bad = session.ledger.bad_machines(session.settings.cloud.name)
+    bad = session.ledger.bad_machines(session.cloud_name)
     return profile_query(
         wanted_profile(session, profile_name, wishes),
         day,
@@ -250,6 +250,6 @@ def watch_offers(
     cache = market_cache(session)
     query = query_of(session, profile_name, wishes)
     for look in watch_market(session.cloud, query, every_s=every_s, for_s=for_s, cache=cache, stopped=stopped):
-        bad = session.ledger.bad_machines(session.settings.cloud.name)
+        bad = session.ledger.bad_machines(session.cloud_name)
         offers = tuple(offer for offer in look.offers if offer.machine_id not in bad)
         yield look if len(offers) == len(look.offers) else replace(look, offers=offers)

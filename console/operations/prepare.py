@@ -78,7 +78,7 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
     guard(session, agent, entry.instance_id, report)
     with Step("launch", f"starting job {entry.job_id}", report) as step:
         ledger = session.ledger
-        where = (session.settings.cloud.name, entry.instance_id)
+        where = (session.cloud_name, entry.instance_id)
         ledger.record_job(spec.id, *where, state="launching", run_id=entry.run_id, spec=asdict(spec))
         status = agent.launch(spec)
         ledger.record_job(spec.id, *where, state=status.state)

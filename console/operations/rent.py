@@ -57,6 +57,6 @@ def rent(
     except BaseException:
         if rental is not None:
             with deaf_to_signals():
-                session.provisioner.destroy(rental.instance.id, relay("rent", report))
+                session.to_the_end().provisioner.destroy(rental.instance.id, relay("rent", report))
         raise
     return rental

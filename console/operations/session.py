@@ -52,6 +52,24 @@ class Session:
         other._sleep = wait
         return other
 
+    def to_the_end(self) -> Session:
+        """This session for a clean-up: its waits are slept whole, also once `until` of another one is over."""
+        other = copy.copy(self)
+        other._sleep = time.sleep
+        return other
+
+    @property
+    def cloud_name(self) -> str:
+        """Under which the ledger keeps what is rented and spent here.
+
+        A marketplace behind a loopback address has a name of its own: its machines and dollars are nobody's, whatever
+        the settings call it.
+        """
+        name = self.settings.cloud.name
+        if self._keeps_marketplace or not self.emulated:
+            return name
+        return f"{name}@{urlsplit(self.settings.cloud.url).netloc}"
+
     @property
     def emulated(self) -> bool:
         """Whether the machines are emulated on this one."""
@@ -108,7 +126,8 @@ class Session:
             )
         audit = self.workspace.state / "vast-calls.jsonl"
         key = self._secrets.vast_api_key.get_secret_value()
-        return VastCloud(key, self.settings.cloud.url or DEFAULT_URL, emulated=self.emulated, audit=audit)
+        url = self.settings.cloud.url or DEFAULT_URL
+        return VastCloud(key, url, name=self.cloud_name, emulated=self.emulated, audit=audit)
 
     def living_cloud(self) -> Cloud | None:
         """The cloud, but never starting the local one: None when that isn't running, and so has no instances."""
@@ -159,7 +178,7 @@ class Session:
 
     def living_rentals(self) -> list[RentedInstance]:
         """What the ledger knows to be rented on the cloud of the settings."""
-        return self.ledger.instances(alive_only=True, cloud=self.settings.cloud.name)
+        return self.ledger.instances(alive_only=True, cloud=self.cloud_name)
 
     def instance(self, instance_id: int) -> Instance:
         """The instance as the cloud describes it now.
@@ -170,7 +189,7 @@ class Session:
         cloud = self.living_cloud()
         found = cloud.instance(instance_id) if cloud else None
         if found is None:
-            raise InstanceGone(f"instance {instance_id} is gone: the {self.settings.cloud.name} cloud does not know it")
+            raise InstanceGone(f"instance {instance_id} is gone: the {self.cloud_name} cloud does not know it")
         return found
 
     def reach(self, instance_id: int) -> Transport:
@@ -183,7 +202,7 @@ class Session:
         from remote.transport import connect
 
         instance = self.instance(instance_id)
-        cloud = self.settings.cloud.name
+        cloud = self.cloud_name
         first = self.ledger.route(cloud, instance.machine_id) or "direct"
         transport = connect(
             instance.endpoints,
@@ -198,7 +217,7 @@ class Session:
         return transport
 
     def _traffic_noter(self, instance_id: int) -> Callable[[int, int], None]:
-        ledger, cloud = self.ledger, self.settings.cloud.name
+        ledger, cloud = self.ledger, self.cloud_name
 
         def note(into: int, out_of: int) -> None:
             with suppress(sqlite3.Error):  # the cloud's own bill settles what could not be written down

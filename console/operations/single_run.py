@@ -201,7 +201,7 @@ class SingleDriver:
         assert self._entry.instance_id is not None
         self._session.ledger.record_job(
             status.id,
-            self._session.settings.cloud.name,
+            self._session.cloud_name,
             self._entry.instance_id,
             state=status.state,
             exit_code=status.exit_code,
@@ -238,7 +238,7 @@ class SingleDriver:
         self._update(phase=Phase.LAUNCHED, state="running")
 
     def _note_ready(self, instance_id: int) -> None:
-        ledger, cloud = self._session.ledger, self._session.settings.cloud.name
+        ledger, cloud = self._session.ledger, self._session.cloud_name
         row = ledger.instance(cloud, instance_id)
         if row is not None and row.state != "ready":
             for state in ("bootstrapped", "ready"):
