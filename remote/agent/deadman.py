@@ -33,6 +33,10 @@ from remote.agent.resume_script import write_resume_script
 TICK_S = 2.0
 START_LIMIT_S = 20.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
+STILL_HERE_S = 300.0
+"""A process that outlives the confirmed end of its box has been told wrong: so long later it asks again."""
+GO_ON_AFTER_S = 5.0
+ARM_ATTEMPTS = 3
 RETURN_GRACE_S = 900.0
 """For a box that was stopped at its deadline and that somebody started again: time to fetch, or to arm it anew."""
 
@@ -56,42 +60,55 @@ class Deadman:
         self._asked: Moment | None = None
         self._backoff_s = 0.0
         self._accepted = False
+        self._confirmed = False
         self._message = ""
         self._troubles: set[str] = set()
 
     def run(self) -> None:
-        """Until the cloud confirmed the end. Nothing that goes wrong here ends it."""
+        """Until the box ends, and this process with it. Neither what goes wrong nor the cloud's word ends it."""
         self._samples.keep()
         self.note(f"guarding: {self._order}")
         if self._was_stopped:
             self.note(f"somebody started the box again after its deadline: {RETURN_GRACE_S:.0f} s to arm it anew")
         while True:
-            pause_s = self.tick(Moment.now())
-            if pause_s is None:
-                return
-            time.sleep(pause_s)
+            time.sleep(self._tick_or_go_on())
 
-    def tick(self, now: Moment) -> float | None:
-        """Look once and do what is due; seconds until the next look, None when all is over."""
+    def _tick_or_go_on(self) -> float:
+        """A full table of files or no memory for a moment is told, and then the box is guarded on."""
+        try:
+            return self.tick(Moment.now())
+        except Exception as error:  # noqa: BLE001 - nothing starts it again where it would end
+            self._tell_once(f"could not look or act: {type(error).__name__}: {error}")
+            return GO_ON_AFTER_S
+
+    def tick(self, now: Moment) -> float:
+        """Look once and do what is due; seconds until the next look."""
         facts = self._look(now)
         found = decide(self._order, facts)
-        if self._decision is None and found is not None:
+        if found is not None and (self._decision is None or self._is_graver(found, self._decision)):
             self._begin(found, now)
-        elif self._decision is not None and self._decision.cause == "idle" and found is None and not self._accepted:
+        elif self._decision is not None and self._decision.cause == "idle" and found is None and not self._is_ending:
             self.note("standing down: the box is in use again")
-            self._decision = None
-        over = self._decision is not None and self._drained(now) and self._act(self._decision.action, now)
-        self._write_status(facts, now, "done" if over else self._state(now))
-        if over:
-            self.note("done: the cloud confirms it")
-            return None
+            self._decision, self._confirmed, self._accepted = None, False, False
+        if self._decision is not None and self._drained(now) and self._may_ask(now):
+            self._confirmed = self._act(self._decision.action, now)
+            if self._confirmed:
+                self._backoff_s = STILL_HERE_S
+                self.note(f"done: the cloud confirms it; asking again in {STILL_HERE_S:.0f} s if this box still lives")
+        self._write_status(facts, now, self._state())
         return self._pause_s(facts, now)
 
     def note(self, text: str) -> None:
         """Add a line to the log of decisions."""
         line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n"
-        with contextlib.suppress(OSError), (self._folder / "log").open("a", encoding="utf-8") as log:
-            log.write(line)  # a full disk must not keep the box from being given back
+        # neither a full disk nor a full memory may keep the box from being given back
+        with contextlib.suppress(OSError, MemoryError), (self._folder / "log").open("a", encoding="utf-8") as log:
+            log.write(line)
+
+    def _tell_once(self, trouble: str) -> None:
+        if trouble not in self._troubles:
+            self._troubles.add(trouble)
+            self.note(trouble)
 
     # looking
 
@@ -139,16 +156,24 @@ class Deadman:
         try:
             return look()
         except Exception as error:  # noqa: BLE001 - whatever it is, the guard goes on
-            trouble = f"cannot look at the {what}: {type(error).__name__}: {error}"
-            if trouble not in self._troubles:
-                self._troubles.add(trouble)
-                self.note(trouble)
+            self._tell_once(f"cannot look at the {what}: {type(error).__name__}: {error}")
             return unknown
 
     # acting
 
+    @staticmethod
+    def _is_graver(found: Decision, decision: Decision) -> bool:
+        """A stop for idleness that the cloud refuses again and again is no reason to miss the deadline."""
+        return found.cause == "deadline" and decision.cause != "deadline"
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether the cloud took the request; once it called it done and this box lives on, that was not so."""
+        return self._accepted and not self._confirmed
+
     def _begin(self, decision: Decision, now: Moment) -> None:
         self._decision, self._decided, self._asked, self._backoff_s = decision, now, None, 0.0
+        self._accepted = self._confirmed = False
         self.note(f"will {decision.action} the box: {decision.reason}; {self._order.grace_s:g} s of grace")
         if decision.cause != "idle":
             self._careful("jobs", self._cancel_jobs)
@@ -168,11 +193,12 @@ class Deadman:
             return False
         return not self._careful("jobs", lambda: any(not job.ended for job in self._jobs.all()), unknown=True)
 
+    def _may_ask(self, now: Moment) -> bool:
+        return self._asked is None or now.seconds_since(self._asked) >= self._backoff_s
+
     def _act(self, action: str, now: Moment) -> bool:
-        """Ask once, unless it is too early to ask again; True when the cloud confirms the end."""
-        if self._asked is not None and now.seconds_since(self._asked) < self._backoff_s:
-            return False
-        self._asked = now
+        """Ask once; True when the cloud confirms the end."""
+        self._asked, self._confirmed = now, False
         self._backoff_s = min(LONGEST_BACKOFF_S, 2 * self._backoff_s or FIRST_BACKOFF_S)
         self._write_status(self._look(now), now, "acting")  # the answer may not find this process alive
         try:
@@ -190,9 +216,11 @@ class Deadman:
 
     # status
 
-    def _state(self, now: Moment) -> str:
+    def _state(self) -> str:
         if self._decision is None:
             return "armed"
+        if self._confirmed:
+            return "done"
         return "draining" if self._asked is None else "acting"
 
     def _write_status(self, facts: Facts, now: Moment, state: str) -> None:
@@ -209,7 +237,7 @@ class Deadman:
             log=str(self._folder / "log"),
         )
         data = json.dumps({**status.to_json(), "process": self._me}).encode()
-        with contextlib.suppress(OSError):  # a full disk must not keep the box from being given back
+        with contextlib.suppress(OSError, MemoryError):  # as for the log
             write_atomically(self._folder / "status.json", data, durable=state in ("acting", "done"))
 
     def _acted_before(self) -> bool:
@@ -234,13 +262,22 @@ def arm(root: Path, program: Path, order: DeadmanOrder) -> DeadmanStatus:
         proof = DeadmanProof(False, time.time(), None, str(error))
     armed = Armed(order, Moment.now(), proof)
     armed.write(folder)
+    write_resume_script(root, program)
+    for _attempt in range(ARM_ATTEMPTS):
+        _end(folder)
+        status = start(root, program)
+        proven = status.proof is not None and status.proof.ok
+        if status.order == order and (proven or not proof.ok):
+            break  # else another one came up meanwhile: by the order before, or without the key of this login
+    return status
+
+
+def _end(folder: Path) -> None:
     before = status_on_disk(folder)
     if before is not None:
         if process.alive(before["process"]):
             process.send_signal([before["process"]["pid"]], signal.SIGKILL)
-        (folder / "status.json").unlink()
-    write_resume_script(root, program)
-    return start(root, program)
+        (folder / "status.json").unlink(missing_ok=True)
 
 
 def start(root: Path, program: Path) -> DeadmanStatus:
@@ -295,16 +332,22 @@ def _watch(root: Path, program: Path) -> None:
         now = Moment.now()
         if armed.given.boot != now.boot:  # after a boot the wall clock is all there is; from here on it may move
             armed = replace(armed, given=now)
-            armed.write(folder)
+            with contextlib.suppress(OSError):  # a full disk: then the next one begins from the wall clock again
+                armed.write(folder)
         try:
             own: OwnInstance | None = OwnInstance.of_this_box()
-        except NoOwnKey:
-            own = None  # the proof says so; it is looked for again when it is needed
+        except NoOwnKey as error:  # looked for again when it is needed
+            own, armed = None, replace(armed, proof=DeadmanProof(False, now.at, None, str(error)))
         for name in SECRET_NAMES:
             os.environ.pop(name, None)
         with contextlib.suppress(OSError):  # an ordinary login may not ask to be spared when memory runs out
             Path("/proc/self/oom_score_adj").write_text("-500")
-        Deadman(root, program, armed, own).run()
+        while True:
+            try:
+                Deadman(root, program, armed, own).run()
+            except Exception as error:  # noqa: BLE001 - it did not even begin: no files or memory left for a moment
+                print(f"the dead-man begins again: {error}", file=sys.stderr, flush=True)
+                time.sleep(GO_ON_AFTER_S)
 
 
 def _locked_soon(lock: IO[bytes], limit_s: float = 2.0) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.agent.box_samples import BoxSamples
+from remote.agent.deadman_keep import keep_guarded_for_ever
 from remote.agent.deadman_status import deadman_status
 from remote.agent.files import sha256_of, write_atomically
 from remote.agent.inside import resolve_inside
@@ -45,10 +46,11 @@ class BoxOperations:
         }
 
     def settle(self) -> None:
-        """What a box needs once an agent is there: the resume script, samples, a queue that goes on."""
+        """What a box needs once an agent is there: the resume script, samples, its dead-man, a queue that goes on."""
         with contextlib.suppress(OSError):  # a full disk must not keep the laptop out
             write_resume_script(self._root, self._program)
         self._box_samples.keep()
+        keep_guarded_for_ever(self._root, self._program)
         self._jobs.advance(wait=False)
 
     def _inside(self, path: str) -> Path:

@@ -21,6 +21,8 @@ FIRST_PROCESS = Path("/proc/1/environ")
 NAMES = ("CONTAINER_ID", "CONTAINER_API_KEY", "VAST_URL")
 SECRET_NAMES = ("CONTAINER_API_KEY",)
 STOPPED = ("stopped", "exited")
+UNKNOWN_CODES = ("no_such_instance", "not_found", "invalid_id")
+"""What the cloud says of an instance that is gone. A 404 without one of them is a proxy's, or a page's."""
 
 
 class NoOwnKey(Exception):
@@ -40,6 +42,11 @@ class Reply:
         """Whether it did what was asked."""
         refused = isinstance(self.body, dict) and self.body.get("success") is False
         return self.http_status is not None and 200 <= self.http_status < 300 and not refused
+
+    @property
+    def unknown_instance(self) -> bool:
+        """Whether the cloud itself says that there is no such instance."""
+        return self.http_status == 404 and isinstance(self.body, dict) and self.body.get("error") in UNKNOWN_CODES
 
     def __str__(self) -> str:
         return f"HTTP {self.http_status}: {self.text}" if self.http_status is not None else self.text
@@ -87,9 +94,9 @@ class OwnInstance:
         A key dies with its instance: once a destroy was accepted, a key that is unknown says the same.
         """
         seen = self._call("GET", None) if asked.accepted else asked
-        if seen.http_status == 404:
+        if seen.unknown_instance:
             return True
-        if seen.http_status == 401:
+        if seen.http_status == 401 and isinstance(seen.body, dict):
             return action == "destroy" and (accepted_before or asked.accepted)
         if not asked.accepted or not seen.accepted or not isinstance(seen.body, dict) or "instances" not in seen.body:
             return False

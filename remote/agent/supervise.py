@@ -21,6 +21,7 @@ from typing import Any
 from remote.agent import process
 from remote.agent.attempts import Attempts
 from remote.agent.box_samples import SAMPLE_S, BoxSamples
+from remote.agent.deadman_keep import keep_guarded_until
 from remote.agent.environment import clean_environment
 from remote.agent.files import write_atomically
 from remote.agent.jobs import JOB_MARK, Jobs, log_path, read_json, read_spec, touch
@@ -44,8 +45,10 @@ def supervise(root: Path, program: Path, folder: Path, gpu_locks: Sequence[int] 
     if os.fork() > 0:
         return
     os.setsid()
+    life, _held_for_life = os.pipe()  # the writing end is the supervisor's, and closes with it however it ends
     if os.fork() > 0:
-        os._exit(0)
+        _keep_box_guarded(root, program, life, [_held_for_life, *gpu_locks])
+    os.close(life)
     code = 1
     try:
         with (folder / "lock").open("ab") as lock:
@@ -61,6 +64,21 @@ def supervise(root: Path, program: Path, folder: Path, gpu_locks: Sequence[int] 
         code = 0
     finally:
         os._exit(code)
+
+
+def _keep_box_guarded(root: Path, program: Path, life: int, not_ours: Sequence[int]) -> None:
+    """Leave a process that starts a killed dead-man again while the supervisor lives. Never returns.
+
+    The supervisor cannot do it: it adopts orphans and ends them with its job, the dead-man and all that this one
+    starts among them.
+    """
+    try:
+        if os.fork() == 0:
+            for each in not_ours:
+                os.close(each)
+            keep_guarded_until(life, root, program)
+    finally:
+        os._exit(0)
 
 
 class Supervisor:

@@ -16,8 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
+from remote.agent.deadman import STILL_HERE_S, Deadman
+from remote.agent.deadman_rules import Armed
+from remote.agent.deadman_status import deadman_status
+from remote.agent.moment import Moment
 from remote.agent.own_cloud import NoOwnKey, OwnInstance, Reply
-from remote.jobs import Agent, DeadmanOrder, JobSpec
+from remote.jobs import Agent, DeadmanOrder, DeadmanProof, JobSpec
 from remote.transport import Transport
 from tests.remote.sshd import Sshd, eventually
 
@@ -74,6 +78,7 @@ GONE = (200, {"instances": None})
 THERE = (200, {"instances": {"id": 77, "actual_status": "running"}})
 STOPPED = (200, {"instances": {"id": 77, "actual_status": "stopped"}})
 NOT_FOUND = (404, {"success": False, "error": "no_such_instance"})
+NO_SUCH_PAGE = (404, "<html>404: a proxy's own page</html>")
 UNKNOWN_KEY = (401, {"success": False, "error": "auth_error", "msg": "Invalid user key"})
 FORBIDDEN = (403, {"success": False, "error": "forbidden"})
 BUSY = (429, {"msg": "API requests too frequent"})
@@ -90,6 +95,10 @@ TROUBLE = (500, {"msg": "trouble"})
         ("destroy", OK, FORBIDDEN, False, False),
         ("destroy", OK, TROUBLE, False, False),
         ("destroy", NOT_FOUND, TROUBLE, False, True),
+        ("destroy", NO_SUCH_PAGE, NO_SUCH_PAGE, True, False),
+        ("destroy", OK, NO_SUCH_PAGE, False, False),
+        ("destroy", OK, (404, {"error": "no_such_route"}), False, False),
+        ("destroy", OK, (401, "<html>log in to the network</html>"), True, False),
         ("destroy", UNKNOWN_KEY, GONE, False, False),
         ("destroy", UNKNOWN_KEY, GONE, True, True),
         ("destroy", TROUBLE, GONE, True, False),
@@ -257,3 +266,108 @@ def test_damaged_files_of_jobs_do_not_keep_it_from_its_deadline(
         agent.arm_deadman(DeadmanOrder(time.time() + 1, idle_s=900, grace_s=1))
         eventually(lambda: agent.deadman_status().state == "done", timeout_s=20, what="the cloud confirmed")
     assert "cannot look at the jobs" in decisions(login)
+
+
+def test_a_box_that_lives_on_after_a_confirmed_end_is_ended_again(cloud: FakeCloud, tmp_path: Path) -> None:
+    cloud.replies = {"GET": [GONE]}
+    guard, now = guard_in_process(tmp_path, DeadmanOrder(time.time() + 1, grace_s=0), cloud.own())
+    states = []
+    for passed_s in (2, 4, STILL_HERE_S - 2, STILL_HERE_S + 4):
+        guard.tick(later(now, passed_s))
+        states.append(deadman_status(tmp_path).state)
+    assert states == ["done"] * 4
+    assert [method for method, *_ in cloud.asked] == ["DELETE", "GET"] * 2
+
+
+def test_a_stop_that_is_refused_for_ever_does_not_keep_a_box_beyond_its_deadline(
+    cloud: FakeCloud, tmp_path: Path
+) -> None:
+    cloud.replies = {"PUT": [FORBIDDEN], "GET": [GONE]}
+    order = DeadmanOrder(time.time() + 100, idle_s=10, idle_action="stop", grace_s=0)
+    guard, now = guard_in_process(tmp_path, order, cloud.own())
+    for passed_s in (11, 20, 101, 102):
+        guard.tick(later(now, passed_s))
+    assert [method for method, *_ in cloud.asked] == ["PUT", "PUT", "DELETE", "GET"]
+    assert deadman_status(tmp_path).state == "done"
+
+
+@pytest.mark.parametrize("trouble", [OSError(23, "Too many open files in system"), MemoryError()])
+def test_what_fails_for_a_moment_does_not_end_the_guard(
+    cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    cloud.replies = {"GET": [GONE]}
+    guard, now = guard_in_process(tmp_path, DeadmanOrder(time.time() + 1, grace_s=0), cloud.own())
+    moments: list[Moment | Exception] = [trouble, trouble, later(now, 2)]
+    pauses: list[float] = []
+
+    def next_moment() -> Moment:
+        found = moments.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    class Ended(BaseException):
+        pass
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if not moments:
+            raise Ended
+
+    monkeypatch.setattr("remote.agent.deadman.Moment.now", next_moment)
+    monkeypatch.setattr("remote.agent.deadman.time.sleep", sleep)
+    monkeypatch.setattr(guard._samples, "keep", lambda: None)
+    with pytest.raises(Ended):
+        guard.run()
+    assert pauses[:2] == [5.0, 5.0]
+    assert deadman_status(tmp_path).state == "done"
+    assert (tmp_path / "deadman" / "log").read_text().count("could not look or act") == 1
+
+
+def guard_in_process(root: Path, order: DeadmanOrder, own: OwnInstance) -> tuple[Deadman, Moment]:
+    (root / "deadman").mkdir()
+    now = Moment.now()
+    return Deadman(root, root, Armed(order, now, DeadmanProof(True)), own), now
+
+
+def later(moment: Moment, seconds: float) -> Moment:
+    return Moment(moment.at + seconds, moment.boot, moment.since_boot_s + seconds)
+
+
+def kill_the_deadman(sshd: Sshd) -> None:
+    for process in deadmen(sshd):
+        process.kill()
+    eventually(lambda: not deadmen(sshd), what="no dead-man lives")
+
+
+def test_a_killed_deadman_comes_back_with_the_next_agent(login: Sshd, transport: Transport) -> None:
+    with Agent.start(transport, "spotter") as agent:
+        first = agent.arm_deadman(DeadmanOrder(time.time() + 900))
+    eventually(lambda: len(login.leftovers()) == len(deadmen(login)), what="the agent has ended")
+    kill_the_deadman(login)
+    with Agent.start(transport, "spotter") as agent:
+        eventually(lambda: agent.deadman_status().alive, what="the dead-man is back")
+        assert agent.deadman_status().order == first.order
+        # it has no key of this login: said, so that the laptop arms it anew
+        assert not agent.deadman_status().guards
+        assert agent.arm_deadman(DeadmanOrder(time.time() + 800)).guards
+        assert len(deadmen(login)) == 1
+
+
+def test_a_killed_deadman_comes_back_with_a_job_and_outlives_it(login: Sshd, transport: Transport) -> None:
+    with Agent.start(transport, "spotter") as agent:
+        agent.arm_deadman(DeadmanOrder(time.time() + 900))
+        agent.launch(JobSpec("worker", ("sleep", "300"), grace_s=1))
+        agent.launch(JobSpec("other", ("sleep", "300"), gpu=0, grace_s=1))
+        serving = agent.hello()["pid"]
+    eventually(lambda: not psutil.pid_exists(serving), what="the agent has ended")
+    kill_the_deadman(login)
+    eventually(lambda: bool(deadmen(login)), timeout_s=20, what="the dead-man is back")
+    with Agent.start(transport, "spotter") as agent:
+        agent.cancel("worker")
+        assert agent.wait("worker", timeout_s=30).state == "cancelled"
+        assert agent.deadman_status().alive
+        assert agent.status("other").state == "running"
+        agent.cancel("other")
+        agent.wait("other", timeout_s=30)
+    eventually(lambda: len(login.leftovers()) == len(deadmen(login)), what="nothing but the dead-man is left")
