@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from remote.transport import Transport
 
 Accept = Callable[[Instance], None]
-"""Looks at the first row of an instance; raises Unusable when its price is not the one that was agreed on."""
+"""Looks at the first row of an instance, and the first of it running; raises Unusable for another price than agreed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Arrival:
             if instance is None and seen:
                 raise Unusable("the cloud no longer knows it")
             if instance is not None:
-                if not seen and self._accept is not None:
+                if self._accept is not None and (not seen or instance.status is InstanceStatus.RUNNING):
                     self._accept(instance)
                 seen = True
                 if instance.status is InstanceStatus.LOADING and track.state is State.ALLOCATED:

@@ -41,6 +41,14 @@ class Budget:
         renting = f"renting {offer.gpu_name} (offer {offer.id}) at ${price.usd_per_hour:.3f}/h{with_them}"
         self._refuse_price(renting, price.usd_per_hour, price.traffic_usd, but=None)
 
+    def _unanswered_usd_per_hour(self) -> float:
+        """The price of creates of which nobody knows yet whether they rented: they count as if they had."""
+        ledger, cloud = self.desk.ledger, self.desk.cloud_name
+        counted = {row.label for row in ledger.instances(alive_only=True, cloud=cloud)}
+        open_creates = (each for each in ledger.intents(unsettled_only=True, cloud=cloud) if each.operation == "create")
+        prices = (each.detail.get("usd_per_hour") for each in open_creates if each.label not in counted)
+        return sum(float(price) for price in prices if isinstance(price, int | float))
+
     def refuse_row(self, instance_id: int, gpu_name: str, usd_per_hour: float) -> None:
         """Raise OverBudget when an instance that is dearer than its offer breaks a cap."""
         self._refuse_price(f"keeping {gpu_name} at ${usd_per_hour:.3f}/h", usd_per_hour, 0.0, but=instance_id)
@@ -51,7 +59,7 @@ class Budget:
         others = money.burn_usd_per_hour
         if but is not None and (row := self.desk.ledger.instance(self.desk.cloud_name, but)) is not None:
             others -= row.usd_per_hour
-        together = max(0.0, others) + usd_per_hour
+        together = max(0.0, others) + self._unanswered_usd_per_hour() + usd_per_hour
         hour, day = self.request.max_usd_per_hour, self.request.max_usd_per_day
         if hour is not None and together > hour:
             raise OverBudget(f"{what} makes ${together:.3f}/h, above the cap of ${hour:g}/h: raise max_usd_per_hour")

@@ -62,6 +62,27 @@ class LedgerMoney(LedgerFile):
                     (usd_per_hour, *where, kind),
                 )
 
+    def price_from_now(
+        self, cloud: str, instance_id: int, *, gpu_usd_per_hour: float, disk_usd_per_hour: float
+    ) -> None:
+        """Bill a living instance at another price from now on: what was counted until now stays as it was."""
+        now = self._now()
+        with self._write() as connection:
+            running: list[MeterKind] = [
+                row[0]
+                for row in connection.execute(
+                    "SELECT kind FROM meters WHERE cloud = ? AND instance_id = ? AND ended_at IS NULL",
+                    (cloud, instance_id),
+                )
+            ]
+            end_meters(connection, cloud, instance_id, running, now)
+            connection.execute(
+                """UPDATE instances SET gpu_usd_per_hour = ?, disk_usd_per_hour = ?
+                   WHERE cloud = ? AND instance_id = ? AND closed_at IS NULL""",
+                (gpu_usd_per_hour, disk_usd_per_hour, cloud, instance_id),
+            )
+            start_meters(connection, cloud, instance_id, running, now)
+
     def note_traffic(
         self, cloud: str, instance_id: int, *, bytes_in: int = 0, bytes_out: int = 0, at: float | None = None
     ) -> None:

@@ -6,6 +6,7 @@ from remote.cloud import CloudError, CloudUnreachable, Instance, InstanceStatus,
 from remote.desk import Desk
 from remote.ledger_rows import MeterKind
 from remote.rental import Unusable
+from remote.states import Limits
 from remote.track import Track
 
 BROKEN_IMAGE_WORDS = ("manifest unknown", "unauthorized", "repository does not exist")
@@ -50,6 +51,17 @@ def note_billed(desk: Desk, instance: Instance) -> None:
         case _:
             billed = ("disk",)
     desk.ledger.note_billed(desk.cloud_name, instance.id, billed)
+
+
+def is_another_price(instance: Instance, known_usd_per_hour: float, limits: Limits) -> bool:
+    """Whether the cloud's row names a price that is not the known one.
+
+    Until it runs, a row may name only a part of it, as that of the disk: then a lower one says nothing.
+    """
+    now = instance.usd_per_hour
+    if now <= 0 or (now < known_usd_per_hour and instance.status is not InstanceStatus.RUNNING):
+        return False
+    return abs(now - known_usd_per_hour) > limits.price_tolerance * known_usd_per_hour
 
 
 def _pause_s(error: CloudError, poll_s: float) -> float:

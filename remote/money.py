@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remote.clock import SYSTEM_CLOCK, Clock
-from remote.cloud import Cloud
+from remote.cloud import Charge, Cloud
 from remote.labels import is_ours
 from remote.ledger import Ledger
 from remote.ledger_rows import SECONDS_PER_HOUR
@@ -112,6 +113,18 @@ def run_cost(
     )
 
 
+def _by_instance(rows: Iterable[Charge]) -> dict[int, Charge]:
+    """One charge an instance: a cloud may bill it in several rows, as one a day."""
+    found: dict[int, Charge] = {}
+    for row in rows:
+        usd_by_kind = dict(found[row.instance_id].usd_by_kind) if row.instance_id in found else {}
+        for kind, usd in row.usd_by_kind.items():
+            usd_by_kind[kind] = usd_by_kind.get(kind, 0.0) + usd
+        label = row.label or (found[row.instance_id].label if row.instance_id in found else "")
+        found[row.instance_id] = Charge(row.instance_id, label, usd_by_kind)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One instance of which the cloud's bill and the ledger say different things."""
@@ -158,7 +171,7 @@ def reconcile_charges(
         if row.closed_at is None or row.closed_at >= since
     }
     earliest = min((row.opened_at for row in rows.values()), default=now)
-    charges = {each.instance_id: each for each in cloud.charges(midnight_before(earliest), now)}
+    charges = _by_instance(cloud.charges(midnight_before(earliest), now))
     found = []
     for row in rows.values():
         charge = charges.get(row.instance_id)

@@ -7,7 +7,7 @@ from remote.cloud import CloudError, Instance, InstanceStatus
 from remote.desk import Desk
 from remote.ending import Ending
 from remote.ledger import IntentRow, RentedInstance, RequestRow
-from remote.look import OUT_OF_CREDIT, note_billed, was_stopped, why_stopped
+from remote.look import OUT_OF_CREDIT, is_another_price, note_billed, was_stopped, why_stopped
 from remote.money import reconcile_charges
 from remote.owner import is_alive
 from remote.progress import Progress, Report
@@ -112,11 +112,26 @@ class Reconciler:
             row = rows.get(instance.id)
             if row is not None:
                 note_billed(self._desk, instance)
+                self._note_price(row, instance, report)
                 if row.state in WATCHED:
                     self._follow(row, instance, report)
         return found
 
     # boxes in use
+
+    def _note_price(self, row: RentedInstance, instance: Instance, report: Report) -> None:
+        """A price that changed while it is rented counts from now on, and is told."""
+        if row.state in HALF_WAY or not is_another_price(instance, row.usd_per_hour, self._desk.limits):
+            return
+        disk = min(row.disk_usd_per_hour, instance.usd_per_hour)
+        self._ledger.price_from_now(
+            self._desk.cloud_name,
+            instance.id,
+            gpu_usd_per_hour=instance.usd_per_hour - disk,
+            disk_usd_per_hour=disk,
+        )
+        what = f"its price changed from ${row.usd_per_hour:.3f}/h to ${instance.usd_per_hour:.3f}/h"
+        report(Progress(row.state, f"instance {instance.id}: {what}"))
 
     def _follow(self, row: RentedInstance, instance: Instance, report: Report) -> None:
         if instance.status is InstanceStatus.OFFLINE:

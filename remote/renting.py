@@ -12,6 +12,7 @@ from remote.cloud import Instance, NoCredit, Offer, OfferQuery, Price, RateLimit
 from remote.desk import Desk
 from remote.ending import Ending
 from remote.labels import new_label
+from remote.look import is_another_price
 from remote.offers import everything, explain_empty, just
 from remote.rental import (
     Attempt,
@@ -25,7 +26,7 @@ from remote.rental import (
     Unusable,
     table_of,
 )
-from remote.states import Limits, State
+from remote.states import State
 from remote.track import Track
 
 SILENT_MACHINES = 2
@@ -154,7 +155,9 @@ class Renting:
     def _accept_price(self, offer: Offer, instance: Instance) -> None:
         """A price that changed after the deal is told, and refused above a cap; the ledger counts the real one."""
         agreed = self._budget.price(offer)
-        if instance.usd_per_hour <= 0 or _close(instance.usd_per_hour, agreed.usd_per_hour, self.desk.limits):
+        known = self.desk.ledger.instance(self.desk.cloud_name, instance.id)
+        usd_per_hour = agreed.usd_per_hour if known is None else known.usd_per_hour
+        if not is_another_price(instance, usd_per_hour, self.desk.limits):
             return
         changed = (
             f"the price changed after the deal: ${instance.usd_per_hour:.3f}/h instead of ${agreed.usd_per_hour:.3f}/h"
@@ -224,10 +227,6 @@ class Renting:
             "\nnone of them answered at any port: the network of this machine may block high ports; try another "
             "network before renting again"
         )
-
-
-def _close(now_usd_per_hour: float, agreed_usd_per_hour: float, limits: Limits) -> bool:
-    return abs(now_usd_per_hour - agreed_usd_per_hour) <= limits.price_tolerance * agreed_usd_per_hour
 
 
 def _above(cap: float | None, value: float) -> bool:

@@ -64,6 +64,7 @@ class ScriptedCloud:
         self.immortal = False
         self.charged: list[Charge] = []
         self.credit_usd = 1.0
+        self.identity = ""
 
     def search(self, query: OfferQuery) -> list[Offer]:
         return [
@@ -129,7 +130,7 @@ class ScriptedCloud:
         return "one\nlast words\n"
 
     def account(self) -> Account:
-        return Account("", self.credit_usd)
+        return Account("", self.credit_usd, self.identity)
 
 
 class Box:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from remote.cloud import Cloud, CloudError, OfferQuery
+from remote.cloud import Charge, Cloud, CloudError, OfferQuery
 from remote.keys import KeyPair, ensure_key_pair
+from remote.labels import is_ours
 from remote.ledger import Ledger
 from remote.localcloud.clock import MarketClock
 from remote.localcloud.connect import local_cloud
@@ -89,11 +90,30 @@ class Bench:
 
     def charged(self) -> dict[int, dict[str, float]]:
         """The marketplace's own bill by instance and kind."""
+        found: dict[int, dict[str, float]] = {}
+        for each in self._bill():
+            kinds = found.setdefault(each.instance_id, {})
+            for kind, usd in each.usd_by_kind.items():
+                kinds[kind] = kinds.get(kind, 0.0) + usd
+        return found
+
+    def _bill(self) -> list[Charge]:
         now = self.clock.time()
-        return {each.instance_id: dict(each.usd_by_kind) for each in self.cloud.charges(now - 7 * 86400, now)}
+        return self.cloud.charges(now - 7 * 86400, now)
+
+    def assert_no_stranger_was_charged(self) -> None:
+        """Whatever was billed under a label of this workspace has a row on its ledger."""
+        rows = {row.instance_id for row in self.ledger.instances(cloud="local")}
+        strangers = {
+            each.instance_id: dict(each.usd_by_kind)
+            for each in self._bill()
+            if is_ours(each.label, self.ledger.mark) and each.usd > 0 and each.instance_id not in rows
+        }
+        assert strangers == {}, f"charged, and never on the ledger: {strangers}"
 
     def assert_counted_to_the_cent(self) -> None:
         """What the ledger counted by the second is what the marketplace charged, before anything is settled."""
+        self.assert_no_stranger_was_charged()
         charged = self.charged()
         for row in self.ledger.instances(cloud="local"):
             kinds = charged.get(row.instance_id, {})
@@ -102,11 +122,20 @@ class Bench:
             counted = sum(each.usd(self.clock.time()) for each in meters)
             assert abs(by_the_second - counted) < A_CENT_USD, f"charged {kinds}, counted {counted}: {meters}"
 
-    def assert_settled(self) -> None:
-        """The ledger says of every instance what the marketplace charged, traffic too, to the last digit."""
+    def assert_settled(self, *, tolerated_usd: float = A_CENT_USD) -> None:
+        """The ledger says of every instance what the marketplace charged, traffic too, to the last digit.
+
+        `tolerated_usd`: how far the ledger's own meters may be from the bill, before any adjustment.
+        """
+        self.assert_no_stranger_was_charged()
         charged = self.charged()
         for row in self.ledger.instances(cloud="local"):
             assert row.closed_at is not None
+            kinds = charged.get(row.instance_id, {})
+            meters = self.ledger.meters("local", row.instance_id)
+            counted = sum(each.usd(self.clock.time()) for each in meters)
+            off = kinds.get("gpu", 0.0) + kinds.get("disk", 0.0) - counted
+            assert abs(off) < tolerated_usd, f"instance {row.instance_id}: charged {kinds}, counted {counted}: {meters}"
             settled = self.ledger.spent_usd(cloud="local", instance_id=row.instance_id)
             assert abs(sum(charged.get(row.instance_id, {}).values()) - settled) < 1e-6
 

@@ -206,7 +206,9 @@ def test_an_instance_is_read_from_every_shape_and_is_the_one_that_was_asked_for(
     assert found.id == 5
 
 
-@pytest.mark.parametrize("answer", [(200, {"instances": None}), (200, {"instances": [{"id": 4}]}), (404, {"error": "no_such_instance"})])
+@pytest.mark.parametrize(
+    "answer", [(200, {"instances": None}), (200, {"instances": [{"id": 4}]}), (404, {"error": "no_such_instance"})]
+)
 def test_an_instance_that_is_gone_is_none(script: Scripted, cloud: VastCloud, answer: Any) -> None:
     script.answers = [answer]
     assert cloud.instance(5) is None
