@@ -42,10 +42,13 @@ def ps(as_json: Json = False) -> int:
     """Show what is rented, what it costs and who ends the bill; orphans are ours though the ledger lost them."""
     from console.models.fleet import read_fleet
     from console.models.fleet_words import guard_word, spent_word, state_word
+    from console.operations.guard import guard_forgotten
     from console.words import duration, usd, usd_per_hour
 
     here = session()
     view = read_fleet(here)
+    if not view.error and guard_forgotten(here, lambda event: print(f"spotter: {event.message}", file=sys.stderr)):
+        view = read_fleet(here)
     _refresh_names(here)
     if as_json:
         print_json(asdict(view))
@@ -81,11 +84,11 @@ def ps(as_json: Json = False) -> int:
 
 def destroy(
     instance: Annotated[int, typer.Argument(help="The instance's id.")],
-    force: Annotated[bool, typer.Option("--force", help="Give up results that are not pulled.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Give up what is on it and not here, or whose it is.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Destroy an instance; while it holds what is not here, only after its id is typed, or with --force."""
+    """Destroy an instance; one that may hold what is not here, or is not ours, only with its id typed or --force."""
     from console.operations.destroy import StillNeeded
     from console.operations.destroy import destroy as destroy_instance
 

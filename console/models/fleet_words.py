@@ -7,6 +7,9 @@ import time
 from console.models.fleet import GuardView, InstanceView
 from console.words import duration, usd, usd_per_hour
 
+UNASKED_STATES = ("stopped", "exited", "offline", "frozen")
+"""What a box says in these, nobody hears; what lies on its disk, nobody knows."""
+
 
 def state_word(view: InstanceView) -> str:
     """One word: whose it is comes before how it does."""
@@ -59,7 +62,12 @@ def loss_of(view: InstanceView, now: float) -> tuple[str, str | None]:
         lines.append(f"Run {view.run_id[-8:]} is about to use it, and will need another machine.")
     if view.orphan:
         lines.append("The ledger does not hold it: a rental that went wrong, or a row that was lost.")
+    if view.standing == "foreign":
+        lines.append("It is NOT this workspace's: another one of this account, or somebody without Spotter, rented it.")
+    if view.state in UNASKED_STATES:
+        lines.append(f"It is {view.state}: it cannot be asked what it holds.")
     if view.standing == "missing":
         lines.append("The cloud does not list it; this closes its row in the ledger.")
     lines.append("Its disk, its services and everything on it go for good.")
-    return "\n".join(lines), str(view.id) if view.unpulled_run else None
+    unsure = view.unpulled_run or view.standing == "foreign" or view.state in UNASKED_STATES
+    return "\n".join(lines), str(view.id) if unsure else None

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from remote.transport import Transport
 
 
+NOTHING_THERE_YET = ("allocated", "pulling", "booting", "reachable", "authed")
+"""States of a rental in which nobody can have left anything on the box."""
+
+
 class StillNeeded(Exception):
-    """The instance has something that is not on this machine."""
+    """The instance has, or may have, something that is not on this machine; or it is somebody else's."""
 
 
 def unfinished_run(session: Session, instance_id: int) -> RunEntry | None:
@@ -33,23 +37,59 @@ def unfinished_run(session: Session, instance_id: int) -> RunEntry | None:
 def check_nothing_is_lost(session: Session, instance_id: int) -> None:
     """Ask the box itself whether everything that it lists, and every file that was edited there, is here too.
 
-    A box that cannot be asked holds nothing that the book of runs does not know of, so that it can be given up.
-
     Raises:
-        StillNeeded: naming what would be lost.
+        StillNeeded: naming what would be lost, or why nobody can tell.
     """
     from remote.transport import TransportError
 
     try:
         with session.reach(instance_id) as transport:
             lost = [*_not_pulled(session, transport), *_edited_there(session, transport)]
-    except (InstanceGone, TransportError):
+    except InstanceGone:
         return
+    except TransportError as error:
+        row = session.ledger.instance(session.cloud_name, instance_id)
+        if row is not None and row.state in NOTHING_THERE_YET:
+            return
+        raise StillNeeded(
+            f"instance {instance_id} could not be asked what it holds ({error}): "
+            f"`spotter destroy {instance_id} --force` gives it up with whatever is on it"
+        ) from error
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise StillNeeded(
             f"instance {instance_id} holds what is not here: {lost[0]}{more}; "
             "`spotter pull` and `spotter diff --take box` fetch it"
+        )
+
+
+def owner_problem(label: str, mark: str) -> str | None:
+    """Why an instance that the ledger does not know is not ours by its label; None when it is."""
+    from remote.labels import is_foreign, is_ours, mark_of
+
+    if is_ours(label, mark):
+        return None
+    if is_foreign(label, mark):
+        return f"another workspace of this account rented it (its mark is {mark_of(label)})"
+    return f"it was not rented with Spotter (its label is {label!r})"
+
+
+def check_is_ours(session: Session, instance_id: int) -> None:
+    """See that this workspace rented it.
+
+    Raises:
+        StillNeeded: somebody else did; the text says who.
+        remote.cloud.CloudError: the cloud does not answer.
+    """
+    cloud = session.living_cloud()
+    if cloud is None or session.ledger.instance(session.cloud_name, instance_id) is not None:
+        return
+    found = cloud.instance(instance_id)
+    problem = None if found is None else owner_problem(found.label, session.ledger.mark)
+    if problem is not None:
+        raise StillNeeded(
+            f"instance {instance_id} is not this workspace's: {problem}; "
+            f"`spotter destroy {instance_id} --force` destroys it all the same"
         )
 
 
@@ -95,9 +135,12 @@ def destroy(session: Session, instance_id: int, *, force: bool = False, report: 
     """Destroy an instance and see the cloud confirm it; one that is already gone is no error.
 
     Raises:
-        StillNeeded: a run on it is not pulled, or a file was edited there, and `force` was not given.
+        StillNeeded: a run on it is not pulled, a file was edited there, it cannot be asked, or somebody else rented
+            it, and `force` was not given.
         remote.cloud.CloudError: the cloud does not answer; the instance may still be billed.
     """
+    if not force:
+        check_is_ours(session, instance_id)
     entry = unfinished_run(session, instance_id)
     runbook = Runbook(session.workspace)
     driver = runbook.holder(entry.run_id) if entry is not None else None

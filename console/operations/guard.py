@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from console.operations.events import OperationEvent, Report, Step, silent
-from console.operations.session import Session
+from console.operations.session import InstanceGone, Session
 from console.words import duration
+from remote.states import IN_USE
 
 if TYPE_CHECKING:
     from remote.jobs import Agent, DeadmanOrder, DeadmanStatus
 
 STEP = "deadman"
 LEAST_S = 600.0
-"""A box whose cap is spent when it is first reached gets so long: its results may still be on it."""
+"""A box that is not guarded and whose cap is spent, or nearly, gets so long: its results may still be on it."""
 DRIFT_S = 5.0
 DRIFT_SHARE = 0.02
 """Deadlines that differ by no more than this are the same: prices, meters and clocks move a little."""
@@ -65,8 +66,42 @@ def guard(session: Session, agent: Agent, instance_id: int, report: Report = sil
     status = agent.deadman_status()
     if status.guards and (left_s <= 0 or _is_so(status, _order(session, left_s, 0.0), left_s)):
         return status
-    order = _order(session, left_s if left_s > 0 else LEAST_S, _box_time(agent))
+    order = _order(session, left_s if status.guards else max(left_s, LEAST_S), _box_time(agent))
     return _arm(session, agent, instance_id, order, allowance, report)
+
+
+def guard_forgotten(session: Session, report: Report = silent) -> list[int]:
+    """Guard what was rented here and never was: its console was killed between the two. Returns what is guarded now.
+
+    A box that refuses, or that cannot be reached, is told of and left for the next time.
+    """
+    guarded = []
+    for row in session.living_rentals():
+        if row.state not in IN_USE or _was_told(session, row.instance_id):
+            continue
+        try:
+            status = guard_rented(session, row.instance_id, report)
+        except (Unguarded, InstanceGone) as error:
+            report(OperationEvent("guard", "failed", str(error)))
+            continue
+        if status is not None and status.guards:
+            guarded.append(row.instance_id)
+    return guarded
+
+
+def guard_if_forgotten(session: Session, agent: Agent, instance_id: int, report: Report = silent) -> None:
+    """Guard, over a connection that is there anyway, what was rented here and never was.
+
+    Raises:
+        Unguarded, remote.transport.ConnectionLost: as `guard`.
+    """
+    row = session.ledger.instance(session.cloud_name, instance_id)
+    if row is not None and row.alive and row.state in IN_USE and not _was_told(session, instance_id):
+        guard(session, agent, instance_id, report)
+
+
+def _was_told(session: Session, instance_id: int) -> bool:
+    return any(step.step_id == STEP for step in session.ledger.steps(session.cloud_name, instance_id))
 
 
 def extend(

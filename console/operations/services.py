@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from console.operations.events import OperationEvent, Report, Step, silent
+from console.operations.guard import guard_if_forgotten
 from console.operations.session import Session
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def agent_of(session: Session, instance_id: int) -> Iterator[Agent]:
         session.reach(instance_id) as transport,
         Agent.start(transport, session.settings.cloud.remote_root, reconnect=session.reacher(instance_id)) as agent,
     ):
+        guard_if_forgotten(session, agent, instance_id)
         yield agent
 
 

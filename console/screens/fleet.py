@@ -154,7 +154,7 @@ class Fleet(Vertical):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                force = ["--force"] if chosen.run_id or chosen.unpulled_run else []
+                force = ["--force"] if typed is not None or chosen.run_id else []
                 self.app.start_process(["destroy", str(chosen.id), "--yes", *force], f"destroy {chosen.id}")
 
         self.app.push_screen(question, answered)

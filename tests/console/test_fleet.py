@@ -137,6 +137,13 @@ def test_a_destroy_that_loses_nothing_asks_once() -> None:
     assert "a rental that went wrong" in loss_of(replace(OURS, standing="orphan"), 160.0)[0]
 
 
+@pytest.mark.parametrize("change", [{"standing": "foreign"}, {"state": "stopped"}, {"state": "offline"}])
+def test_a_destroy_of_what_is_not_ours_or_cannot_be_asked_wants_the_id_typed(change: dict[str, str]) -> None:
+    text, typed = loss_of(replace(OURS, **change), 160.0)  # type: ignore[arg-type]
+    assert typed == "1795235194"
+    assert "NOT this workspace's" in text or "cannot be asked" in text
+
+
 def test_the_marked_instance_is_told_in_four_lines() -> None:
     lines = instance_detail(replace(OURS, unpulled_run="01jtestrun00000000abcdefgh"), 1000.0).plain.splitlines()
     assert len(lines) == 4

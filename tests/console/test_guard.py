@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.operations.events import OperationEvent
-from console.operations.guard import Allowance, Unguarded, allowed, extend, guard, onstart_line
+from console.operations.guard import Allowance, Unguarded, allowed, extend, guard, guard_forgotten, onstart_line
 from console.operations.rent import rent
 from console.operations.session import Session, open_session
 from console.settings import GuardSettings
@@ -105,6 +105,25 @@ def test_a_box_whose_cap_is_spent_gets_a_little_time_once_and_never_more(
     proven = replace(first, alive=True, proof=replace(first.proof, ok=True))  # type: ignore[type-var]
     monkeypatch.setattr(unproven, "deadman_status", lambda: proven)
     assert guard(session, unproven, 7) is proven
+
+
+def test_a_cap_that_is_nearly_spent_leaves_an_unguarded_box_time_to_be_emptied(
+    session: Session, unproven: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.operations.guard._left_s", lambda *_: 3.0)
+    first = guard(session, unproven, 7)
+    assert first.deadline_in_s == pytest.approx(600, abs=30)
+
+
+def test_a_box_whose_console_was_killed_before_it_was_guarded_is_guarded_by_the_next_look(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.operations.rent.guard_rented", lambda *_: None)
+    instance_id = rent(session).instance.id
+    assert not [step for step in session.ledger.steps("local", instance_id) if step.step_id == "deadman"]
+    assert guard_forgotten(session) == [instance_id]
+    assert deadman_row(session, instance_id)["state"] == "ok"
+    assert guard_forgotten(session) == []
 
 
 def test_hours_and_the_longest_silence_limit_a_cheap_box_too(session: Session, unproven: Agent) -> None:
