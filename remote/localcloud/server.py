@@ -63,6 +63,10 @@ class ServeSettings:
     """Whether what is printed goes to somebody's eyes, and not to a log: only then the API key is said."""
 
 
+HELD_BACK_S = 1.0
+"""How long the end waits for answers that a scenario holds back: their virtual time stands still by then."""
+
+
 class Marketplace:
     """One running daemon."""
 
@@ -102,7 +106,7 @@ class Marketplace:
             control,
         ):
             application.add_routes(routes.table())
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=HELD_BACK_S)
         await runner.setup()
         ticking = asyncio.create_task(self._timers.run())
         await self._fleet.adopt(float(self._store.note("seen_at") or self._timers.now()))

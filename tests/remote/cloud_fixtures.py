@@ -191,7 +191,7 @@ def kill_daemon(market: Market) -> None:
 def served(base: Path, orphan_grace_s: float = 1.0) -> Iterator[Market]:
     """A marketplace below `base`; leaving a process of it behind is a failure."""
     directory = base / "a cloud's state"
-    ensure_running(directory, speed=SPEED, orphan_grace_s=orphan_grace_s)
+    ensure_running(directory, speed=SPEED, idle_exit_s=600, orphan_grace_s=orphan_grace_s)
     try:
         yield Market(directory, local_cloud(directory, speed=SPEED), ensure_key_pair(base / "keys"), orphan_grace_s)
     finally:

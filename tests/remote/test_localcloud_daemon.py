@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from remote.cloud import InstanceSpec
+from remote.cloud import InstanceSpec, OutcomeUnknown
 from remote.localcloud.connect import local_cloud
+from remote.localcloud.controls import Controls
 from remote.localcloud.daemon import LocalCloudAddress, LocalCloudFailed, address, ensure_running, stop
 from remote.localcloud.processes import processes_of
 from tests.remote.cloud_fixtures import QUERY, Market, kill_daemon, living, served, until
@@ -166,3 +167,15 @@ def test_a_state_directory_that_cannot_be_written_is_a_clear_error(tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises((LocalCloudFailed, NotADirectoryError)):
         ensure_running(tmp_path / "file" / "cloud")
+
+
+def test_it_ends_at_once_although_a_scenario_holds_an_answer_back(tmp_path: Path) -> None:
+    directory = tmp_path / "c"
+    ensure_running(directory)
+    cloud = local_cloud(directory, create_timeout_s=0.5)
+    Controls(directory).add_rule({"match": {"op": "create"}, "do": {"delay_s": 3600}})
+    with pytest.raises(OutcomeUnknown):
+        cloud.create(cloud.search(QUERY)[0].id, InstanceSpec("image", 20.0, "spotter-op-held"))
+    began = time.monotonic()
+    assert stop(directory)
+    assert time.monotonic() - began < 15
