@@ -85,8 +85,13 @@ class Ending:
             was_there = self._ask_until_gone(instance_id, report)
             if not was_there:
                 refuse_other_account(self._desk)
-        except (NotDestroyed, WrongCloud) as error:
+        except NotDestroyed as error:
             self._ledger.record_outcome(intent, "failed", detail=str(error))
+            raise
+        except WrongCloud as error:  # where it lives it was not asked for
+            self._ledger.record_outcome(intent, "failed", detail=str(error))
+            if row is not None:
+                self._desk.enter(State(row.state), request_id, instance_id, "left as it was", report)
             raise
         row = self._ledger.instance(self._cloud.name, instance_id)
         ended_at = None if was_there or row is None else self.end_of_vanished(row)

@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
-import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from console.operations.rent import rent
 from console.operations.session import Session
 from console.settings import CloudSettings, Secrets, Settings
 from console.workspace import Workspace
 from remote.cloud import (
     Charge,
     CloudError,
-    CloudUnreachable,
     Instance,
     InstanceSpec,
     InstanceStatus,
     NotSent,
     OfferQuery,
     OutcomeUnknown,
+    Price,
 )
 from remote.money import reconcile_charges
-from remote.owner import is_alive, owner_here
 from remote.progress import Progress
 from remote.provision import NotDestroyed, OverBudget, RentRequest, WrongCloud
-from remote.rental import Claim
+from remote.rental import Claim, Rental
 from remote.vast.cloud import VastCloud
-from remote.vast.pacing import ENDPOINTS, Pacer
 from tests.remote.rude_server import Scripted, script
-from tests.remote.scripted import World
+from tests.remote.scripted import DIRECT, World
 
 __all__ = ["script"]
 
-SPEC = InstanceSpec("image", 20.0, "spotter-op-x")
 REQUEST = RentRequest(OfferQuery(disk_gb=40), "image", image_gb=10)
-CREATE = next(each for each in ENDPOINTS if each.name == "create")
 
 
 @pytest.fixture
@@ -51,120 +45,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def cloud(script: Scripted) -> VastCloud:
-    return VastCloud("k", script.url, create_timeout_s=5, read_timeout_s=5)
-
-
 def full(*_arguments: Any) -> int:
     """A write on a disk without room."""
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-# answers of the cloud
-
-
-def test_a_create_is_answered_although_its_row_of_the_audit_cannot_be_written(
-    script: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
-    cloud = VastCloud("k", script.url, audit=Path("/dev/full"))
-    script.answers = [(200, {"success": True, "new_contract": 5}), (200, {"success": True})]
-    assert cloud.create(3, SPEC) == 5
-    cloud.destroy(5)
-    assert [each[0] for each in script.asked] == ["PUT", "DELETE"]
-    assert len([each for each in caplog.records if "cannot be noted" in each.message]) == 1
-
-
-def test_a_turn_is_had_although_the_file_of_turns_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("ftruncate", "pwrite"):
-        monkeypatch.setattr(os, name, full)
-    pacer = Pacer(tmp_path / "turns.json")
-    assert pacer.wait(CREATE) == 0
-    pacer.hold(CREATE, 1)
-    monkeypatch.setattr("remote.vast.pacing.fcntl.flock", full)
-    assert Pacer(tmp_path / "turns.json").wait(CREATE) == 0
-
-
-@pytest.mark.parametrize("body", ["<html>404 page not found</html>", {}, {"error": "route_not_found"}, [], "null"])
-def test_a_404_that_is_not_the_clouds_own_confirms_no_end(script: Scripted, cloud: VastCloud, body: Any) -> None:
-    script.answers = [(404, body)] * 6
-    with pytest.raises(CloudUnreachable, match="does not say that the instance is gone"):
-        cloud.instance(7)
-    with pytest.raises(CloudUnreachable, match="does not say that the instance is gone"):
-        cloud.destroy(7)
-
-
-def test_an_answer_without_instances_is_no_empty_list(script: Scripted, cloud: VastCloud) -> None:
-    script.answers = [(200, {"success": True})] * 2
-    with pytest.raises(CloudError, match="unknown shape"):
-        cloud.instances()
-
-
-def test_a_create_that_a_proxy_refuses_may_have_rented(script: Scripted, cloud: VastCloud) -> None:
-    script.answers = [(404, "<html>404 page not found</html>")]
-    with pytest.raises(OutcomeUnknown):
-        cloud.create(3, SPEC)
-
-
-def test_one_odd_row_of_anybody_hides_no_instance(
-    script: Scripted, cloud: VastCloud, caplog: pytest.LogCaptureFixture
-) -> None:
-    odd = {
-        "id": 8,
-        "actual_status": "running",
-        "ports": {"22/tcp": [None]},
-        "public_ipaddr": "1.2.3.4",
-        "ssh_host": "ssh5",
-        "ssh_port": "none",
-        "dph_total": "a lot",
-        "num_gpus": "two",
-        "start_date": "yesterday",
-    }
-    script.answers = [(200, {"instances": [odd, {"id": 9, "label": "mine", "dph_total": "0.5"}]})]
-    first, second = cloud.instances()
-    assert (first.id, first.status, first.usd_per_hour, first.endpoints) == (8, InstanceStatus.RUNNING, 0.0, ())
-    assert (second.id, second.label, second.usd_per_hour) == (9, "mine", 0.5)
-    assert "instance 8" in caplog.text
-    assert "dph_total" in caplog.text
-
-
-def test_a_create_whose_request_is_given_up_before_its_turn_is_never_sent(script: Scripted) -> None:
-    given_up = threading.Event()
-
-    class Turn(Pacer):
-        def wait(self, endpoint: object) -> float:
-            given_up.set()  # while the call waited
-            return 1.0
-
-    cloud = VastCloud("k", script.url, pacer=Turn())
-    with pytest.raises(NotSent):
-        cloud.create(3, replace(SPEC, still_wanted=lambda: not given_up.is_set()))
-    assert script.asked == []
-
-
-# owners
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there psutil adds the moment of the boot")
-def test_a_stepped_clock_makes_no_living_owner_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    import psutil._pslinux as system
-
-    me = owner_here()
-    booted = system.boot_time()
-    monkeypatch.setattr(system, "boot_time", lambda: booted + 3600)
-    assert is_alive(me)
-
-
-def test_an_owner_that_cannot_be_seen_from_here_counts_as_living() -> None:
-    me = owner_here()
-    assert is_alive({**me, "start": "1"}) is False
-    assert is_alive({**me, "pid": 2**22 + 1}) is False
-    assert is_alive({**me, "boot": "an earlier one"}) is False
-    assert is_alive({**me, "host": "another", "boot": "another"})
-    assert is_alive({**me, "namespace": "pid:[1]", "start": "1"})
-    assert is_alive({**me, "boot": "", "start": "1"})
 
 
 # one create
@@ -389,7 +272,7 @@ def test_another_account_closes_and_confirms_nothing(world: World, monkeypatch: 
         world.provisioner.reconcile()
     with pytest.raises(WrongCloud):
         world.provisioner.destroy(rental.instance.id)
-    assert [row.instance_id for row in world.ledger.instances(alive_only=True)] == [1]
+    assert [(row.instance_id, row.state) for row in world.ledger.instances(alive_only=True)] == [(1, "verified")]
     world.cloud.born, world.cloud.identity = real, "user 1 of console.vast.ai"
     world.provisioner.destroy(rental.instance.id)
     world.cloud.identity = "user 2 of console.vast.ai"
@@ -421,6 +304,43 @@ def test_an_emulated_marketplace_has_rows_and_dollars_of_its_own(
     session = Session(Workspace(tmp_path), settings, Secrets(vast_api_key=SecretStr("k")))
     assert (session.cloud_name, session.emulated) == (name, emulated)
     assert session.cloud.name == name
+
+
+def test_a_rental_that_cannot_be_guarded_is_destroyed_by_a_console_that_was_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destroyed: list[int] = []
+
+    class Provisioner:
+        def __init__(self, session: Session) -> None:
+            self.clock = session.clock
+
+        def reconcile(self, _report: object) -> list[Instance]:
+            return []
+
+        def provision(self, request: RentRequest, _report: object) -> Rental:
+            instance = Instance(
+                7, 7, "l", InstanceStatus.RUNNING, "running", "", "RTX", 1, 24564, 40, 0.3, "i", "PL", None
+            )
+            return Rental("r", instance, None, Price(0.3, 0.0, 0.0), DIRECT, "l")
+
+        def destroy(self, instance_id: int, _report: object) -> None:
+            self.clock.sleep(0.01)  # between two looks
+            destroyed.append(instance_id)
+
+    def told_to_end(*_arguments: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    stop = threading.Event()
+    monkeypatch.setattr(Session, "provisioner", property(Provisioner))
+    monkeypatch.setattr("console.operations.rent.guard_rented", told_to_end)
+    session = Session(Workspace(tmp_path), Settings(), Secrets()).until(stop)
+    with pytest.raises(KeyboardInterrupt):
+        rent(session)
+    assert destroyed == [7]
+    with pytest.raises(KeyboardInterrupt):
+        session.clock.sleep(0.01)
 
 
 # prices and bills
