@@ -117,7 +117,7 @@ def test_a_release_goes_on_with_what_arrived(sshd: Sshd, tmp_path: Path, death: 
     assert not list(releases.glob(".*.draft"))
 
 
-@pytest.mark.parametrize("death", [killed])
+@DEATHS
 def test_a_run_goes_on_with_what_arrived(sshd: Sshd, tmp_path: Path, death: Death) -> None:
     run = tmp_path / "01run"
     material(run)
@@ -131,7 +131,7 @@ def test_a_run_goes_on_with_what_arrived(sshd: Sshd, tmp_path: Path, death: Deat
     assert meter.left < LARGE_BYTES - DIE_AT_BYTES / 2, "it began anew"
 
 
-@pytest.mark.parametrize("death", [killed])
+@DEATHS
 def test_data_goes_on_with_what_arrived(sshd: Sshd, tmp_path: Path, death: Death) -> None:
     files = material(tmp_path / "data")
     blobs = {hashlib.sha256(data).hexdigest(): tmp_path / "data" / name for name, data in files.items()}
