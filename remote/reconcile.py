@@ -120,7 +120,7 @@ class Reconciler:
     # boxes in use
 
     def _note_price(self, row: RentedInstance, instance: Instance, report: Report) -> None:
-        """A price that changed while it is rented counts from now on, and is told."""
+        """A price that changed while it is rented counts from now on, and is told, to its history too."""
         if row.state in HALF_WAY or not is_another_price(instance, row.usd_per_hour, self._desk.limits):
             return
         disk = min(row.disk_usd_per_hour, instance.usd_per_hour)
@@ -131,7 +131,7 @@ class Reconciler:
             disk_usd_per_hour=disk,
         )
         what = f"its price changed from ${row.usd_per_hour:.3f}/h to ${instance.usd_per_hour:.3f}/h"
-        report(Progress(row.state, f"instance {instance.id}: {what}"))
+        self._desk.enter(State(row.state), None, instance.id, what, report)
 
     def _follow(self, row: RentedInstance, instance: Instance, report: Report) -> None:
         if instance.status is InstanceStatus.OFFLINE:

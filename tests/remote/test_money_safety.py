@@ -360,6 +360,7 @@ def test_a_price_that_rises_later_counts_from_then_on_and_is_told(world: World) 
     told: list[str] = []
     world.provisioner.look_after(lambda progress: told.append(progress.message))
     assert any("$0.340/h to $3.400/h" in each for each in told)
+    assert "$3.400/h" in world.ledger.history("vast", 1)[-1].message
     assert world.ledger.spent_usd(cloud="vast") == pytest.approx(before)
     world.clock.now += 3600
     assert world.ledger.spent_usd(cloud="vast") == pytest.approx(before + 3.4)
