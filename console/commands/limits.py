@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -9,10 +10,21 @@ import typer
 from console.commands.frame import Json, Yes, ask, print_json, reporting, session
 
 
+def _limit(value: float | None) -> float | None:
+    """A limit is a number above zero: anything else would end the instance, or never."""
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is no limit: write a number above 0")
+    return value
+
+
 def guard(
     instance: Annotated[int, typer.Argument(help="The instance's id.")],
-    max_usd: Annotated[float | None, typer.Option(help="What it may cost in all, from now on.")] = None,
-    max_hours: Annotated[float | None, typer.Option(help="How long it may be rented in all, from now on.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(help="What it may cost in all, from now on.", callback=_limit)
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="How long it may be rented in all, from now on.", callback=_limit)
+    ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:

@@ -82,6 +82,8 @@ def run(
     from console.operations.runbook import Runbook
     from console.words import visible
 
+    if dry_run and resume is not None:
+        fail("--dry-run plans new work, --resume goes on with a run and may rent: give one of them", 2)
     stop_on_signals()
     here = session()
     with reporting(as_json=as_json) as report:
