@@ -91,6 +91,8 @@ def offers(
         fail("--free asks without a profile: leave out --profile or --free", 2)
     if rent and not watch:
         fail("--rent goes with --watch, which rents at once when a match is there already", 2)
+    if not watch and (every is not None or watch_for is not None):
+        fail("--every and --for go with --watch: without it the market is asked once", 2)
     here = session()
     if watch:
         every_s, for_s = _seconds(every), _seconds(watch_for)

@@ -146,6 +146,7 @@ def test_a_free_query_of_the_command_line_is_answered_or_explained(here: Session
     [
         (("--free", "--profile", "A"), "--free asks without a profile"),
         (("--rent",), "--rent goes with --watch"),
+        (("--for", "1h"), "--every and --for go with --watch"),
         (("--watch", "--every", "soon"), "'soon' is not a time"),
         (("--profile", "Z"), "no profile 'Z'"),
         (("--watch", "--rent"), "Add --yes"),
