@@ -137,7 +137,7 @@ class Transport:
                 raise lost from error
             if "Timeout" in str(error):
                 raise CommandTimeout(f"the box did not open {host}:{port} within {timeout_s:g} s") from error
-            raise PortClosed(f"nothing listens on {host}:{port} of the box ({error})") from error
+            raise PortClosed(f"nothing listens on {host}:{port} of the box") from error
 
     def ping(self, *, timeout_s: float = 5) -> float:
         """Ask the SSH server for a sign of life; the round trip in seconds.
