@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -100,11 +101,14 @@ class Journal:
         self._path = path
 
     def __call__(self, event: OperationEvent) -> None:
-        """Append one line, unless it is a mere tick."""
+        """Append one line, unless it is a mere tick; a full disk must not keep an operation from destroying a box."""
         if event.state == "progress":
             return
+        with contextlib.suppress(OSError):
+            self._append(orjson.dumps(asdict(event)) + b"\n")
+
+    def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = orjson.dumps(asdict(event)) + b"\n"
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(handle, line)

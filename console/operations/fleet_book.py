@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from console.workspace import Workspace
 
-BoxState = Literal["wanted", "rented", "working", "gone", "lost", "failed"]
+BoxState = Literal["wanted", "rented", "working", "leaving", "gone", "lost", "failed"]
+"""leaving: its part is over, but its machine could not be destroyed yet, and is billed."""
 
 
 class Box(BaseModel):
@@ -40,7 +41,7 @@ class Box(BaseModel):
     @property
     def living(self) -> bool:
         """Whether it may hold something, or cost something."""
-        return self.state in ("wanted", "rented", "working")
+        return self.state in ("wanted", "rented", "working", "leaving")
 
 
 class Fleet(BaseModel):

@@ -114,7 +114,12 @@ class BoxThread:
             end = BoxEnd("absent" if self.box.instance_id is None else "failed", error)
         except Exception as error:  # noqa: BLE001 - whatever happens to one box, the others go on
             end = BoxEnd("failed", error)
-        self._settle_end(end)
+        try:
+            self._settle_end(end)
+        except Exception as error:  # noqa: BLE001 - the book could not be written; whoever waits must hear the end
+            self._say(f"how it ended could not be noted: {error}")
+        finally:
+            self.end = end
 
     def _settle_end(self, end: BoxEnd) -> None:
         """Give the machine back, whatever happened; then say so in the book, and only then to the others."""
@@ -125,7 +130,6 @@ class BoxThread:
         unfetched = begun and end.kind == "failed" and not isinstance(end.error, BoxFailed)
         if unfetched and not self.stop.is_set():
             self._work.book.update(self.name, problem=problem)
-            self.end = end
             return  # it may hold results that are nowhere else
         try:
             kept = box.kept or (end.kind == "done" and self._work.entry.keep_instance)
@@ -134,10 +138,9 @@ class BoxThread:
             elif kept and end.kind == "done":
                 self._report(OperationEvent("destroy", "finished", f"instance {box.instance_id} is kept, and billed"))
         except Exception as error:  # noqa: BLE001 - the coordinator tries again, and names what is still billed
-            problem = str(error) or type(error).__name__
+            problem, state = str(error) or type(error).__name__, "leaving"
         self._work.book.update(self.name, state=state, problem=problem)
         self._work.note_boxes()
-        self.end = end
 
     def _live(self) -> BoxEnd:
         if self.box.instance_id is None:

@@ -116,6 +116,7 @@ class FleetDriver:
         if not self._entry.phase.reached(Phase.INGESTED):
             self._ingest()
         self._work.book.forget_parts()
+        self._send_off()
         return self._work.update(phase=Phase.DONE)
 
     def _start_over(self) -> None:
@@ -231,7 +232,7 @@ class FleetDriver:
             useful = self._may_rent and self._work.shards.left != 0
             if box.state in ("rented", "working") or (box.state == "wanted" and useful):
                 self._add(box)
-            elif box.living:
+            elif box.state == "wanted":
                 book.update(box.name, state="failed", problem="nothing was left for it")
         self._work.note_boxes()
 
@@ -322,6 +323,22 @@ class FleetDriver:
         closed = close_run(self._work, self._problem if self._work.shards.left else None, self._report)
         self._work.update(phase=Phase.PULLED, state=closed.state, exit_code=closed.exit_code, problem=closed.problem)
 
+    def _send_off(self) -> None:
+        """Destroy again what could not be destroyed when its part was over; what still resists is named."""
+        book = self._work.book
+        for box in book.fleet.boxes:
+            if box.state != "leaving" or box.instance_id is None:
+                continue
+            try:
+                destroy(self._session, box.instance_id, force=True, report=self._report)
+            except Exception as error:  # noqa: BLE001 - the run is over; its results are here
+                words = f"instance {box.instance_id} is still rented and billed: {error}"
+                self._say(f"{words}; `spotter destroy {box.instance_id}` gives it up")
+                self._work.update(problem=self._entry.problem or words)
+            else:
+                book.update(box.name, state="gone")
+        self._work.note_boxes()
+
     def _ingest(self) -> None:
         if any((self._work.folder / "records").glob("*.ndjson")):
             ingest(self._session, [self._work.folder], self._report)
@@ -393,9 +410,10 @@ class FleetDriver:
             self._say(f"the run could not be closed in order: {error}")
         return self._entry.state in ("succeeded", "incomplete")
 
-    def _give_back(self) -> tuple[int, ...]:
-        """Destroy every machine of this run; returns those that are kept, and those that would not go."""
-        kept = {box.instance_id for box in self._work.book.fleet.boxes if box.kept}
+    def _give_back(self, *, but_working: bool = False) -> tuple[int, ...]:
+        """Destroy every machine of this run, or all `but_working`; returns those that stay, and those that resist."""
+        spared = [box for box in self._work.book.fleet.boxes if box.kept or (but_working and box.state == "working")]
+        kept = {box.instance_id for box in spared}
         ours = set(self._entry.machines)
         left: list[int] = []
         for row in self._session.living_rentals():
@@ -419,22 +437,41 @@ class FleetDriver:
     def note_failure(self, error: Exception) -> None:
         """Keep the reason; machines that hold results stay, the others go back at once."""
         problem = str(error) or type(error).__name__
-        if self._events is not None:
-            self._events.note("error", problem)
-            self._events.close()
-        self._work.close()
-        stuck = [box.instance_id for box in self._work.book.fleet.boxes if box.state == "working"]
-        if stuck:
-            for instance_id in stuck:
-                self._say(f"instance {instance_id} is still rented: `spotter run --resume {self._run_id}` goes on")
-            self._work.update(problem=problem)
+        if any(box.state == "working" for box in self._work.book.fleet.boxes):
+            self._send_idle_away()
+            left = self._give_back(but_working=True)
+            self._end_account(problem)
+            for box in self._work.book.fleet.boxes:
+                if box.state == "working" and box.instance_id in left:
+                    words = f"instance {box.instance_id} is still rented"
+                    self._say(f"{words}: `spotter run --resume {self._run_id}` goes on")
+            self._work.update(boxes=left, problem=problem)
             return
-        for thread in self._threads.values():
-            thread.stop.set()
         self._join(RENTING_S, holding=False)
         left = self._give_back()
+        self._end_account(problem)
         if isinstance(error, BoxesLost):
             self._work.update(phase=Phase.PLANNED, state="interrupted", boxes=left, problem=problem)
             self._say(f"finished pages are kept: `spotter run --resume {self._run_id}` goes on with other machines")
             return
         self._work.update(phase=Phase.DONE, state="failed", boxes=left, problem=problem)
+
+    def _send_idle_away(self) -> None:
+        """Let the boxes that are rented or prepared in vain come to their end, while those that work go on."""
+        idle = [thread for thread in self._threads.values() if not thread.holds_work]
+        for thread in idle:
+            thread.stop.set()
+        deadline = time.monotonic() + RENTING_S
+        for thread in idle:
+            while thread.running and time.monotonic() < deadline:
+                thread.join(TICK_S)
+
+    def _end_account(self, problem: str) -> None:
+        """Say in the run's own account why it stopped, if the disk still takes it: the machines were seen to before."""
+        try:
+            if self._events is not None:
+                self._events.note("error", problem)
+                self._events.close()
+            self._work.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the book of runs is still to be written
+            self._say(f"the run's account could not be closed: {error}")

@@ -30,6 +30,14 @@ def test_ctrl_c_is_named_as_such() -> None:
     assert said[-1].message == "stopped by Ctrl-C"
 
 
+def test_a_journal_that_cannot_be_written_stops_no_operation(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way, as a full disk is")
+    done = False
+    with Step("destroy", "destroying instance 7", Journal(tmp_path / "logs" / "operations.jsonl")):
+        done = True
+    assert done
+
+
 def test_the_journal_keeps_what_matters_and_leaves_ticks_out(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "operations.jsonl"
     said: list[OperationEvent] = []
