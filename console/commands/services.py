@@ -11,6 +11,7 @@ import typer
 from console.commands.frame import Json, guard, print_json, reporting, session
 
 if TYPE_CHECKING:
+    from console.operations.session import Session
     from remote.services import OpenService, Service
     from remote.ssh.forward import Tunnel
 
@@ -37,7 +38,7 @@ def jupyter(
     chosen = the_instance(here, instance)
     with reporting(as_json=as_json) as report:
         opened = open_jupyter(here, chosen, local_port=local, report=report)
-    return _show_and_hold(opened, chosen, browser=not no_browser, as_json=as_json)
+    return _show_and_hold(here, opened, chosen, browser=not no_browser, as_json=as_json)
 
 
 def tunnel(
@@ -49,12 +50,13 @@ def tunnel(
     """Lead a port of this machine's loopback to one of the instance's, until Ctrl-C."""
     from console.operations.services import open_port
 
-    opened = open_port(session(), instance, port, local_port=local)
+    here = session()
+    opened = open_port(here, instance, port, local_port=local)
     if as_json:
         print_json({"instance": instance, "remote_port": port, "local_port": opened.local_port})
     else:
         print(f"{opened.local_address} leads to {opened.remote_host}:{port} of instance {instance}; Ctrl-C ends it")
-    return _hold(opened)
+    return _hold(here, instance, opened)
 
 
 service = typer.Typer(no_args_is_help=True, help="Long-lived processes on an instance, reached by tunnels.")
@@ -157,7 +159,7 @@ def service_open(
         here = session()
         chosen = the_instance(here, on)
         opened = open_named(here, chosen, name, local_port=local)
-        return _show_and_hold(opened, chosen, browser=not no_browser, as_json=as_json)
+        return _show_and_hold(here, opened, chosen, browser=not no_browser, as_json=as_json)
 
     raise typer.Exit(guard(open_it, as_json=as_json))
 
@@ -166,7 +168,7 @@ def _service_data(service: Service) -> dict[str, object]:
     return {"service": service.name, "job": service.job.id, "state": service.job.state, "port": service.port}
 
 
-def _show_and_hold(opened: OpenService, instance_id: int, *, browser: bool, as_json: bool) -> int:
+def _show_and_hold(here: Session, opened: OpenService, instance_id: int, *, browser: bool, as_json: bool) -> int:
     """Print the address, open it, and keep the tunnel. The token is printed for the operator's own eyes."""
     from console.operations.browser import open_in_browser
 
@@ -177,22 +179,24 @@ def _show_and_hold(opened: OpenService, instance_id: int, *, browser: bool, as_j
         print(f"{opened.service.name} of instance {instance_id}: {opened.entry_url}")
         shown = browser and open_in_browser(opened.entry_url)
         print("opened in the browser; Ctrl-C closes the tunnel" if shown else "Ctrl-C closes the tunnel")
-    return _hold(opened.tunnel)
+    return _hold(here, instance_id, opened.tunnel)
 
 
-def _hold(tunnel: Tunnel) -> int:
-    """Stay until Ctrl-C or SIGTERM; say when connections fail, once for each reason."""
+def _hold(here: Session, instance_id: int, tunnel: Tunnel) -> int:
+    """Stay until Ctrl-C or SIGTERM, and let the box know; say when connections fail, once for each reason."""
+    from console.operations.in_use import in_use
     from console.operations.signals import stop_on_signals
 
     stop_on_signals()
     sys.stdout.flush()
     said = None
     try:
-        while True:
-            time.sleep(HOLD_STEP_S)
-            if tunnel.last_error != said:
-                said = tunnel.last_error
-                print(f"spotter: a connection failed: {said}", file=sys.stderr)
+        with in_use(here, instance_id):
+            while True:
+                time.sleep(HOLD_STEP_S)
+                if tunnel.last_error != said:
+                    said = tunnel.last_error
+                    print(f"spotter: a connection failed: {said}", file=sys.stderr)
     except KeyboardInterrupt:
         return 0
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from console.commands.frame import Json, print_json, session
 
 
-def ssh(  # noqa: RET503 (execvp does not return)
+def ssh(
     instance: Annotated[int, typer.Argument(help="The instance's id.")],
     command: Annotated[list[str] | None, typer.Argument(help="After --: what to run there instead of a shell.")] = None,
     terminal: Annotated[bool, typer.Option("--tty", "-t", help="Give the command a terminal.")] = False,
@@ -19,9 +18,11 @@ def ssh(  # noqa: RET503 (execvp does not return)
     as_json: Json = False,
 ) -> int:
     """Open a shell on an instance, or run a command there; its exit code is this command's."""
-    from console.operations.shell import shell_command
+    from console.operations.in_use import in_use
+    from console.operations.shell import run_in_terminal, shell_command
 
-    wanted = shell_command(session(), instance, command or (), terminal=terminal)
+    here = session()
+    wanted = shell_command(here, instance, command or (), terminal=terminal)
     if as_json:
         print_json({"argv": wanted.argv, "endpoint": wanted.endpoint})
         return 0
@@ -29,7 +30,8 @@ def ssh(  # noqa: RET503 (execvp does not return)
         print(wanted.line)
         return 0
     sys.stdout.flush()
-    os.execvp(wanted.argv[0], wanted.argv)  # noqa: S606 - it takes over the terminal, and its exit code is ours
+    with in_use(here, instance):
+        return run_in_terminal(wanted)
 
 
 def ssh_config(

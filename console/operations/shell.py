@@ -97,12 +97,25 @@ def shell_config(session: Session, instance_id: int) -> Path:
 
 
 def run_in_terminal(command: ShellCommand) -> int:
-    """Give the terminal to `ssh` until it ends; its exit code. A Ctrl-C meanwhile is its own matter, not ours."""
+    """Give the terminal to `ssh` until it ends; its exit code. A Ctrl-C meanwhile is its own matter, not ours.
+
+    Whoever ends this process, or takes its terminal away, ends `ssh` with it.
+    """
     import signal
     import subprocess
 
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)  # unlike SIG_IGN, no child inherits it
+    running: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        for each in running:
+            each.send_signal(number)
+
+    handlers = {signal.SIGINT: lambda _number, _frame: None, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}  # no child inherits them
     try:
-        return subprocess.run(command.argv, check=False).returncode
+        running.append(subprocess.Popen(command.argv))
+        code = running[0].wait()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 128 - code if code < 0 else code

@@ -161,7 +161,7 @@ class Fleet(Vertical):
 
     def action_fleet_shell(self) -> None:
         """Leave the screen to a shell on the marked instance; its end brings the console back."""
-        self._with_marked(lambda chosen: self._prepare_ssh(chosen, self._run_shell))
+        self._with_marked(lambda chosen: self._prepare_ssh(chosen, lambda command: self._run_shell(chosen.id, command)))
 
     def action_fleet_copy(self) -> None:
         """Copy the command that opens the same shell in any terminal."""
@@ -180,13 +180,14 @@ class Fleet(Vertical):
 
         self.app.in_background(prepare, then)
 
-    def _run_shell(self, command: ShellCommand) -> None:
+    def _run_shell(self, instance_id: int, command: ShellCommand) -> None:
         from textual.app import SuspendNotSupported
 
+        from console.operations.in_use import in_use
         from console.operations.shell import run_in_terminal
 
         try:
-            with self.app.suspend():
+            with self.app.suspend(), in_use(self.app.session(), instance_id):
                 code = run_in_terminal(command)
         except SuspendNotSupported:
             self.app.say(f"This terminal cannot be left; type it in another one: {command.line}")

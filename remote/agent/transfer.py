@@ -5,6 +5,7 @@ Contents travel as plain bytes after a list of names and sizes, not as an archiv
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from remote.agent.blobs import receive_blobs
 from remote.agent.files import UnsafePath, check_name, resolve_inside, sha256_of
 from remote.agent.frames import BrokenFrame, FrameReader, frame
+from remote.agent.heartbeat import Heartbeat
 from remote.agent.trees import TransferFailed, events_state, receive_release, receive_run
 from remote.agent.workcopy import agree, checkout, list_copy
 
@@ -62,14 +64,29 @@ class Pipe:
 
 
 def transfer(command: str, root: Path) -> int:
-    """Run one sync command; 0 when it did what it should. Failures are told as a frame, then on stderr."""
+    """Run one sync command; 0 when it did what it should. Failures are told as a frame, then on stderr.
+
+    Bytes that come or go are the laptop's heartbeat: an upload of hours is no idleness.
+    """
+
+    heartbeat = Heartbeat(root)
+
+    def beat() -> None:
+        with contextlib.suppress(OSError):  # a full disk is told where it is the matter
+            heartbeat.beat()
+
+    def read(size: int) -> bytes:
+        data = os.read(0, size)
+        beat()
+        return data
 
     def write(data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(1, view) :]
+            beat()
 
-    pipe = Pipe(lambda size: os.read(0, size), write)
+    pipe = Pipe(read, write)
     commands: dict[str, Callable[[Pipe, Path], None]] = {
         "receive-release": receive_release,
         "receive-run": receive_run,

@@ -43,6 +43,9 @@ def test_a_rented_machine_is_reached_by_shell_name_service_and_tunnel(
     # a shell: the exit code is the command's, one word is the remote shell's own, several are quoted for it
     assert operator.run("ssh", instance, "--", "echo to stdout; exit 7", check=7).stdout == "to stdout\n"
     assert operator.run("ssh", instance, "--", "printf", "%s|", "a b", "$HOME").stdout == "a b|$HOME|"
+    heard = "test spotter/deadman/heartbeat -nt mark && echo used && exit"
+    seen = f"touch mark; for i in $(seq 60); do {heard}; sleep 0.5; done"
+    assert operator.run("ssh", instance, "--", seen).stdout == "used\n"
 
     # names for ssh and rsync
     assert operator.json("ssh-config", "--install")["hosts"][0] == f"spotter-{instance}"
@@ -70,7 +73,15 @@ def test_a_rented_machine_is_reached_by_shell_name_service_and_tunnel(
     assert [each["state"] for each in operator.json("service", "list")] == ["running"]
 
     # a bare tunnel to its port, ended by SIGTERM
+    box = operator.root / ".spotter" / "cloud" / "instances" / instance / "root"
+    heartbeat = box / "spotter" / "deadman" / "heartbeat"
+
+    def beats(before: int) -> bool:
+        return heartbeat.stat().st_mtime_ns > before
+
+    before = heartbeat.stat().st_mtime_ns
     process, told = first_line(operator, "tunnel", instance, str(started["port"]))
+    wait_for(lambda: beats(before), "the word that the tunnel is used", 30)
     assert "Directory listing" in get(f"http://127.0.0.1:{told['local_port']}/")
     process.terminate()
     assert process.wait(20) == 0

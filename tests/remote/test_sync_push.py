@@ -52,6 +52,13 @@ def test_a_release_arrives_whole_and_current_points_to_it(sshd: Sshd, transport:
     assert seen[-1].done == seen[-1].total == release.bytes
 
 
+def test_bytes_that_flow_are_the_laptops_heartbeat(sshd: Sshd, transport: Transport, tmp_path: Path) -> None:
+    heartbeat = sshd.home / "spotter" / "deadman" / "heartbeat"
+    assert not heartbeat.exists()
+    push_release(transport, "spotter", write_tree(tmp_path / "code", ["a.py"]))
+    assert heartbeat.exists()
+
+
 def test_the_same_release_is_reused_and_a_damaged_one_replaced(transport: Transport, tmp_path: Path) -> None:
     files = write_tree(tmp_path / "code", ["a.py", "b.py"])
     first = push_release(transport, "spotter", files)
