@@ -41,7 +41,7 @@ def rent(
 def ps(as_json: Json = False) -> int:
     """Show what is rented, what it costs and who ends the bill; orphans are ours though the ledger lost them."""
     from console.models.fleet import read_fleet
-    from console.models.fleet_words import guard_word, spent_word, state_word
+    from console.models.fleet_words import guard_word, spent_word, state_word, stopped_sentence
     from console.operations.guard import guard_forgotten
     from console.words import duration, usd, usd_per_hour
 
@@ -79,6 +79,8 @@ def ps(as_json: Json = False) -> int:
         ],
         f"{emulated}{words} · today {usd(view.spent_today_usd)}{orphans}",
     )
+    for sentence in filter(None, map(stopped_sentence, view.instances)):
+        print(f"WARNING: {sentence}")
     return 0
 
 

@@ -55,6 +55,8 @@ class InstanceView:
     run_id: str | None
     standing: Standing = "ours"
     guard: GuardView | None = None
+    disk_usd_per_hour: float = 0.0
+    """What it costs also while it is stopped; 0 when the ledger does not know it."""
     unpulled_run: str | None = None
     """The run that has results on it that are not here."""
 
@@ -198,6 +200,7 @@ def _listed_view(
         location=instance.location,
         endpoints=tuple(map(str, sorted(instance.endpoints, key=lambda each: each.kind != "direct"))),
         message=instance.status_message.strip(),
+        disk_usd_per_hour=row.disk_usd_per_hour if row is not None else 0.0,
         standing=standing,
         **more,
     )

@@ -7,6 +7,7 @@ import time
 from console.models.fleet import GuardView, InstanceView
 from console.words import duration, usd, usd_per_hour
 
+STOPPED_STATES = ("stopped", "exited")
 UNASKED_STATES = ("stopped", "exited", "offline", "frozen")
 """What a box says in these, nobody hears; what lies on its disk, nobody knows."""
 
@@ -48,6 +49,23 @@ def guard_sentence(guard: GuardView | None, now: float) -> tuple[str, str]:
     if guard.proven:
         return f"proven · {words}", ""
     return f"NOT PROVEN: {guard.problem} · {words}", "bold red"
+
+
+def stopped_sentence(view: InstanceView) -> str | None:
+    """What a stopped box of ours costs on and what to do about it; None for any other. Nothing on it acts any more."""
+    if view.state not in STOPPED_STATES or not view.billed:
+        return None
+    words = stopped_words(view.id, view.disk_usd_per_hour)
+    return f"{words}, `spotter run --resume {view.run_id}` starts it and goes on" if view.run_id else words
+
+
+def stopped_words(instance_id: int, disk_usd_per_hour: float) -> str:
+    """The same of any box."""
+    price = f" {usd(24 * disk_usd_per_hour)} a day" if disk_usd_per_hour else ""
+    return (
+        f"instance {instance_id} is STOPPED, by its dead-man or by the cloud, and its disk costs{price} without end: "
+        f"`spotter destroy {instance_id}` ends that"
+    )
 
 
 def loss_of(view: InstanceView, now: float) -> tuple[str, str | None]:

@@ -127,10 +127,14 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _money(workspace: Workspace) -> Iterator[Finding]:
+    from console.models.fleet_words import stopped_words
     from remote.ledger import Ledger
 
     with closing(Ledger(workspace.ledger)) as ledger:
         alive = ledger.instances(alive_only=True)
+    for row in alive:
+        if row.state == "stopped":
+            yield Finding("instances", "warning", stopped_words(row.instance_id, row.disk_usd_per_hour))
     if alive:
         burn = sum(row.usd_per_hour for row in alive)
         ids = ", ".join(str(row.instance_id) for row in alive)

@@ -24,7 +24,7 @@ from console.operations.fleet_pull import Puller
 from console.operations.fleet_work import FleetWork
 from console.operations.fleet_workers import BoxFailed, Workers
 from console.operations.guard import guard
-from console.operations.loss import BoxLost, await_box, was_destroyed_here
+from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.prepare import push_code
 from console.operations.pull import SESSION_FILES, NotPulled
 from console.operations.rent import rent
@@ -63,6 +63,8 @@ class BoxThread:
         self.end: BoxEnd | None = None
         self.stop = threading.Event()
         """Set: cancel its jobs, fetch what is finished, give it back."""
+        self.may_start = True
+        """Whether its box, if it is stopped, may be started again."""
         self._work = work
         self._session: Session = work.session.until(self.stop)
         self._report: Report = work.report_of(box.name)
@@ -145,6 +147,9 @@ class BoxThread:
     def _live(self) -> BoxEnd:
         if self.box.instance_id is None:
             self._rent()
+        elif not self.stop.is_set():
+            work = self._work
+            start_if_stopped(work.session, self.box.instance_id, work.entry, self._say, may=self.may_start)
         if self.box.state != "working":
             self._prepare()
         while True:

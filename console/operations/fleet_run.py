@@ -249,6 +249,7 @@ class FleetDriver:
 
     def _add(self, box: Box) -> BoxThread:
         thread = BoxThread(self._work, box)
+        thread.may_start = self._may_rent
         self._threads[box.name] = thread
         return thread
 

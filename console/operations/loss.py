@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
+from console.operations.runbook import RunEntry
 from console.operations.session import InstanceGone, Session
 
 PATIENCE_S = 300.0
@@ -14,6 +16,10 @@ LOOK_AGAIN_S = 2.0
 
 class BoxLost(Exception):
     """A box that the cloud still lists could not be reached for too long."""
+
+
+class BoxStopped(Exception):
+    """The run's box is stopped, and nobody asked to start it."""
 
 
 def patience_s(session: Session) -> float:
@@ -54,3 +60,35 @@ def await_box(session: Session, instance_id: int, stop: threading.Event | None =
             time.sleep(LOOK_AGAIN_S)
         else:
             return
+
+
+def start_if_stopped(
+    session: Session, instance_id: int, run: RunEntry, say: Callable[[str], None], *, may: bool
+) -> None:
+    """Start a box that its dead-man stopped for idleness, for the run that goes on: what was on it is still there.
+
+    Args:
+        session: the workspace's session.
+        instance_id: the box; nothing is done while it is not stopped.
+        run: what is to go on there.
+        say: is told that it is started.
+        may: whether a GPU's bill may begin again.
+
+    Raises:
+        BoxStopped: it is stopped and may not be started.
+        BoxLost: it does not come up.
+        InstanceGone, remote.cloud.CloudError: as `await_box`.
+    """
+    from remote.cloud import InstanceStatus
+
+    if session.instance(instance_id).status not in (InstanceStatus.STOPPED, InstanceStatus.EXITED):
+        return
+    if not may:
+        raise BoxStopped(
+            f"instance {instance_id} is stopped and its disk is billed: `spotter run --resume {run.run_id}` starts it "
+            f"and goes on, `spotter destroy {instance_id}` gives it up"
+        )
+    say(f"instance {instance_id} is stopped, by its dead-man or by the cloud: starting it")
+    session.cloud.start(instance_id)
+    await_box(session, instance_id)
+    session.provisioner.look_after()

@@ -10,7 +10,7 @@ from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import OperationEvent, Report
 from console.operations.ingest import ingest
-from console.operations.loss import BoxLost, await_box, was_destroyed_here
+from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.plan import planned_sources
 from console.operations.prepare import GRACE_S, launch, push_code, push_data
 from console.operations.pull import pull
@@ -87,6 +87,8 @@ class SingleDriver:
         if self._entry.instance_id is not None:
             self._forget_lost_instance()
         if not self._entry.phase.reached(Phase.PULLED):
+            if self._entry.instance_id is not None:
+                start_if_stopped(self._session, self._entry.instance_id, self._entry, self._say, may=self._may_rent)
             self._until_pulled()
         self._release()
         if not self._entry.phase.reached(Phase.INGESTED):

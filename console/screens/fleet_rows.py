@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from console.models.fleet import FleetView, InstanceView
-from console.models.fleet_words import guard_sentence, guard_word, spent_word, state_word
+from console.models.fleet_words import guard_sentence, guard_word, spent_word, state_word, stopped_sentence
 from console.widgets.keyed_table import Column, Row
 from console.words import bar, count, duration, usd, usd_per_hour
 
@@ -113,6 +113,8 @@ def money_lines(view: FleetView, width: int) -> Text:
 def instance_detail(view: InstanceView, now: float, under_way: str = "") -> Text:
     """The marked instance in words: ways in, dead-man, run, and what the cloud says of it."""
     guard, guard_style = guard_sentence(view.guard, now)
+    if stopped := stopped_sentence(view):
+        guard, guard_style = stopped, "bold red"
     ways = " · ".join(view.endpoints) or "no way in yet"
     run = f"run {view.run_id[-8:]} works on it" if view.run_id else "no run"
     if view.unpulled_run:

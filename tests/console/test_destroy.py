@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from console.models.fleet import read_fleet
+from console.models.fleet_words import stopped_sentence
 from console.operations.destroy import StillNeeded, check_is_ours, destroy
+from console.operations.loss import BoxStopped, start_if_stopped
 from console.operations.rent import rent
+from console.operations.runbook import RunEntry
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
 from remote.cloud import InstanceStatus
@@ -50,3 +54,21 @@ def test_a_box_that_is_not_ours_is_destroyed_only_by_force(session: Session, mon
     monkeypatch.setattr(session.ledger, "instance", known)
     assert session.cloud.instance(instance_id) is not None
     destroy(session, instance_id, force=True)
+
+
+def test_a_run_that_goes_on_starts_its_stopped_box_and_one_that_is_watched_does_not(session: Session) -> None:
+    instance_id = rent(session).instance.id
+    session.cloud.stop(instance_id)
+    until(lambda: session.instance(instance_id).status is InstanceStatus.STOPPED, "the box is stopped")
+    (shown,) = read_fleet(session).instances
+    assert f"`spotter destroy {instance_id}` ends that" in (stopped_sentence(shown) or "")
+    assert "a day without end" in (stopped_sentence(shown) or "")
+    entry = RunEntry(run_id="r", pipeline="docparse", plan_key="k", instance_id=instance_id)
+    said: list[str] = []
+    with pytest.raises(BoxStopped, match="--resume r"):
+        start_if_stopped(session, instance_id, entry, said.append, may=False)
+    start_if_stopped(session, instance_id, entry, said.append, may=True)
+    start_if_stopped(session, instance_id, entry, said.append, may=False)
+    assert said == [f"instance {instance_id} is stopped, by its dead-man or by the cloud: starting it"]
+    session.reach(instance_id).close()
+    assert stopped_sentence(read_fleet(session).instances[0]) is None

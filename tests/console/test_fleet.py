@@ -9,7 +9,7 @@ import pytest
 from rich.terminal_theme import TerminalTheme
 
 from console.models.fleet import FleetView, GuardView, InstanceView, guard_view
-from console.models.fleet_words import guard_sentence, guard_word, loss_of, spent_word, state_word
+from console.models.fleet_words import guard_sentence, guard_word, loss_of, spent_word, state_word, stopped_sentence
 from console.screens.fleet_rows import fleet_note, fleet_row, instance_detail, money_lines
 from console.theme import DARK_NAMES, LIGHT_NAMES
 from remote.money import Money
@@ -142,6 +142,17 @@ def test_a_destroy_of_what_is_not_ours_or_cannot_be_asked_wants_the_id_typed(cha
     text, typed = loss_of(replace(OURS, **change), 160.0)  # type: ignore[arg-type]
     assert typed == "1795235194"
     assert "NOT this workspace's" in text or "cannot be asked" in text
+
+
+def test_a_stopped_box_says_what_it_still_costs_and_how_to_end_that() -> None:
+    view = replace(OURS, state="stopped", disk_usd_per_hour=0.01)
+    sentence = stopped_sentence(view) or ""
+    assert "its disk costs $0.24 a day without end" in sentence
+    assert "`spotter destroy 1795235194` ends that" in sentence
+    assert sentence in instance_detail(view, 160.0).plain
+    assert "--resume r1" in (stopped_sentence(replace(view, run_id="r1")) or "")
+    assert stopped_sentence(OURS) is None
+    assert stopped_sentence(replace(view, standing="foreign")) is None
 
 
 def test_the_marked_instance_is_told_in_four_lines() -> None:
