@@ -219,8 +219,16 @@ def load_settings(workspace: Workspace) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"]
-        raise SettingsError(f"{path}: {key}: {reason}") from error
+        raise SettingsError(f"{path}: {key}: {_reason(first['type'], first['msg'], key)}") from error
+
+
+def _reason(kind: str, message: str, key: str) -> str:
+    """Why a value will not do; an address's pattern says less than an example."""
+    if kind == "extra_forbidden":
+        return "unknown key; remove it or mend its spelling"
+    if kind == "string_pattern_mismatch" and key.endswith("url"):
+        return "write an address without credentials, as https://console.vast.ai, or leave it empty"
+    return message
 
 
 def load_secrets(workspace: Workspace) -> Secrets:

@@ -21,6 +21,7 @@ def test_the_written_template_holds_exactly_the_defaults(workspace: Workspace) -
     [
         ("[money]\nmax_usd_per_day = -1\n", "money.max_usd_per_day"),
         ("[money]\nmax_usd = 1\n", "money.max_usd: unknown key"),
+        ('[cloud]\nurl = "127.0.0.1"\n', "cloud.url: write an address without credentials"),
         ("[cloud]\nname = 'aws'\n", "cloud.name"),
         ("[cloud\n", "is not TOML"),
         ("[pipelines.docparse]\ndpi = 5\n", "pipelines.docparse.dpi"),
