@@ -56,7 +56,9 @@ def ps(as_json: Json = False) -> int:
     from console.terminal import print_table
 
     if view.error:
-        fail(f"the cloud does not answer: {view.error}")
+        known = ", ".join(str(row.instance_id) for row in here.living_rentals())
+        held = f"; by the ledger still rented and billed: {known}" if known else ""
+        fail(f"the cloud does not answer: {view.error}{held}")
     emulated = "EMULATED · " if view.emulated else ""
     ours = [row for row in view.instances if row.standing in ("ours", "missing")]
     words = f"{len(ours)} rented" if ours else "nothing is rented"
