@@ -42,6 +42,7 @@ def check_nothing_is_lost(session: Session, instance_id: int) -> None:
     """
     from remote.transport import TransportError
 
+    was_never_in = not (session.workspace.host_keys / str(instance_id)).exists()
     try:
         with session.reach(instance_id) as transport:
             lost = [*_not_pulled(session, transport), *_edited_there(session, transport)]
@@ -49,8 +50,8 @@ def check_nothing_is_lost(session: Session, instance_id: int) -> None:
         return
     except TransportError as error:
         row = session.ledger.instance(session.cloud_name, instance_id)
-        if row is not None and row.state in NOTHING_THERE_YET:
-            return
+        if (was_never_in and row is None) or (row is not None and row.state in NOTHING_THERE_YET):
+            return  # an orphan whose host key nobody here ever saw, or a rental that did not get that far
         raise StillNeeded(
             f"instance {instance_id} could not be asked what it holds ({error}): "
             f"`spotter destroy {instance_id} --force` gives it up with whatever is on it"
