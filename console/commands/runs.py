@@ -332,7 +332,7 @@ def stop_driver(runbook: Runbook, run_id: str) -> None:
 
 
 def cancel(run_id: RunId, yes: Yes = False, as_json: Json = False) -> int:
-    """Stop a run: what is finished is fetched and kept, its machine is destroyed."""
+    """Stop a run: what is finished is fetched and kept, its machine is destroyed unless it is to be kept."""
     from console.operations.run import cancel as cancel_run
     from console.operations.runbook import Phase, Runbook
 
@@ -341,7 +341,8 @@ def cancel(run_id: RunId, yes: Yes = False, as_json: Json = False) -> int:
     entry = runbook.resolve(run_id)
     if entry.phase is Phase.DONE:
         fail(f"run {entry.run_id} has ended already: {entry.state}")
-    ask(f"Cancel run {entry.run_id}? Its machine is destroyed; what is finished is kept.", yes=yes)
+    machine = "Its machine stays rented" if entry.keep_instance else "Its machine is destroyed"
+    ask(f"Cancel run {entry.run_id}? {machine}; what is finished is kept.", yes=yes)
     stop_driver(runbook, entry.run_id)
     with reporting(as_json=as_json) as report:
         entry = cancel_run(here, entry.run_id, report)
@@ -349,4 +350,6 @@ def cancel(run_id: RunId, yes: Yes = False, as_json: Json = False) -> int:
         print_json(entry.model_dump(mode="json"))
     else:
         print(f"run {entry.run_id} {entry.state}")
+        for instance_id in entry.machines if entry.keep_instance else ():
+            print(f"instance {instance_id} is kept, and billed: `spotter destroy {instance_id}` ends that")
     return 0
