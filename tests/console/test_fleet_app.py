@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class World:
     ours: int
     orphan: int
     foreign: int
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"never saw {what}"
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -187,6 +195,8 @@ async def test_an_orphan_is_destroyed_with_one_key_and_a_yes(world: World) -> No
         assert "Destroy orphan" in str(app.screen.query_one("#confirm-title", Static).render())
         await pilot.press("y")
         await until(pilot, lambda: world.session.cloud.instance(world.orphan) is None, "its end")
+    living = world.session.living_rentals
+    wait_for(lambda: [row.instance_id for row in living()] == [world.ours], "its end on the ledger")
 
 
 def test_the_command_line_says_the_same(world: World, capsys: pytest.CaptureFixture[str]) -> None:
