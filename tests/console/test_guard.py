@@ -149,7 +149,7 @@ def test_the_deadline_is_by_the_clock_of_the_box(
     ("root", "line"),
     [
         ("spotter", 'if test -x "$HOME/spotter/resume"; then "$HOME/spotter/resume"; fi'),
-        ("/work/spotter", 'if test -x "/work/spotter/resume"; then "/work/spotter/resume"; fi'),
+        ("/srv/spotter", 'if test -x "/srv/spotter/resume"; then "/srv/spotter/resume"; fi'),
     ],
 )
 def test_the_line_that_a_container_runs_at_its_start(root: str, line: str) -> None:
