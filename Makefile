@@ -30,9 +30,9 @@ check: setup-dev check-requirements
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 
-check-requirements: .uv/ready
+check-requirements: setup-dev
 	@for group in $(WORKER_GROUPS); do \
-	  $(EXPORT) worker-$$group | diff -u $(REQUIREMENTS)/worker-$$group.txt - || \
+	  $(EXPORT) worker-$$group | $(RUN) python -m tests.requirements_as_locked $(REQUIREMENTS)/worker-$$group.txt || \
 	  { echo "$(REQUIREMENTS)/worker-$$group.txt is not what uv.lock says: run  make requirements" >&2; exit 1; }; \
 	done
 

@@ -14,6 +14,7 @@ from remote.bootstrap.caches import ALLOCATOR, cache_environment
 from remote.bootstrap.interpreter import markers_of
 from remote.bootstrap.needs import BoxNeeds, Stack
 from remote.bootstrap.pins import SOURCES_ONLY, Pin, PinsUnreadable, imports_of, on_box, parse_pins, worker_pins
+from tests.requirements_as_locked import difference
 
 REPOSITORY = Path(__file__).parents[2]
 STACKS: tuple[Stack, ...] = ("cpu", "gpu", "original")
@@ -116,6 +117,24 @@ def test_a_requirement_is_read_and_written() -> None:
 def test_two_versions_for_one_box_are_refused() -> None:
     with pytest.raises(PinsUnreadable, match="both 1 and 2"):
         on_box([Pin("a", "1", "", ("h",)), Pin("a", "2", "", ("h",))], box())
+
+
+LINUX_PC = "(sys_platform == 'linux' and platform_machine == 'x86_64')"
+MARKED = f"a==1 ; {LINUX_PC} or sys_platform == 'darwin' --hash=sha256:aa\n"
+
+
+@pytest.mark.parametrize(
+    ("exported", "differs"),
+    [
+        (f"a==1 ; sys_platform == 'darwin' or {LINUX_PC} --hash=sha256:aa\n", False),
+        (MARKED.replace("x86_64", "aarch64"), True),
+        (MARKED.replace("a==1", "a==2"), True),
+        (MARKED.replace(":aa", ":bb"), True),
+        (MARKED + "b==1 --hash=sha256:cc\n", True),
+    ],
+)
+def test_requirements_are_compared_with_the_lock_by_what_boxes_get(exported: str, differs: bool) -> None:
+    assert (difference(MARKED, exported) is not None) is differs
 
 
 def test_what_must_load_grows_with_the_stack() -> None:
