@@ -8,7 +8,7 @@ EXPORT := $(UV) export --frozen --offline --quiet --no-header --no-annotate --no
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo test check check-requirements requirements bench setup setup-dev clean
+.PHONY: help demo test check check-requirements requirements bench setup setup-dev setup-test clean
 
 help:
 	@echo "make demo    the main job, end to end, on this machine: no account, no key"
@@ -21,7 +21,7 @@ help:
 demo: setup
 	@$(RUN) spotter demo
 
-test: check
+test: check setup-test
 	@$(RUN) pytest -n auto --dist loadgroup
 
 check: setup-dev check-requirements
@@ -42,7 +42,7 @@ requirements: .uv/ready
 	  $(EXPORT) worker-$$group --output-file $(REQUIREMENTS)/worker-$$group.txt >/dev/null || exit 1; \
 	done
 
-bench: setup-dev
+bench: setup-test
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(RUN) python $$bench --quick || exit 1; done
 
 setup: .uv/ready
@@ -50,6 +50,10 @@ setup: .uv/ready
 
 setup-dev: .uv/ready
 	@$(UV) sync --locked --quiet --inexact
+
+# The vision models' own libraries (4.6 GB with torch): tests build the true architectures, small.
+setup-test: .uv/ready
+	@$(UV) sync --locked --quiet --inexact --all-extras
 
 .uv/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
