@@ -1,0 +1,1 @@
+"""Models that see: their checkpoints, and how each is loaded and run."""
