@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.docparse.params import Label
+from pipeline.docparse.labels import Label
 from pipeline.docparse.regions import Region
 from pipeline.docparse.words import PageText
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from pipeline.core.manifest import Item
-from pipeline.docparse.params import LABELS
+from pipeline.docparse.labels import LABELS
 from pipeline.docparse.regions import Region
 
 _CATEGORY = {label: number for number, label in enumerate(LABELS, start=1)}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.core.pipeline import RunParams
-
-Label = Literal["diagram", "canvas", "table", "legend", "node", "arrow", "textbox"]
-LABELS: tuple[Label, ...] = ("diagram", "canvas", "table", "legend", "node", "arrow", "textbox")
-"""What a detector looks for; the order is the category order of COCO files."""
+from pipeline.docparse.labels import LABELS, Label
 
 DETECTORS = ("opencv",)
 ANALYSTS = ("text-layer",)

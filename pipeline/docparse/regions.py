@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.docparse.params import Label
+from pipeline.docparse.labels import Label
 from pipeline.docparse.words import Box
 
 ID_ROUNDING_PX = 2

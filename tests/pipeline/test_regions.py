@@ -13,10 +13,10 @@ import pytest
 
 from pipeline.docparse.analysis import Analysis, Fact, supported
 from pipeline.docparse.documents import draw_page
+from pipeline.docparse.labels import LABELS
 from pipeline.docparse.media import PDF
 from pipeline.docparse.opencv.detector import OpenCvDetector
 from pipeline.docparse.opencv.geometry import iou, share_inside
-from pipeline.docparse.params import LABELS
 from pipeline.docparse.regions import Detection, DetectorName, Region, make_regions
 from pipeline.docparse.textlayer.analyst import TextLayerAnalyst
 from pipeline.docparse.words import Box, PageText

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv.geometry import area, iou, share_inside
-from pipeline.docparse.params import Label
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import cv2
 
+from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv.compose import in_reading_order, suppress, with_parents
 from pipeline.docparse.opencv.geometry import clipped
 from pipeline.docparse.opencv.page import PageFinds
 from pipeline.docparse.opencv.sheet import Pixels, make_sheet
-from pipeline.docparse.params import Label
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import PageText
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
@@ -24,7 +25,6 @@ from pipeline.docparse.opencv.shapes import Shape, find_shapes
 from pipeline.docparse.opencv.sheet import Sheet
 from pipeline.docparse.opencv.text import TextLine, find_lines, group_lines, held
 from pipeline.docparse.opencv.unexplained import drawn_all_round, unexplained
-from pipeline.docparse.params import Label
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.docparse.analysis import Analysis, Struct
+from pipeline.docparse.labels import Label
 from pipeline.docparse.lines import lines_of
-from pipeline.docparse.params import Label
 from pipeline.docparse.regions import Region
 from pipeline.docparse.textlayer.canvases import describe_canvas
 from pipeline.docparse.textlayer.diagrams import describe_arrow, describe_diagram

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pipeline.docparse.analysis import Edge, Fact, Section
 from pipeline.docparse.headings import Heading, headings, outside
+from pipeline.docparse.labels import Label
 from pipeline.docparse.lines import Line, clean, lines_of
-from pipeline.docparse.params import Label
 from pipeline.docparse.regions import Region
 from pipeline.docparse.words import Box, PageText
 
