@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import OperationEvent, Report
+from console.operations.giving_back import give_back, rented_for
 from console.operations.ingest import ingest
 from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.plan import planned_sources
@@ -289,17 +290,13 @@ class SingleDriver:
         Returns the instance that this run still has: one that is kept, or that could not be destroyed.
         """
         entry = self._entry
-        left = entry.instance_id if entry.keep_instance else None
-        for row in self._session.living_rentals():
-            ours = row.run_id == entry.run_id or row.instance_id == entry.instance_id
-            if not ours or row.instance_id == left:
-                continue
-            try:
-                destroy(self._session, row.instance_id, force=True, report=self._report)
-            except Exception:  # noqa: BLE001 - the operation has reported it; the next machine must go too
-                left = row.instance_id
-                self._say_still_rented(row.instance_id)
-        return left
+        kept = entry.instance_id if entry.keep_instance else None
+        machines = rented_for(self._session, entry)
+        left = give_back(
+            self._session, machines, spared=(kept,), say_still_rented=self._say_still_rented, report=self._report
+        )
+        resists = [instance_id for instance_id in left if instance_id != kept]
+        return resists[-1] if resists else kept
 
     def _say_still_rented(self, instance_id: int) -> None:
         self._say(

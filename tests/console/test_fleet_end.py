@@ -34,7 +34,7 @@ class Machines:
         self.gone: list[int] = []
         self.resisting: set[int] = set()
         self._session = session
-        for place in ("fleet_box", "fleet_run"):
+        for place in ("fleet_box", "fleet_crew", "giving_back"):
             monkeypatch.setattr(f"console.operations.{place}.destroy", self.destroy)
 
     def rent(self, instance_id: int) -> None:
@@ -115,7 +115,7 @@ def test_an_account_that_cannot_be_written_keeps_no_machine(
     driver, said = fleet()
     machines.rent(8)
     driver._work.book.want(state="rented", instance_id=8)
-    driver._events = FullDisk()  # type: ignore[assignment]
+    driver._account._events = FullDisk()  # type: ignore[assignment]
     driver.note_failure(RuntimeError("it broke"))
     assert machines.gone == [8]
     assert (driver._entry.phase, driver._entry.problem) == (Phase.DONE, "it broke")
