@@ -20,12 +20,24 @@ RAW_FLOOR = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class PageOrigin:
+    """The document that a page was drawn from, for a detector that reads documents rather than pixels."""
+
+    path: str
+    media_type: str
+    page: int
+    """1-based."""
+
+
+@dataclass(frozen=True, slots=True)
 class PageImage:
     """A page as detectors and segmenters see it."""
 
     pixels: numpy.ndarray[Any, Any]
     """uint8, (height, width, 3), blue-green-red."""
     text: PageText
+    origin: PageOrigin | None = None
+    """None where only pixels are known, as in a test or a benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,8 @@ class RawPage:
     """Labelled detections in reading order with parents and arrow ends, from a detector that decides those itself."""
     tiles: Sequence[Box] = field(default=())
     """Where the tiles lay, by their number."""
+    notes: Mapping[str, float] = field(default_factory=dict)
+    """Counts worth telling, summed into the stage's metrics: what was left out, and why."""
 
 
 class Detector(Protocol):

@@ -1,0 +1,91 @@
+"""What a document is to the rest of docparse: pages with a size, pixels and words, whoever reads the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pipeline.core.errors import ItemError
+from pipeline.docparse.words import Word
+
+if TYPE_CHECKING:
+    import numpy
+
+Renderer = Literal["mupdf", "pdfium"]
+"""Who draws PDF pages: MuPDF (PyMuPDF, AGPL) or PDFium (pypdfium2, BSD/Apache). Images are Pillow's with either."""
+
+POINTS_PER_INCH = 72
+
+
+class DocumentProblem(ItemError):
+    """A document cannot be opened; `kind` says why in one word."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type[DocumentProblem], tuple[str, str]]:
+        """Exceptions with two arguments are not pickled right by themselves."""
+        return type(self), (self.kind, str(self))
+
+
+class PageTooLarge(ItemError):
+    """A page would have more pixels than the parameters allow."""
+
+
+class PageDamaged(ItemError):
+    """A page of an otherwise good document cannot be drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPage:
+    """A page as pixels and words."""
+
+    pixels: numpy.ndarray[Any, Any]
+    """uint8, (height, width, 3), blue-green-red as OpenCV has it."""
+    words: Sequence[Word]
+    dpi: int | None
+    """Pixels per inch of paper; None for an image that does not say, or says what cannot be."""
+    quick: bool = False
+    """Drawing it again costs less than decoding a PNG of it."""
+
+
+class PageSource(Protocol):
+    """An open document. Pages count from 1; every method may raise PageDamaged. Not for several threads at once.
+
+    A PDF page is drawn at the resolution asked for; its size is the same whoever draws it: `page_size_px` of its box.
+    An image's page is its own pixels, upright, and the resolution asked for does not matter.
+    """
+
+    def page_count(self) -> int:
+        """Pages of a PDF, pages among the frames of a TIFF, 1 for other images."""
+
+    def size_px(self, page: int, dpi: int) -> tuple[int, int]:
+        """(width, height) that `pixels` will have; known before anything is drawn."""
+
+    def describe_size(self, page: int, dpi: int) -> str:
+        """The size as a person reads it: `210 × 297 mm, at 150 dpi 1240 × 1755`."""
+
+    def pixels(self, page: int, dpi: int) -> numpy.ndarray[Any, Any]:
+        """uint8, (height, width, 3), blue-green-red."""
+
+    def words(self, page: int, dpi: int) -> list[Word]:
+        """All words of the text layer, once, in the pixels of the page as it is drawn, rotation included."""
+
+    def dpi_of(self, page: int, dpi: int) -> int | None:
+        """Pixels per inch of what `pixels` gives; None where an image does not say."""
+
+    def quick(self, page: int) -> bool:
+        """Whether drawing the page costs less than decoding a PNG of it."""
+
+    def close(self) -> None:
+        """Let go of the file and of everything cached for it."""
+
+
+def page_size_px(width_pt: float, height_pt: float, dpi: int) -> tuple[int, int]:
+    """(width, height) in pixels of a PDF page: every pixel that it touches, a thousandth aside, as MuPDF counts."""
+    from math import ceil
+
+    zoom = dpi / POINTS_PER_INCH
+    return max(1, ceil(width_pt * zoom - 0.001)), max(1, ceil(height_pt * zoom - 0.001))
