@@ -74,8 +74,11 @@ class MapStage(Stage):
     """A stage that works on items one by one or in batches."""
 
     kind = "map"
-    device: ClassVar[bool] = False
-    """Whether `process` needs the one device: then it runs in one place, a batch at a time, beside the workers."""
+    device: bool = False
+    """Whether `process` needs the one device: then it runs in one place, a batch at a time, beside the workers.
+
+    A stage may say so of itself by its parameters: set it in `__init__`, never later.
+    """
     batch_size: int = 1
     """Most items that `process` takes at once, on a device."""
     reads_sources: ClassVar[bool] = False

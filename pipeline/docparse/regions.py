@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.docparse.labels import Label
 from pipeline.docparse.words import Box
@@ -34,6 +34,10 @@ class Detection:
     """For an arrow: it has a head at either end."""
     grid: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     """For a table or canvas: (x of its column rules, y of its row rules) in page pixels, outer ones included."""
+    prompt: str | None = None
+    """The phrase that found it; None from a detector that is not prompted."""
+    alternatives: Mapping[Label, float] = field(default_factory=dict)
+    """Other labels that it may be, with their scores."""
 
     def related(self, renumber: dict[int, int]) -> Detection:
         """The same detection after the page's list was reordered: old index → new."""
@@ -52,6 +56,37 @@ class DetectorName(BaseModel):
 
     name: str
     version: str
+
+
+class SegmenterName(BaseModel):
+    """Who cut a region's mask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+
+
+class Rle(BaseModel):
+    """A mask of the whole page in COCO's compressed run-length encoding, as pycocotools reads and writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: tuple[int, int]
+    """Height, width of the page in pixels."""
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionMask:
+    """What a segmenter said of one region, ready to be kept."""
+
+    segmentation: Rle
+    area_px: int
+    quality: float
+    """The model's own estimate of the mask's IoU, 0 to 1."""
+    stability: float
+    flags: tuple[str, ...] = ()
 
 
 class Region(BaseModel):
@@ -88,6 +123,22 @@ class Region(BaseModel):
     detector: DetectorName
     crop: str
     """Path of the region's picture, relative to the run folder."""
+    prompt: str | None = None
+    """The phrase that found it; None from a detector that is not prompted."""
+    alternatives: dict[Label, float] = Field(default_factory=dict)
+    """Other labels that it may be, with their scores."""
+    segmentation: Rle | None = None
+    """Its pixels on the page; None when no segmenter ran."""
+    mask: str | None = None
+    """Path of the mask as a picture of the box (white: part of the region), relative to the run folder."""
+    mask_area_px: int | None = None
+    mask_quality: float | None = None
+    """The segmenter's own estimate of the mask's IoU, 0 to 1."""
+    mask_stability: float | None = None
+    """IoU of the mask cut a little above and a little below its threshold, 0 to 1."""
+    mask_flags: tuple[str, ...] = ()
+    """What is odd about the mask."""
+    segmenter: SegmenterName | None = None
 
     @property
     def box(self) -> Box:
@@ -112,12 +163,15 @@ def make_regions(
     text_source: str,
     detector: DetectorName,
     folder: str,
+    masks: Sequence[RegionMask] | None = None,
+    segmenter: SegmenterName | None = None,
 ) -> list[Region]:
-    """Regions of a page from its detections, which come in reading order, and the text inside each."""
+    """Regions of a page from its detections, which come in reading order, the text inside each, and their masks."""
     width, height = page_size_px
     ids = _unique([region_id(document, page, found.label, found.box) for found in detections])
     regions = []
     for index, (found, text) in enumerate(zip(detections, texts, strict=True)):
+        stem = f"{folder}/regions/region-{index + 1:04d}"
         left, top, right, bottom = found.box
         bbox = (round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1))
         regions.append(
@@ -142,10 +196,21 @@ def make_regions(
                 text=text,
                 text_source=text_source,
                 detector=detector,
-                crop=f"{folder}/regions/region-{index + 1:04d}.png",
+                crop=f"{stem}.png",
+                prompt=found.prompt,
+                alternatives={label: round(score, 3) for label, score in found.alternatives.items()},
+                segmenter=segmenter,
+                **({} if masks is None else _of_mask(masks[index], f"{stem}.mask.png")),
             )
         )
     return regions
+
+
+def _of_mask(mask: RegionMask, path: str) -> dict[str, Any]:
+    return {
+        "segmentation": mask.segmentation, "mask": path, "mask_area_px": mask.area_px,
+        "mask_quality": round(mask.quality, 4), "mask_stability": round(mask.stability, 4), "mask_flags": mask.flags,
+    }  # fmt: skip
 
 
 def _unique(ids: list[str]) -> list[str]:
