@@ -1,0 +1,160 @@
+"""Masks of regions: checked against their boxes, and written as COCO's run lengths and as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.docparse.regions import RegionMask, Rle
+from pipeline.docparse.segmenting import Mask
+from pipeline.docparse.words import Box
+
+if TYPE_CHECKING:
+    import numpy
+
+LEAVES_BOX_SHARE = 0.10
+"""A mask with more than this share of its pixels outside its box is flagged, and cut at the box."""
+FULL_BOX_SHARE = 0.98
+"""A mask that covers at least this share of its box says no more than the box does."""
+MOST_PARTS = 4
+"""More connected parts than these, and the mask is flagged."""
+PART_SHARE = 0.02
+"""Share of the mask's pixels from which a connected part counts; smaller ones are specks."""
+
+
+def area_px(mask: Mask) -> int:
+    """Number of the mask's pixels."""
+    return int(mask.pixels.sum())
+
+
+def checked(mask: Mask, box: Box) -> Mask:
+    """The mask with flags that say what is odd about it for `box`; one that leaves its box is cut at the box.
+
+    `empty`: no pixel. `leaves-box`: more than LEAVES_BOX_SHARE of it was outside. `nearly-full-box`: covers
+    FULL_BOX_SHARE of the box or more. `many-parts`: more than MOST_PARTS parts (connected over corners, too) of
+    PART_SHARE of it or more. `thin`: nowhere wider than 2 px, where a mask at SAM's own resolution is a guess.
+    """
+    inside = _box_pixels(mask, box)
+    area = area_px(mask)
+    flags = []
+    if area and (mask.pixels & ~inside).sum() > LEAVES_BOX_SHARE * area:
+        flags.append("leaves-box")
+        mask = replace(mask, pixels=mask.pixels & inside)
+        area = area_px(mask)
+    if not area:
+        return replace(mask, flags=(*mask.flags, *flags, "empty"))
+    if (mask.pixels & inside).sum() >= FULL_BOX_SHARE * inside.sum():
+        flags.append("nearly-full-box")
+    if _parts(mask.pixels) > MOST_PARTS:
+        flags.append("many-parts")
+    if _is_thin(mask.pixels):
+        flags.append("thin")
+    return replace(mask, flags=(*mask.flags, *flags))
+
+
+def to_rle(mask: Mask, width: int, height: int) -> Rle:
+    """The mask on its page of (width, height) pixels, byte for byte as pycocotools encodes the whole page.
+
+    Only the crop is looked at: every run of a crop's column is one run of the page's column, shifted; runs that touch
+    over a column's end (a crop as high as the page) become one. A page's worth of pixels is never made.
+    """
+    import numpy as np
+    from pycocotools import mask as coco
+
+    rows, columns = mask.pixels.shape
+    if mask.left < 0 or mask.top < 0 or mask.left + columns > width or mask.top + rows > height:
+        raise ValueError(f"a mask of {columns}×{rows} px at {mask.left}, {mask.top} leaves its page {width}×{height}")
+    padded = np.zeros((columns, rows + 2), np.int8)
+    padded[:, 1:-1] = mask.pixels.T
+    steps = np.diff(padded, axis=1)
+    start_column, start_row = np.nonzero(steps == 1)
+    end_column, end_row = np.nonzero(steps == -1)
+    starts = (mask.left + start_column) * height + mask.top + start_row
+    ends = (mask.left + end_column) * height + mask.top + end_row
+    apart = starts[1:] != ends[:-1]
+    starts = starts[np.concatenate([[True], apart])] if len(starts) else starts
+    ends = ends[np.concatenate([apart, [True]])] if len(ends) else ends
+    edges = np.empty(2 * len(starts) + 2, np.int64)
+    edges[0], edges[-1] = 0, width * height
+    edges[1:-1:2], edges[2:-1:2] = starts, ends
+    counts = np.diff(edges)
+    if len(starts) and counts[-1] == 0:
+        counts = counts[:-1]
+    packed = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
+    return Rle(size=(height, width), counts=packed["counts"].decode("ascii"))
+
+
+def region_mask(mask: Mask, width: int, height: int) -> RegionMask:
+    """The mask as a region keeps it, on its page of (width, height) pixels."""
+    return RegionMask(to_rle(mask, width, height), area_px(mask), mask.quality, mask.stability, mask.flags)
+
+
+def decode(segmentation: Rle) -> numpy.ndarray[Any, Any]:
+    """The page-size mask: bool, (height, width)."""
+    import numpy as np
+    from pycocotools import mask as coco
+
+    pixels = coco.decode({"size": list(segmentation.size), "counts": segmentation.counts.encode("ascii")})
+    return np.asarray(pixels, dtype=bool)
+
+
+def bounds(segmentation: Rle) -> tuple[int, int, int, int]:
+    """The smallest left, top, right, bottom around the mask's pixels, right and bottom excluded; zeros when empty."""
+    from pycocotools import mask as coco
+
+    left, top, width, height = coco.toBbox(
+        {"size": list(segmentation.size), "counts": segmentation.counts.encode("ascii")}
+    )
+    return int(left), int(top), int(left + width), int(top + height)
+
+
+def mask_png(pixels: numpy.ndarray[Any, Any]) -> bytes:
+    """A mask, bool (height, width), as a PNG of one bit a pixel; white is part of the region."""
+    import cv2
+    import numpy as np
+
+    ok, data = cv2.imencode(
+        ".png", pixels.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+    assert ok, "OpenCV encodes any mask"
+    return bytes(data)
+
+
+def read_mask_png(data: bytes) -> numpy.ndarray[Any, Any]:
+    """The mask that `mask_png` wrote: bool, (height, width)."""
+    import cv2
+    import numpy as np
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise ValueError("not a picture of a mask")
+    return np.asarray(pixels > 0)
+
+
+def _box_pixels(mask: Mask, box: Box) -> numpy.ndarray[Any, Any]:
+    """Which pixels of the mask's crop the box touches: bool, as the crop."""
+    import numpy as np
+
+    rows, columns = mask.pixels.shape
+    left, top, right, bottom = box
+    x, y = np.arange(columns) + mask.left, np.arange(rows) + mask.top
+    across: numpy.ndarray[Any, Any] = (x + 1 > left) & (x < right)
+    down = (y + 1 > top) & (y < bottom)
+    return down[:, None] & across[None, :]
+
+
+def _parts(pixels: numpy.ndarray[Any, Any]) -> int:
+    import cv2
+    import numpy as np
+
+    _, _, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    return int((areas >= PART_SHARE * pixels.sum()).sum())
+
+
+def _is_thin(pixels: numpy.ndarray[Any, Any]) -> bool:
+    """Whether nothing of it survives when a pixel is taken off all round; the crop's own edge takes nothing off."""
+    import cv2
+    import numpy as np
+
+    return not cv2.erode(pixels.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).any()
