@@ -26,6 +26,10 @@ class RetryableError(PipelineError):
     """It may work when tried again."""
 
 
+class Interrupted(RetryableError):
+    """The run was asked to stop before this item was through; it stays open."""
+
+
 class StageCrash(PipelineError):
     """The stage itself cannot work (missing checkpoint, full disk); the run ends `failed`, no item is blamed."""
 

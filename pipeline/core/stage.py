@@ -50,6 +50,10 @@ class Output:
     """Name → value; summed over the stage's items into `metrics.jsonl`."""
 
 
+Place = Literal["box", "laptop"]
+"""A rented machine, or the one that the operator sits at, where keys are and waiting costs nothing."""
+
+
 class Stage(ABC):
     """What both kinds of stage share."""
 
@@ -60,6 +64,9 @@ class Stage(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     done_word: ClassVar[str] = "done"
     """How a report calls an item that is through: `rendered`, `detected` …"""
+
+    place: Place = "box"
+    """Where it works when a run uses a rented machine; from the first stage of the laptop on, all are the laptop's."""
 
     def key_parts(self) -> Mapping[str, Any]:
         """JSON values that change this stage's output, beyond its version and what comes from upstream."""
@@ -83,6 +90,25 @@ class MapStage(Stage):
     """Most items that `process` takes at once, on a device."""
     reads_sources: ClassVar[bool] = False
     """Whether it opens source files; they are then looked for before the run begins."""
+
+    retries_itself: ClassVar[bool] = False
+    """Whether it tries again by itself what may be tried again: what it gives up is left to a later session."""
+    live_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics whose sums so far are told as events while the stage works, not only at its end."""
+
+    def forecast(self, items: int, inputs: Sequence[Mapping[str, Mapping[str, Any]]]) -> str | None:
+        """What working on `items` items will take, in one line, or None where that is nothing but time.
+
+        `inputs`: outputs of the required stages for those items that have them already.
+        """
+        return None
+
+    def interrupt(self) -> None:
+        """The run was asked to stop: begin nothing new. Called from another thread than `process` runs in.
+
+        What `process` then leaves undone it answers with, or raises, `errors.Interrupted`.
+        """
+        return
 
     def setup(self) -> None:
         """Load what `process` needs; called once where `process` runs.
@@ -140,6 +166,12 @@ class ReduceStage(Stage):
     @abstractmethod
     def reduce(self, reduction: Reduction) -> Output:
         """Write the result; the same items and outputs must give the same bytes."""
+
+
+def stages_at(place: Place | None, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages that work at a place, in order; all of them for None."""
+    first = next((index for index, stage in enumerate(stages) if stage.place == "laptop"), len(stages))
+    return {None: tuple(stages), "box": tuple(stages[:first]), "laptop": tuple(stages[first:])}[place]
 
 
 def cache_keys(pipeline: str, stages: Sequence[Stage], known: Mapping[str, str] | None = None) -> dict[str, str]:
