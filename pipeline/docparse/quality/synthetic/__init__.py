@@ -1,0 +1,1 @@
+"""Synthetic pages: every element is drawn by itself too, so boxes and masks are exact."""
