@@ -1,47 +1,77 @@
-"""Parameters of docparse: what to parse, how finely, and by which named alternatives."""
+"""Parameters of docparse: what to parse, how finely, and by which named alternatives.
+
+Each alternative has parameters of its own, in a module that imports nothing heavy; here they are put together. A name
+chooses among them (`detector: {name: layout}`), and everything else in that section is the chosen one's.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.pipeline import RunParams
 from pipeline.docparse.labels import LABELS, Label
-
-DETECTORS = ("opencv",)
-ANALYSTS = ("text-layer",)
+from pipeline.docparse.layout_params import LayoutParams
+from pipeline.docparse.ocr_params import NoOcr, TesseractParams
+from pipeline.docparse.pages.source import Renderer
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DetectorParams(_Section):
-    """Who finds regions on a page."""
+class OpenCvParams(_Section):
+    """Contours and morphology, no model."""
 
-    name: str = "opencv"
-    """`opencv`: contours and morphology, no model. Named in every region that it finds."""
+    name: Literal["opencv"] = "opencv"
     min_score: float = Field(default=0.3, ge=0, le=1)
     """Regions scored lower are left out; how a score comes about is told in `docparse/opencv/score.py`."""
     labels: tuple[Label, ...] = LABELS
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return _one_of("detector", name, DETECTORS)
+
+class NoSegmenter(_Section):
+    """Regions have boxes only."""
+
+    name: Literal["none"] = "none"
 
 
-class AnalystParams(_Section):
-    """Who says what a region means."""
+class TextLayerParams(_Section):
+    """From the words that the document itself holds, no model."""
 
-    name: str = "text-layer"
-    """`text-layer`: from the words that the document itself holds, no model. Named in every description."""
+    name: Literal["text-layer"] = "text-layer"
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return _one_of("analyst", name, ANALYSTS)
+
+def _named(what: str, *alternatives: type[BaseModel]) -> BeforeValidator:
+    """Answer an unknown name with the known ones; a section without a name is the first alternative's."""
+    names = [get_args(each.model_fields["name"].annotation)[0] for each in alternatives]
+
+    def check(value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        name = value.get("name", names[0])
+        if name not in names:
+            raise ValueError(f"there is no {what} {name!r} here; choose {', '.join(names)}")
+        return {**value, "name": name}
+
+    return BeforeValidator(check)
+
+
+DetectorParams = Annotated[
+    OpenCvParams | LayoutParams, Field(discriminator="name"), _named("detector", OpenCvParams, LayoutParams)
+]
+"""Who finds regions on a page. Named in every region that it finds."""
+
+SegmenterParams = Annotated[NoSegmenter, _named("segmenter", NoSegmenter)]
+"""Who cuts masks for the regions."""
+
+AnalystParams = Annotated[TextLayerParams, _named("analyst", TextLayerParams)]
+"""Who says what a region means. Named in every description."""
+
+OcrParams = Annotated[
+    NoOcr | TesseractParams, Field(discriminator="name"), _named("reader of pixels", NoOcr, TesseractParams)
+]
+"""Who reads text from pixels."""
 
 
 class DocparseParams(RunParams):
@@ -53,16 +83,13 @@ class DocparseParams(RunParams):
     """Resolution at which PDF pages are drawn; images keep their own pixels."""
     max_page_pixels: int = Field(default=50_000_000, ge=10_000)
     """Largest page that is drawn, in pixels (an A0 sheet at 150 dpi has 35 million)."""
-    detector: DetectorParams = DetectorParams()
-    analyst: AnalystParams = AnalystParams()
+    renderer: Renderer = "mupdf"
+    ocr: OcrParams = NoOcr()
+    detector: DetectorParams = OpenCvParams()
+    segmenter: SegmenterParams = NoSegmenter()
+    analyst: AnalystParams = TextLayerParams()
 
     def stage_values(self, *names: str) -> dict[str, Any]:
         """Those parameters that a stage reads, as JSON values for its cache key."""
         values = self.model_dump(mode="json")
         return {name: values[name] for name in names}
-
-
-def _one_of(what: str, name: str, known: tuple[str, ...]) -> str:
-    if name not in known:
-        raise ValueError(f"there is no {what} {name!r} here; choose {', '.join(known)}")
-    return name
