@@ -27,11 +27,11 @@ class TesseractParams(_Section):
     pages: Literal["without-text", "all"] = "without-text"
     """`all` reads pages that have a text layer too, and takes what it reads in the layer's place."""
     dpi: int = Field(default=300, ge=70, le=600)
-    """Resolution at which a PDF page is drawn for reading; Tesseract was trained at about 300. Images stay as they are."""
+    """Resolution at which a PDF page is drawn for reading; Tesseract wants about 300. Images stay as they are."""
     min_confidence: float = Field(default=0.3, ge=0, le=1)
     """Words that Tesseract is less sure of are left out, and counted."""
     layout: int = Field(default=3, ge=1, le=13)
-    """Tesseract's page segmentation mode: 3 finds columns and blocks, 6 takes the page for one block, 11 for scattered text."""
+    """Tesseract's page segmentation mode: 3 finds columns and blocks, 6 takes a page for one block, 11 for no block."""
     timeout_s: float = Field(default=120.0, gt=0)
     """A page that takes longer fails, alone."""
 

@@ -14,7 +14,8 @@ from typing import Self
 
 from pipeline.core.worker import die_with
 from pipeline.docparse import mupdf
-from pipeline.docparse.documents import DocumentProblem, count_pages
+from pipeline.docparse.documents import count_pages
+from pipeline.docparse.pages.source import DocumentProblem
 
 LIMIT_S = 120.0
 """A document that takes longer to open and count would hold up a plan of thousands for good."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item, Problem, Source, item_id
 from pipeline.core.pipeline import Scan, Skipped
-from pipeline.docparse.documents import DocumentProblem
 from pipeline.docparse.media import HEAD_BYTES, UNKNOWN, promised, recognise
 from pipeline.docparse.opening import Opener
+from pipeline.docparse.pages.source import DocumentProblem
 from pipeline.docparse.params import DocparseParams
 
 MAX_SLUG_CHARS = 48

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.docparse.documents import DocumentProblem, count_pages
+from pipeline.docparse.documents import count_pages
 from pipeline.docparse.opening import Opener
+from pipeline.docparse.pages.source import DocumentProblem
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.scan import scan
 from tests.pipeline.documents import save, text_page

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.docparse.documents import PageDamaged, PageTooLarge, draw_page
+from pipeline.docparse.documents import draw_page
 from pipeline.docparse.media import JPEG, PDF, PNG, TIFF
+from pipeline.docparse.pages.source import PageDamaged, PageTooLarge
 from pipeline.docparse.words import PageText
 from tests.pipeline.documents import new_page, save, text_page, write
 

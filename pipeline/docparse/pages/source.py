@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.core.errors import ItemError
@@ -16,6 +18,8 @@ Renderer = Literal["mupdf", "pdfium"]
 """Who draws PDF pages: MuPDF (PyMuPDF, AGPL) or PDFium (pypdfium2, BSD/Apache). Images are Pillow's with either."""
 
 POINTS_PER_INCH = 72
+_TAIL_BYTES = 2048
+"""Where a PDF's end marker must be (ISO 32000-1 says the last 1024 bytes; readers allow for trailing padding)."""
 
 
 class DocumentProblem(ItemError):
@@ -64,8 +68,8 @@ class PageSource(Protocol):
     def size_px(self, page: int, dpi: int) -> tuple[int, int]:
         """(width, height) that `pixels` will have; known before anything is drawn."""
 
-    def describe_size(self, page: int, dpi: int) -> str:
-        """The size as a person reads it: `210 × 297 mm, at 150 dpi 1240 × 1755`."""
+    def check_size(self, page: int, dpi: int, max_page_pixels: int) -> None:
+        """Raise PageTooLarge, with the numbers and the way out, for a page of more pixels than that."""
 
     def pixels(self, page: int, dpi: int) -> numpy.ndarray[Any, Any]:
         """uint8, (height, width, 3), blue-green-red."""
@@ -77,15 +81,51 @@ class PageSource(Protocol):
         """Pixels per inch of what `pixels` gives; None where an image does not say."""
 
     def quick(self, page: int) -> bool:
-        """Whether drawing the page costs less than decoding a PNG of it."""
+        """Whether drawing the page costs less than decoding a PNG of it; a wrong answer costs time, nothing else."""
 
     def close(self) -> None:
-        """Let go of the file and of everything cached for it."""
+        """Let go of the file and of what is cached for it."""
 
 
 def page_size_px(width_pt: float, height_pt: float, dpi: int) -> tuple[int, int]:
     """(width, height) in pixels of a PDF page: every pixel that it touches, a thousandth aside, as MuPDF counts."""
-    from math import ceil
-
     zoom = dpi / POINTS_PER_INCH
-    return max(1, ceil(width_pt * zoom - 0.001)), max(1, ceil(height_pt * zoom - 0.001))
+    return max(1, math.ceil(width_pt * zoom - 0.001)), max(1, math.ceil(height_pt * zoom - 0.001))
+
+
+def check_pdf_page(width_pt: float, height_pt: float, dpi: int, max_page_pixels: int) -> None:
+    """Raise PageTooLarge for a PDF page of more than `max_page_pixels`."""
+    width, height = page_size_px(width_pt, height_pt, dpi)
+    if width * height > max_page_pixels:
+        raise PageTooLarge(
+            f"the page is {width_pt / POINTS_PER_INCH * 25.4:.0f} × {height_pt / POINTS_PER_INCH * 25.4:.0f} mm, "
+            f"at {dpi} dpi {width} × {height} = {width * height:,} pixels, above max_page_pixels = "
+            f"{max_page_pixels:,}: lower dpi or raise max_page_pixels"
+        )
+
+
+def has_end_marker(path: Path) -> bool:
+    """Whether a PDF's last bytes hold its end marker; one that needs repair and has none was cut off."""
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return b"%%EOF" in handle.read()
+
+
+def encrypted() -> DocumentProblem:
+    """The problem of a PDF that opens with a password only."""
+    return DocumentProblem("encrypted", "the PDF is encrypted and needs a password: save a copy without one")
+
+
+def truncated() -> DocumentProblem:
+    """The problem of a PDF whose end is missing."""
+    return DocumentProblem("truncated", "the PDF is cut off: its end is missing, so pages may be; fetch it again")
+
+
+def without_pages() -> DocumentProblem:
+    """The problem of a PDF in which no page can be found."""
+    return DocumentProblem("damaged", "the PDF has no page that can be read: export it again")
+
+
+def flat(error: BaseException) -> str:
+    """A library's complaint on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

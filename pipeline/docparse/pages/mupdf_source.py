@@ -1,0 +1,134 @@
+"""PDF pages by MuPDF."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.docparse import mupdf
+from pipeline.docparse.pages.source import (
+    POINTS_PER_INCH,
+    DocumentProblem,
+    PageDamaged,
+    check_pdf_page,
+    encrypted,
+    flat,
+    has_end_marker,
+    page_size_px,
+    truncated,
+    without_pages,
+)
+from pipeline.docparse.words import Word
+
+if TYPE_CHECKING:
+    import numpy
+
+QUICK_CONTENT_BYTES = 200_000
+"""Drawing instructions of a page of text are some 10 kB, of a plot hundreds; decoding a PNG is cheaper than those."""
+
+
+class MuPdfSource:
+    """A PDF opened by PyMuPDF.
+
+    Raises:
+        DocumentProblem: it is encrypted, cut off, damaged or has no page.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._pymupdf = mupdf.load()
+        try:
+            self._document = self._pymupdf.open(path, filetype="pdf")
+        except RuntimeError as error:
+            raise DocumentProblem("damaged", f"the PDF is damaged ({flat(error)}): export it again") from error
+        problem: DocumentProblem | None = None
+        if self._document.needs_pass:
+            problem = encrypted()
+        elif self._document.is_repaired and not has_end_marker(path):
+            problem = truncated()
+        elif self._document.page_count == 0:
+            problem = without_pages()
+        if problem is not None:
+            self._document.close()
+            raise problem
+        self._page = lru_cache(maxsize=1)(self._load)
+
+    def page_count(self) -> int:
+        """How many pages the PDF has."""
+        return int(self._document.page_count)
+
+    def size_px(self, page: int, dpi: int) -> tuple[int, int]:
+        """(width, height) of the page as it is drawn."""
+        box = self._page(page).rect
+        return page_size_px(box.width, box.height, dpi)
+
+    def check_size(self, page: int, dpi: int, max_page_pixels: int) -> None:
+        """Raise PageTooLarge for a page that would have more pixels."""
+        box = self._page(page).rect
+        check_pdf_page(box.width, box.height, dpi, max_page_pixels)
+
+    def pixels(self, page: int, dpi: int) -> numpy.ndarray[Any, Any]:
+        """The page on white, annotations included."""
+        import cv2
+        import numpy as np
+
+        try:
+            pixmap = self._page(page).get_pixmap(dpi=dpi, alpha=False, colorspace=self._pymupdf.csRGB)
+            rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
+            rgb = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3)
+            pixels: numpy.ndarray[Any, Any] = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        except (RuntimeError, ValueError) as error:
+            raise _damaged(error) from error
+        return pixels
+
+    def words(self, page: int, dpi: int) -> list[Word]:
+        """Words of the text layer. MuPDF tells them as the page lies before rotation, pixels are after it."""
+        # "ﬁ" as one sign would hide "file" from every search.
+        flags = self._pymupdf.TEXTFLAGS_WORDS & ~self._pymupdf.TEXT_PRESERVE_LIGATURES
+        loaded = self._page(page)
+        try:
+            entries = loaded.get_text("words", flags=flags)
+        except (RuntimeError, ValueError) as error:
+            raise _damaged(error) from error
+        zoom = dpi / POINTS_PER_INCH
+        width, height = self.size_px(page, dpi)
+        matrix = loaded.rotation_matrix
+        words = []
+        for x0, y0, x1, y1, text, block, line, _ in entries:
+            box = self._pymupdf.Rect(x0, y0, x1, y1) * matrix
+            left, top = max(0.0, box.x0 * zoom), max(0.0, box.y0 * zoom)
+            right, bottom = min(float(width), box.x1 * zoom), min(float(height), box.y1 * zoom)
+            if right > left and bottom > top and text.strip():
+                words.append(Word(text, (left, top, right, bottom), block, line))
+        return words
+
+    def dpi_of(self, page: int, dpi: int) -> int | None:
+        """The resolution asked for."""
+        return dpi
+
+    def quick(self, page: int) -> bool:
+        """A page of text, with no picture and few lines to draw."""
+        loaded = self._page(page)
+        try:
+            if loaded.get_images():
+                return False
+            forms = sum(len(self._document.xref_stream(entry[0]) or b"") for entry in loaded.get_xobjects())
+            return len(loaded.read_contents()) + forms <= QUICK_CONTENT_BYTES
+        except (RuntimeError, ValueError):
+            return False
+
+    def close(self) -> None:
+        """Close the file, and empty MuPDF's store of fonts and pictures, which would keep up to 256 MB of them."""
+        self._page.cache_clear()
+        self._document.close()
+        self._pymupdf.TOOLS.store_shrink(100)
+
+    def _load(self, page: int) -> Any:
+        try:
+            return self._document.load_page(page - 1)
+        except (RuntimeError, ValueError) as error:
+            raise _damaged(error) from error
+
+
+def _damaged(error: BaseException) -> PageDamaged:
+    return PageDamaged(f"the page cannot be drawn ({flat(error)}): export the document again")
