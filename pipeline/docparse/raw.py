@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline.core.manifest import Item
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 
@@ -36,6 +37,8 @@ class PageImage:
     pixels: numpy.ndarray[Any, Any]
     """uint8, (height, width, 3), blue-green-red."""
     text: PageText
+    item: Item | None = None
+    """Which page of which document it is; None where only pixels are at hand."""
     origin: PageOrigin | None = None
     """None where only pixels are known, as in a test or a benchmark."""
 

@@ -38,6 +38,8 @@ class Detection:
     """The phrase that found it; None from a detector that is not prompted."""
     alternatives: Mapping[Label, float] = field(default_factory=dict)
     """Other labels that it may be, with their scores."""
+    mask: RegionMask | None = None
+    """A mask that came with the box, from a file of corrected regions; segmenters leave such a one as it is."""
 
     def related(self, renumber: dict[int, int]) -> Detection:
         """The same detection after the page's list was reordered: old index → new."""
@@ -83,10 +85,12 @@ class RegionMask:
 
     segmentation: Rle
     area_px: int
-    quality: float
-    """The model's own estimate of the mask's IoU, 0 to 1."""
-    stability: float
+    quality: float | None
+    """The model's own estimate of the mask's IoU, 0 to 1; None for a mask that no model cut."""
+    stability: float | None
     flags: tuple[str, ...] = ()
+    segmenter: SegmenterName | None = None
+    """Who cut it, where that is not the run's segmenter."""
 
 
 class Region(BaseModel):
@@ -168,12 +172,19 @@ def make_regions(
 ) -> list[Region]:
     """Regions of a page from its detections, which come in reading order, the text inside each, and their masks."""
     width, height = page_size_px
-    ids = _unique([region_id(document, page, found.label, found.box) for found in detections])
+    boxes = [_bbox(found.box) for found in detections]
+    # Of the box as files keep it: regions that come back from a file keep their ids.
+    ids = _unique(
+        [
+            region_id(document, page, found.label, (x, y, x + w, y + h))
+            for found, (x, y, w, h) in zip(detections, boxes, strict=True)
+        ]
+    )
     regions = []
     for index, (found, text) in enumerate(zip(detections, texts, strict=True)):
         stem = f"{folder}/regions/region-{index + 1:04d}"
-        left, top, right, bottom = found.box
-        bbox = (round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1))
+        bbox = boxes[index]
+        mask = found.mask if masks is None else masks[index]
         regions.append(
             Region(
                 id=ids[index],
@@ -199,8 +210,8 @@ def make_regions(
                 crop=f"{stem}.png",
                 prompt=found.prompt,
                 alternatives={label: round(score, 3) for label, score in found.alternatives.items()},
-                segmenter=segmenter,
-                **({} if masks is None else _of_mask(masks[index], f"{stem}.mask.png")),
+                segmenter=segmenter if mask is None or mask.segmenter is None else mask.segmenter,
+                **({} if mask is None else _of_mask(mask, f"{stem}.mask.png")),
             )
         )
     return regions
@@ -209,8 +220,14 @@ def make_regions(
 def _of_mask(mask: RegionMask, path: str) -> dict[str, Any]:
     return {
         "segmentation": mask.segmentation, "mask": path, "mask_area_px": mask.area_px,
-        "mask_quality": round(mask.quality, 4), "mask_stability": round(mask.stability, 4), "mask_flags": mask.flags,
+        "mask_quality": None if mask.quality is None else round(mask.quality, 4),
+        "mask_stability": None if mask.stability is None else round(mask.stability, 4), "mask_flags": mask.flags,
     }  # fmt: skip
+
+
+def _bbox(box: Box) -> tuple[float, float, float, float]:
+    left, top, right, bottom = box
+    return round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)
 
 
 def _unique(ids: list[str]) -> list[str]:
