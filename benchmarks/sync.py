@@ -110,7 +110,7 @@ class Bench:
 
     def our_large_push(self) -> None:
         with self.reach() as transport, HashCache(self.folder / "hashes.db") as hashes:
-            push_blobs(transport, "spotter", {hashes.sha256_of(self.large): self.large})
+            push_blobs(transport, "spotter", lambda: {hashes.sha256_of(self.large): self.large})
 
     def our_small_pull(self) -> None:
         self._our_pull("small")

@@ -133,12 +133,16 @@ def push_over(session: Session, transport: Transport, instance_id: int, report: 
         with Step("push", "sending data/", report) as step:
             data, left_out = data_files(session)
             rows = _code_rows(session, code)
-            blobs = {}
-            for name, path in data.items():
-                digest = hashes.sha256_of(path)
-                blobs[digest] = path
-                rows.append(CopyFile(name, 0o644, digest, f"blobs/{digest[:2]}/{digest}"))
-            pushed = push_blobs(transport, root, blobs, relay("push", report))
+
+            def hashed() -> dict[str, Path]:
+                blobs = {}
+                for name, path in data.items():
+                    digest = hashes.sha256_of(path)
+                    blobs[digest] = path
+                    rows.append(CopyFile(name, 0o644, digest, f"blobs/{digest[:2]}/{digest}"))
+                return blobs
+
+            pushed = push_blobs(transport, root, hashed, relay("push", report))
             done = checkout(transport, root, rows, partial=code is None)
             step.summary = (
                 f"data/: {count(pushed.sent, 'file')} sent ({size(pushed.sent_bytes)}), {pushed.present} there · "

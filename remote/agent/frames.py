@@ -26,8 +26,14 @@ def frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
 class FrameReader:
     """Reads frames from `read(max_bytes)`, which gives b"" at the end."""
 
-    def __init__(self, read: Callable[[int], bytes], max_header_bytes: int = MAX_HEADER_BYTES) -> None:
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         self._read = read
+        self._chunk_bytes = chunk_bytes
         self._buffer = bytearray()
         self._max_header_bytes = max_header_bytes
 
@@ -66,7 +72,7 @@ class FrameReader:
     def some(self, max_bytes: int) -> bytes:
         """At least one byte and at most `max_bytes` of a payload."""
         if not self._buffer:
-            data = self._read(min(max_bytes, CHUNK_BYTES))
+            data = self._read(min(max_bytes, self._chunk_bytes))
             if not data:
                 raise BrokenFrame("it ended in the middle of a payload")
             if len(data) <= max_bytes:
@@ -95,7 +101,7 @@ class FrameReader:
             start = len(self._buffer)
             if start > self._max_header_bytes:
                 raise BrokenFrame(f"a line longer than {self._max_header_bytes} bytes")
-            data = self._read(CHUNK_BYTES)
+            data = self._read(self._chunk_bytes)
             if not data:
                 if self._buffer:
                     raise BrokenFrame("it ended in the middle of a line")

@@ -13,6 +13,7 @@ from remote.ssh.errors import SshRefused, SshSilent
 
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 15, 5, 3
 USER_TIMEOUT_MS = 15_000
+READ_AHEAD_BYTES = 256 * 1024
 
 
 class WatchedSocket(socket.socket):
@@ -23,9 +24,17 @@ class WatchedSocket(socket.socket):
     sent_bytes: int = 0
     received_bytes: int = 0
     hung_up: bool = False
+    _ahead: memoryview = memoryview(b"")
+    """What was read and not yet asked for."""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """As socket.recv."""
+        """As socket.recv, reading ahead: paramiko asks for a packet's head and body one after the other."""
+        if not self._ahead:
+            self._ahead = memoryview(self._receive(max(size, READ_AHEAD_BYTES), flags))
+        data, self._ahead = bytes(self._ahead[:size]), self._ahead[size:]
+        return data
+
+    def _receive(self, size: int, flags: int) -> bytes:
         try:
             data = super().recv(size, flags)
         except ConnectionError:
@@ -34,7 +43,7 @@ class WatchedSocket(socket.socket):
         if data:
             self.last_heard_at = time.monotonic()
             self.received_bytes += len(data)
-        elif size:
+        else:
             self.hung_up = True
         return data
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KEPT_STDERR_BYTES = 64 * 1024
 CHUNK_BYTES = 128 * 1024
+PACKET_FRAME_BYTES = 64
+"""What paramiko leaves free in a packet for its header (`Channel._send`)."""
 STEP_S = 0.5
 """No single wait is longer, so that Ctrl-C and a lost connection are noticed."""
 
@@ -64,6 +66,11 @@ class Stream:
         channel.in_stderr_buffer.set_event(self._news)
 
     @property
+    def packet_bytes(self) -> int:
+        """The most that one packet carries: writes in multiples of it leave no small rests to send."""
+        return max(1, self._channel.out_max_packet_size - PACKET_FRAME_BYTES)
+
+    @property
     def stderr(self) -> bytes:
         """The last 64 KiB of standard error so far."""
         return bytes(self._stderr)
@@ -94,23 +101,23 @@ class Stream:
             BrokenPipeError: the command ended, or closed its stdin.
             CommandTimeout: the command took nothing for `timeout_s`.
         """
-        for start in range(0, len(data), CHUNK_BYTES):
-            rest = data[start : start + CHUNK_BYTES]
+        view = memoryview(data)
+        deadline = time.monotonic() + timeout_s
+        while view:
+            try:
+                # A packet's worth at a time: handed more, paramiko would copy the rest once for every packet.
+                sent = self._channel.send(bytes(view[: self.packet_bytes]))
+            except TimeoutError:
+                self._step(deadline, timeout_s, "took no input")
+                continue
+            except self._failures as error:
+                self._raise_if_lost(error)
+                raise BrokenPipeError(f"`{self.command}` ended before it took all its input") from error
+            if sent == 0:
+                self._raise_if_lost()
+                raise BrokenPipeError(f"`{self.command}` ended before it took all its input")
+            view = view[sent:]
             deadline = time.monotonic() + timeout_s
-            while rest:
-                try:
-                    sent = self._channel.send(rest)
-                except TimeoutError:
-                    self._step(deadline, timeout_s, "took no input")
-                    continue
-                except self._failures as error:
-                    self._raise_if_lost(error)
-                    raise BrokenPipeError(f"`{self.command}` ended before it took all its input") from error
-                if sent == 0:
-                    self._raise_if_lost()
-                    raise BrokenPipeError(f"`{self.command}` ended before it took all its input")
-                rest = rest[sent:]
-                deadline = time.monotonic() + timeout_s
 
     def close_stdin(self) -> None:
         """Tell the command that nothing more comes."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from remote.agent.files import TreeEntry, check_name, sha256_of, tree_hash
 from remote.progress import Progress, Report, silent
@@ -20,9 +21,9 @@ from remote.sync.hashes import HashCache
 from remote.sync.session import Session, TransferError
 from remote.transport import Transport, TransportError
 
-READ_BYTES = 256 * 1024
 KEPT_IN_MEMORY_BYTES = 256 * 1024
 KEPT_TOGETHER_BYTES = 64 * 1024 * 1024
+_Hashed = TypeVar("_Hashed")
 MAX_ROUNDS = 2
 """How often a file is sent that arrives as another one than announced: a broken part from before, or it is edited."""
 NOT_PUSHED = frozenset({".incoming", "logs"})
@@ -113,20 +114,26 @@ def tree_of(files: Sequence[ReleaseFile], hashes: HashCache | None = None) -> st
     return tree_hash(_Source.of(file.name, file.source, file.mode, hashes, keep=False).entry for file in files)
 
 
-def push_blobs(transport: Transport, root: str, blobs: Mapping[str, Path], report: Report = silent) -> PushedBlobs:
+def push_blobs(
+    transport: Transport,
+    root: str,
+    blobs: Mapping[str, Path] | Callable[[], Mapping[str, Path]],
+    report: Report = silent,
+) -> PushedBlobs:
     """Send those of `blobs` (sha256 → local file) that the box lacks into `<root>/blobs/<sha256[:2]>/<sha256>`.
 
-    An interrupted blob goes on where it stopped.
+    An interrupted blob goes on where it stopped. A function that hashes the files works while the box starts.
 
     Raises:
         ChecksumMismatch: a local file is not what its sha256 says.
         SourceChanged, ConnectionLost, TransferError: push again; what arrived whole is kept.
     """
-    sizes = {sha256: path.stat().st_size for sha256, path in blobs.items()}
+    hashed = cache(blobs) if callable(blobs) else lambda: blobs
     sent: set[str] = set()
     sent_bytes = 0
     for _attempt in range(2):  # a part left by an interrupted push may be wrong; the box drops it, and it goes anew
-        with Session(transport, root, "receive-blobs") as session:
+        with _session_while(transport, root, "receive-blobs", hashed) as (session, found):
+            sizes = {sha256: path.stat().st_size for sha256, path in found.items()}
             session.tell({"blobs": sorted(sizes.items())})
             answer = session.ask()
             missing = [(str(sha256), int(have)) for sha256, have in answer["missing"]]
@@ -134,7 +141,7 @@ def push_blobs(transport: Transport, root: str, blobs: Mapping[str, Path], repor
             meter = _Meter("push data", total, report)
             for number, (sha256, have) in enumerate(missing):
                 meter.message = f"{number + 1} of {len(missing)} files"
-                for chunk in _chunks(blobs[sha256], have, sizes[sha256] - have):
+                for chunk in _chunks(found[sha256], have, sizes[sha256] - have, session.chunk_bytes):
                     session.feed(chunk)
                     meter.add(len(chunk))
             session.flush()
@@ -142,9 +149,9 @@ def push_blobs(transport: Transport, root: str, blobs: Mapping[str, Path], repor
         sent.update(sha256 for sha256, _have in missing)
         sent_bytes += total
         if not bad:
-            report(Progress("push data", f"{len(blobs)} files are there", total, total, "bytes"))
-            return PushedBlobs(str(answer["path"]), len(sent), sent_bytes, len(blobs) - len(sent))
-    raise ChecksumMismatch(f"{blobs[bad[0]]} has not the sha256 {bad[0]} any more; scan the sources again")
+            report(Progress("push data", f"{len(found)} files are there", total, total, "bytes"))
+            return PushedBlobs(str(answer["path"]), len(sent), sent_bytes, len(found) - len(sent))
+    raise ChecksumMismatch(f"{found[bad[0]]} has not the sha256 {bad[0]} any more; scan the sources again")
 
 
 def push_run(transport: Transport, root: str, local_run_dir: Path, report: Report = silent) -> PushedRun:
@@ -259,9 +266,9 @@ class _Source:
                 hashes.note(path, found, digest)
         return cls(TreeEntry(check_name(name), mode & 0o777, size, digest), path, data if keep else None)
 
-    def chunks(self, offset: int) -> Iterator[bytes]:
+    def chunks(self, offset: int, chunk_bytes: int) -> Iterator[bytes]:
         if self.data is None:
-            yield from _chunks(self.path, offset, self.entry.size - offset)
+            yield from _chunks(self.path, offset, self.entry.size - offset, chunk_bytes)
         elif len(self.data) > offset:
             yield self.data[offset:]
 
@@ -278,19 +285,19 @@ def _sources(files: Sequence[ReleaseFile], hashes: HashCache | None) -> list[_So
 
 @contextmanager
 def _session_while(
-    transport: Transport, root: str, command: str, work: Callable[[], list[_Source]]
-) -> Iterator[tuple[Session, list[_Source]]]:
+    transport: Transport, root: str, command: str, work: Callable[[], _Hashed]
+) -> Iterator[tuple[Session, _Hashed]]:
     """A session that starts on the box while the files are hashed here."""
     with ThreadPoolExecutor(1, thread_name_prefix="sync-start") as pool:
         starting = pool.submit(Session, transport, root, command)
         try:
-            sources = work()
+            hashed = work()
         except BaseException:
             with suppress(TransportError):
                 starting.result().close()
             raise
         with starting.result() as session:
-            yield session, sources
+            yield session, hashed
 
 
 def _rows(entries: Sequence[TreeEntry]) -> list[list[object]]:
@@ -314,19 +321,19 @@ def _send_missing(session: Session, sources: Sequence[_Source], meter: _Meter) -
             meter.expect(sum(sources[index].entry.size - offset for index, offset in asked))
         for number, (index, offset) in enumerate(asked):
             meter.message = f"{number + 1} of {len(asked)} files"
-            for chunk in sources[index].chunks(offset):
+            for chunk in sources[index].chunks(offset, session.chunk_bytes):
                 session.feed(chunk)
                 meter.add(len(chunk))
         session.flush()
     raise SourceChanged(f"{sources[asked[0][0]].path} changed while it was pushed; push again")
 
 
-def _chunks(path: Path, offset: int, size: int) -> Iterator[bytes]:
+def _chunks(path: Path, offset: int, size: int, chunk_bytes: int) -> Iterator[bytes]:
     """`size` bytes of a file from `offset`; raises SourceChanged when they are not there any more."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         file.seek(offset)
         while size:
-            data = file.read(min(size, READ_BYTES))
+            data = file.read(min(size, chunk_bytes))
             if not data:
                 raise SourceChanged(f"{path} became shorter while it was pushed; push again")
             size -= len(data)

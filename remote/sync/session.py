@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from remote.agent.frames import BrokenFrame, FrameReader, frame
 from remote.bootstrap.install import install_agent, known_agent, learn_agent, start_line
+from remote.ssh.connection import BULK_WINDOW_BYTES
 from remote.transport import ConnectionLost, Transport, TransportError
 
 GREETING = b'{"spotter-transfer":'
@@ -15,6 +16,7 @@ START_LIMIT_S = 30.0
 SILENCE_LIMIT_S = 600.0
 """The box may hash a large file before it says anything; a dead peer is noticed by the transport much sooner."""
 WRITE_BYTES = 256 * 1024
+PACKETS_TOGETHER = 16
 
 
 class TransferError(TransportError):
@@ -63,8 +65,10 @@ class Session:
         self._open(transport, agent.command(self._command, agent.root))
 
     def _open(self, transport: Transport, line: str) -> None:
-        self._stream = transport.open(line, timeout_s=START_LIMIT_S)
-        self._reader = FrameReader(lambda size: self._stream.read(size, timeout_s=SILENCE_LIMIT_S))
+        self._stream = transport.open(line, timeout_s=START_LIMIT_S, bulk=True)
+        self._reader = FrameReader(
+            lambda size: self._stream.read(size, timeout_s=SILENCE_LIMIT_S), chunk_bytes=BULK_WINDOW_BYTES
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +87,16 @@ class Session:
         self.feed(frame(header))
         self.flush()
 
+    @property
+    def chunk_bytes(self) -> int:
+        """How much to feed at a time: whole packets, about 512 KiB."""
+        return PACKETS_TOGETHER * self._stream.packet_bytes
+
     def feed(self, data: bytes) -> None:
         """Send bytes, gathered into large writes: small ones would cost a packet each."""
+        if not self._unsent and len(data) >= WRITE_BYTES:
+            self._write(data)
+            return
         self._unsent += data
         if len(self._unsent) >= WRITE_BYTES:
             self.flush()
@@ -96,6 +108,9 @@ class Session:
             TransferError: the box gave up; its own reason.
         """
         data, self._unsent = bytes(self._unsent), bytearray()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         try:
             self._stream.write(data, timeout_s=SILENCE_LIMIT_S)
         except BrokenPipeError as error:
