@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.docparse.labels import Label
 from pipeline.docparse.regions import Region
-from pipeline.docparse.words import PageText
+from pipeline.docparse.words import PageText, TextSource
 
 
 class _Strict(BaseModel):
@@ -46,7 +46,7 @@ class Struct(_Strict):
     sections: tuple[Section, ...]
     lines: tuple[str, ...]
     """The region's text, line by line."""
-    text_source: Literal["pdf", "none"]
+    text_source: TextSource
     analyst: str
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Self
 from pipeline.core.worker import die_with
 from pipeline.docparse import mupdf
 from pipeline.docparse.documents import count_pages
-from pipeline.docparse.pages.source import DocumentProblem
+from pipeline.docparse.pages.source import DocumentProblem, Renderer
 
 LIMIT_S = 120.0
 """A document that takes longer to open and count would hold up a plan of thousands for good."""
@@ -24,6 +25,8 @@ START_S = 60.0
 READY = "ready"
 
 Count = Callable[[Path, str], int]
+Load = Callable[[], object]
+"""Imports the library that counts, so that its start is not the first document's time."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 """MuPDF does not survive a fork."""
@@ -32,8 +35,9 @@ _SPAWN = multiprocessing.get_context("spawn")
 class Opener:
     """Counts pages in one process for many documents; after a crash the next document gets a new one."""
 
-    def __init__(self, count: Count = count_pages, limit_s: float = LIMIT_S) -> None:
+    def __init__(self, count: Count = count_pages, limit_s: float = LIMIT_S, load: Load = mupdf.load) -> None:
         self._count = count
+        self._load = load
         self._limit_s = limit_s
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -64,7 +68,7 @@ class Opener:
 
     def _start(self) -> Connection:
         self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._count, os.getpid()), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(theirs, self._count, self._load, os.getpid()), daemon=True)
         self._process.start()
         theirs.close()
         if not self._pipe.poll(START_S):
@@ -97,10 +101,18 @@ class Opener:
         self.close()
 
 
-def _serve(pipe: Connection, count: Count, parent: int) -> None:
+def opener_for(renderer: Renderer) -> Opener:
+    """An opener that counts with the library that will draw."""
+    from pipeline.docparse.pages import pdfium_source
+
+    load: Load = pdfium_source.load if renderer == "pdfium" else mupdf.load
+    return Opener(partial(count_pages, renderer=renderer), load=load)
+
+
+def _serve(pipe: Connection, count: Count, load: Load, parent: int) -> None:
     die_with(parent)
     try:
-        mupdf.load()  # its start is not the first document's time
+        load()
         pipe.send(READY)
         while True:
             path, media_type = pipe.recv()

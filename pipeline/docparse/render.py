@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import ItemError
 from pipeline.core.files import sha256_file
-from pipeline.core.stage import MapStage, Output, Task
-from pipeline.docparse.documents import draw_page
+from pipeline.core.manifest import Source
+from pipeline.core.stage import MapStage, Output, Site, Task
+from pipeline.docparse.documents import draw_page, kept_open
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.words import PageText
 
 if TYPE_CHECKING:
     import numpy
 
+WORDS_FILE = "words.json"
+OCR_FILE = "ocr.json"
+"""Written by the `ocr` stage for a page that it read. A run names OCR or does not, for all of its life: the file never
+stands there from another run."""
 PNG_LEVEL = 1
 """Writing is what costs: level 1 is several times faster than 6 and a little larger."""
 
@@ -30,7 +35,7 @@ class RenderStage(MapStage):
     """Writes `page.png` and `words.json` for every page; hands on the page's size and where its text comes from."""
 
     name = "render"
-    version = "1"
+    version = "2"
     done_word = "rendered"
     reads_sources = True
 
@@ -39,31 +44,45 @@ class RenderStage(MapStage):
 
     def key_parts(self) -> Mapping[str, Any]:
         """Resolution, limit, and the libraries that draw."""
-        libraries = {name: version(name) for name in ("pymupdf", "pillow", "opencv-python-headless")}
-        return {**self._params.stage_values("dpi", "max_page_pixels"), **libraries}
+        drawer = {"mupdf": "pymupdf", "pdfium": "pypdfium2"}[self._params.renderer]
+        libraries = {name: version(name) for name in (drawer, "pillow", "opencv-python-headless")}
+        return {**self._params.stage_values("dpi", "max_page_pixels", "renderer"), **libraries}
 
     def process(self, batch: Sequence[Task]) -> Sequence[Output]:
         """Draw pages; raises ItemError for one that cannot be drawn."""
         return [self._render(task) for task in batch]
 
     def _render(self, task: Task) -> Output:
-        source, page = task.item.source, task.item.page
+        page, params = task.item.page, self._params
         assert page is not None
-        path = task.site.sources.path(source)
-        if _sha256_once(path, path.stat().st_mtime_ns) != source.sha256:
-            raise SourceChanged(f"{source.path!r} was changed after planning: plan the run again")
-        drawn = draw_page(path, source.media_type, page, self._params.dpi, self._params.max_page_pixels)
+        path = planned_source(task.site, task.item.source)
+        drawn = draw_page(path, task.item.source.media_type, page, params.dpi, params.max_page_pixels, params.renderer)
         height, width = drawn.pixels.shape[:2]
         text = PageText(width, height, drawn.dpi, drawn.words)
         task.writer.write("page.png", encode_png(drawn.pixels), "page-image")
-        task.writer.write("words.json", text.to_json(), "words")
+        task.writer.write(WORDS_FILE, text.to_json(), "words")
         return Output(
-            {"width": width, "height": height, "dpi": drawn.dpi, "text_source": text.source, "words": len(drawn.words)},
-            metrics={"words": len(drawn.words)},
-        )
+            {
+                "width": width, "height": height, "dpi": drawn.dpi, "text_source": text.source,
+                "words": len(drawn.words), "renderer": params.renderer, "redraw": drawn.quick,
+            },
+            metrics={"words": len(drawn.words), f"pages_text_{text.source}": 1},
+        )  # fmt: skip
 
 
-@cache
+def planned_source(site: Site, source: Source) -> Path:
+    """Where a source lies, once it is known to be the file that was planned.
+
+    Raises:
+        SourceChanged: it is another one.
+    """
+    path = site.sources.path(source)
+    if _sha256_once(path, path.stat().st_mtime_ns) != source.sha256:
+        raise SourceChanged(f"{source.path!r} was changed after planning: plan the run again")
+    return path
+
+
+@lru_cache(maxsize=64)
 def _sha256_once(path: Path, mtime_ns: int) -> str:
     return sha256_file(path)
 
@@ -78,14 +97,39 @@ def encode_png(pixels: numpy.ndarray[Any, Any]) -> bytes:
 
 
 def read_page(run_dir: Path, folder: str) -> tuple[numpy.ndarray[Any, Any], PageText]:
-    """What render wrote about a page: (pixels, text)."""
+    """A page from its files: (pixels, the words that count)."""
+    return _decoded(run_dir, folder), read_text(run_dir, folder)
+
+
+def page_pixels(task: Task) -> numpy.ndarray[Any, Any]:
+    """The pixels that render drew of a page, for a stage that requires `render`: uint8, (height, width, 3), BGR.
+
+    A page of text is drawn from its document again, which costs a fraction of decoding `page.png`; any other page is
+    decoded. Both give the same bytes: the cache key of render holds the libraries that draw.
+    """
+    drawn = task.inputs["render"]
+    if drawn["redraw"]:
+        try:
+            path = planned_source(task.site, task.item.source)
+        except (OSError, SourceChanged):
+            return _decoded(
+                task.site.run_dir, task.item.folder
+            )  # the page was drawn when the source was there; its picture is what counts
+        assert task.item.page is not None
+        source = kept_open(path, task.item.source.media_type, drawn["renderer"])
+        return source.pixels(task.item.page, drawn["dpi"] or 0)
+    return _decoded(task.site.run_dir, task.item.folder)
+
+
+def _decoded(run_dir: Path, folder: str) -> numpy.ndarray[Any, Any]:
     import cv2
 
-    pixels = cv2.imread(str(run_dir / folder / "page.png"), cv2.IMREAD_COLOR)
+    pixels: numpy.ndarray[Any, Any] | None = cv2.imread(str(run_dir / folder / "page.png"), cv2.IMREAD_COLOR)
     assert pixels is not None, f"{folder}/page.png was written whole"
-    return pixels, read_text(run_dir, folder)
+    return pixels
 
 
 def read_text(run_dir: Path, folder: str) -> PageText:
-    """The words that render wrote about a page."""
-    return PageText.from_json((run_dir / folder / "words.json").read_bytes())
+    """The words of a page that count: those that the `ocr` stage read, where it did, else those of the text layer."""
+    read = run_dir / folder / OCR_FILE
+    return PageText.from_json((read if read.exists() else run_dir / folder / WORDS_FILE).read_bytes())

@@ -14,7 +14,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item, Problem, Source, item_id
 from pipeline.core.pipeline import Scan, Skipped
 from pipeline.docparse.media import HEAD_BYTES, UNKNOWN, promised, recognise
-from pipeline.docparse.opening import Opener
+from pipeline.docparse.opening import Opener, opener_for
 from pipeline.docparse.pages.source import DocumentProblem
 from pipeline.docparse.params import DocparseParams
 
@@ -42,7 +42,7 @@ def scan(params: DocparseParams, workspace: Path, opener: Opener | None = None) 
     items: list[Item] = []
     skipped: list[Skipped] = []
     groups: dict[str, str] = {}
-    with opener or Opener() as reader:
+    with opener or opener_for(params.renderer) as reader:
         for found in _files(params.sources, workspace):
             described = _describe(found, reader)
             if isinstance(described, Skipped):

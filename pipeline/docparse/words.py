@@ -1,4 +1,4 @@
-"""The words of a page with their boxes: `words.json`."""
+"""The words of a page with their boxes: `words.json`, or `ocr.json` where they were read from pixels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import orjson
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in page pixels, origin at the page's top left corner."""
 
-TextSource = Literal["pdf", "none"]
+TextSource = Literal["pdf", "ocr", "none"]
+"""Where a page's words come from: its text layer, its pixels (the `ocr` stage), or nowhere: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of the text layer."""
+    """One word of the text layer, or one read from pixels."""
 
     text: str
     box: Box
@@ -24,6 +25,8 @@ class Word:
     """Number of its block (paragraph) on the page."""
     line: int
     """Number of its line in the block."""
+    confidence: float | None = None
+    """How sure its reader is of it, 0 to 1; None for a word of the text layer, which is exact."""
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -39,16 +42,18 @@ class PageText:
     height: int
     """Pixels."""
     dpi: int | None
-    """None for an image, whose pixels say nothing about its size on paper."""
+    """None for an image that does not say how large it is on paper."""
     words: Sequence[Word]
+    read_from: Literal["pdf", "ocr"] = "pdf"
+    """Where its words were looked for."""
 
     @property
     def source(self) -> TextSource:
-        """`pdf` when there is a text layer, `none` when there is not; text is never guessed from pixels."""
-        return "pdf" if self.words else "none"
+        """Where its words come from; `none` when there are none. Only the `ocr` stage reads text from pixels."""
+        return self.read_from if self.words else "none"
 
     def to_json(self) -> bytes:
-        """`words.json`; a word's place in its list is its index, which facts name as evidence."""
+        """`words.json` or `ocr.json`; a word's place in its list is its index, which facts name as evidence."""
         return orjson.dumps(
             {
                 "width": self.width, "height": self.height, "dpi": self.dpi, "text_source": self.source,
@@ -58,6 +63,7 @@ class PageText:
                         "bbox_px": [round(word.box[0], 1), round(word.box[1], 1), round(word.box[2] - word.box[0], 1),
                                     round(word.box[3] - word.box[1], 1)],
                         "block": word.block, "line": word.line,
+                        **({} if word.confidence is None else {"confidence": round(word.confidence, 3)}),
                     }
                     for word in self.words
                 ],
@@ -69,7 +75,8 @@ class PageText:
         """Read what `to_json` wrote."""
         page: dict[str, Any] = orjson.loads(data)
         words = [_word(entry) for entry in page["words"]]
-        return cls(page["width"], page["height"], page["dpi"], words)
+        read_from: Literal["pdf", "ocr"] = "ocr" if page["text_source"] == "ocr" else "pdf"
+        return cls(page["width"], page["height"], page["dpi"], words, read_from)
 
     def inside(self, box: Box) -> list[int]:
         """Indices of the words whose centre lies in `box`."""
@@ -83,4 +90,5 @@ class PageText:
 
 def _word(entry: dict[str, Any]) -> Word:
     x, y, width, height = entry["bbox_px"]
-    return Word(entry["text"], (x, y, x + width, y + height), entry["block"], entry["line"])
+    box = (x, y, x + width, y + height)
+    return Word(entry["text"], box, entry["block"], entry["line"], entry.get("confidence"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -36,6 +36,8 @@ QUICK_OBJECTS = 2_000
 """A page of text has some hundred objects, a plot tens of thousands."""
 BLOCK_GAP = 0.6
 """Lines further apart than so many of their heights belong to different paragraphs."""
+MAX_GROWTH = 1.3
+"""Lines whose letters differ more in height too."""
 _HYPHENS = {0x0002: "-", 0xFFFE: "-"}
 """How PDFium tells a hyphen at a line's end."""
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
@@ -117,14 +119,32 @@ class PdfiumSource:
         return pixels
 
     def words(self, page: int, dpi: int) -> list[Word]:
-        """Words of the text layer in its own order."""
+        """Words of the text layer, in the order in which they read before the page is turned."""
         width, height = self.size_px(page, dpi)
+        loaded = self._page(page)
         try:
-            turn = self._turn(page, dpi / POINTS_PER_INCH)
-            letters = list(self._letters(page, turn))
+            rotation = loaded.get_rotation()
+            left, bottom, right, top = loaded.get_bbox()
+            turn = _Turn(left, bottom, right, top, rotation, dpi / POINTS_PER_INCH)
+            loaded.set_rotation(0)  # PDFium reads a turned page line by line as it lies: its last paragraph first
+            try:
+                letters = list(self._letters(loaded))
+            finally:
+                loaded.set_rotation(rotation)
         except (self._error, ValueError) as error:
             raise _damaged(error) from error
-        return _words(letters, width, height)
+        words = []
+        for text, box, block, line in _joined(letters):
+            left, top, right, bottom = turn.box(*box)
+            left, top, right, bottom = (
+                max(0.0, left),
+                max(0.0, top),
+                min(float(width), right),
+                min(float(height), bottom),
+            )
+            if right > left and bottom > top:
+                words.append(Word(text, (left, top, right, bottom), block, line))
+        return words
 
     def dpi_of(self, page: int, dpi: int) -> int | None:
         """The resolution asked for."""
@@ -133,11 +153,23 @@ class PdfiumSource:
     def quick(self, page: int) -> bool:
         """A page of text, with no picture and few lines to draw."""
         raw, loaded = self._raw, self._page(page)
-        count = raw.FPDFPage_CountObjects(loaded)
-        if count > QUICK_OBJECTS:
-            return False
         plain = {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_PATH}
-        return all(raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(loaded, index)) in plain for index in range(count))
+        left = QUICK_OBJECTS
+        found = [
+            raw.FPDFPage_GetObject(loaded, index) for index in range(min(raw.FPDFPage_CountObjects(loaded), left + 1))
+        ]
+        while found:
+            one = found.pop()
+            left -= 1
+            kind = raw.FPDFPageObj_GetType(one)
+            if kind == raw.FPDF_PAGEOBJ_FORM:
+                inside = min(raw.FPDFFormObj_CountObjects(one), left + 1)
+                found += [raw.FPDFFormObj_GetObject(one, index) for index in range(inside)]
+            elif kind not in plain:
+                return False
+            if len(found) > left:
+                return False
+        return True
 
     def close(self) -> None:
         """Close the page, then the file."""
@@ -150,20 +182,16 @@ class PdfiumSource:
         except (self._error, IndexError) as error:
             raise _damaged(error) from error
 
-    def _turn(self, page: int, zoom: float) -> _Turn:
-        left, bottom, right, top = self._page(page).get_bbox()
-        return _Turn(left, bottom, right, top, self._page(page).get_rotation(), zoom)
-
-    def _letters(self, page: int, turn: _Turn) -> Iterator[_Letter]:
+    def _letters(self, loaded: Any) -> Iterator[_Letter]:
         raw = self._raw
-        textpage = self._page(page).get_textpage()
+        textpage = loaded.get_textpage()
         box = raw.FS_RECTF()
         try:
             for index in range(textpage.count_chars()):
                 code = raw.FPDFText_GetUnicode(textpage, index)
                 sign = _HYPHENS.get(code) or _LIGATURES.get(code) or chr(code)
                 if raw.FPDFText_GetLooseCharBox(textpage, index, ctypes.byref(box)):
-                    yield _Letter(sign, turn.box(box.left, box.bottom, box.right, box.top))
+                    yield _Letter(sign, (box.left, box.bottom, box.right, box.top))
                 else:
                     yield _Letter(sign, None)
         finally:
@@ -174,6 +202,7 @@ class PdfiumSource:
 class _Letter:
     sign: str
     box: Box | None
+    """Left, bottom, right, top in points, in the page's own space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,45 +233,40 @@ class _Turn:
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
-def _words(letters: list[_Letter], width: int, height: int) -> list[Word]:
-    """Letters joined between blanks; a line break in the text ends a line, a wide gap between lines a paragraph."""
-    words: list[Word] = []
+def _joined(letters: Sequence[_Letter]) -> Iterator[tuple[str, Box, int, int]]:
+    """(text, box, block, line) of the words between blanks.
+
+    A line break in the text ends a line, a wide gap between lines or a change of size a paragraph.
+    """
     block = line = 0
+    broken = False
+    before: Box | None = None
+    blank = _Letter(" ", None)
     signs: list[str] = []
     boxes: list[Box] = []
-    broken = False
-
-    def end() -> None:
-        nonlocal block, line, broken
-        if signs and boxes:
-            lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-            box = (max(0.0, min(lefts)), max(0.0, min(tops)), min(float(width), max(rights)),
-                   min(float(height), max(bottoms)))  # fmt: skip
-            if box[2] > box[0] and box[3] > box[1]:
-                if broken and words:
-                    block, line = (block, line + 1) if _follows(words[-1].box, box) else (block + 1, 0)
-                broken = False
-                words.append(Word("".join(signs), box, block, line))
+    for letter in (*letters, blank):
+        if not (letter.sign.isspace() or letter.sign == "\0"):
+            signs.append(letter.sign)
+            if letter.box is not None:
+                boxes.append(letter.box)
+            continue
+        if boxes:
+            lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+            box = min(lefts), min(bottoms), max(rights), max(tops)
+            if broken and before is not None:
+                block, line = (block, line + 1) if _follows(before, box) else (block + 1, 0)
+            yield "".join(signs), box, block, line
+            before, broken = box, False
         signs.clear()
         boxes.clear()
-
-    for letter in letters:
-        if letter.sign.isspace() or letter.sign == "\0":
-            end()
-            broken = broken or letter.sign in "\r\n"
-            continue
-        signs.append(letter.sign)
-        if letter.box is not None:
-            boxes.append(letter.box)
-    end()
-    return words
+        broken = broken or letter.sign in "\r\n"
 
 
 def _follows(before: Box, after: Box) -> bool:
     """Whether a word begins the next line of the same paragraph: about as tall, and no wide gap between."""
     tall, other = before[3] - before[1], after[3] - after[1]
     gap = max(after[1] - before[3], before[1] - after[3])
-    return gap <= BLOCK_GAP * min(tall, other) and max(tall, other) <= 1.3 * min(tall, other)
+    return gap <= BLOCK_GAP * min(tall, other) and max(tall, other) <= MAX_GROWTH * min(tall, other)
 
 
 def _damaged(error: BaseException) -> PageDamaged:
