@@ -61,7 +61,8 @@ class Stage(ABC):
     version: ClassVar[str]
     """Raised whenever the stage's code changes what it writes; part of the cache key."""
     kind: ClassVar[Literal["map", "reduce"]]
-    requires: ClassVar[tuple[str, ...]] = ()
+    requires: tuple[str, ...] = ()
+    """Stages whose output it works on; a stage may say so by its parameters, in `__init__`."""
     done_word: ClassVar[str] = "done"
     """How a report calls an item that is through: `rendered`, `detected` …"""
 
@@ -88,7 +89,7 @@ class MapStage(Stage):
     """
     batch_size: int = 1
     """Most items that `process` takes at once, on a device."""
-    reads_sources: ClassVar[bool] = False
+    reads_sources: bool = False
     """Whether it opens source files; they are then looked for before the run begins."""
 
     retries_itself: ClassVar[bool] = False

@@ -7,8 +7,9 @@ from typing import Any
 
 from pipeline.core.stage import MapStage, Output, Task
 from pipeline.docparse.analysis import Analyst, supported
+from pipeline.docparse.page_files import read_regions
 from pipeline.docparse.params import DocparseParams
-from pipeline.docparse.regions import Region, to_file
+from pipeline.docparse.regions import to_file
 from pipeline.docparse.render import read_text
 
 
@@ -25,7 +26,7 @@ class AnalyzeStage(MapStage):
 
     name = "analyze"
     version = "1"
-    requires = ("render", "detect")
+    requires = ("render", "regions")
     done_word = "analysed"
 
     def __init__(self, params: DocparseParams) -> None:
@@ -41,7 +42,7 @@ class AnalyzeStage(MapStage):
         return [self._analyse(task) for task in batch]
 
     def _analyse(self, task: Task) -> Output:
-        regions = [Region.model_validate(entry) for entry in task.inputs["detect"]["regions"]]
+        regions = read_regions(task.site.run_dir, task.item.folder)
         text = read_text(task.site.run_dir, task.item.folder)
         told = []
         kept_facts = dropped = 0

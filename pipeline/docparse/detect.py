@@ -1,107 +1,81 @@
-"""Detect: regions on a page. The stage writes the files; who finds the boxes is a detector chosen by name."""
+"""Detect: where something may be on a page. All that a detector says is kept; what becomes of it is arranged later."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from pipeline.core.stage import MapStage, Output, Task
-from pipeline.docparse.params import DocparseParams
-from pipeline.docparse.regions import Detection, DetectorName, make_regions, to_file
-from pipeline.docparse.render import encode_png, read_page
-from pipeline.docparse.words import Box, PageText
-
-if TYPE_CHECKING:
-    import numpy
-
-CROP_PADDING = 0.02
-"""Share of a region's longer side that its picture shows around it."""
-MAX_CROP_PADDING_PX = 12
-
-
-class Detector(Protocol):
-    """Finds regions in the pixels of pages; an implementation on a device takes many pages at once."""
-
-    name: str
-    version: str
-
-    def key_parts(self) -> Mapping[str, Any]:
-        """What else changes its answers: checkpoints, thresholds, library versions."""
-
-    def setup(self) -> None:
-        """Load what it needs."""
-
-    def detect(self, pages: Sequence[tuple[numpy.ndarray[Any, Any], PageText]]) -> list[list[Detection]]:
-        """(blue-green-red pixels, text) of pages → their detections in reading order, parents by index."""
+from pipeline.docparse.layout_params import LayoutParams
+from pipeline.docparse.page_files import RAW, raw_to_json
+from pipeline.docparse.page_image import page_image
+from pipeline.docparse.params import DocparseParams, OpenCvParams
+from pipeline.docparse.raw import Detector, RawPage
+from pipeline.models.grounding_dino.params import GroundingDinoParams
 
 
 def make_detector(params: DocparseParams) -> Detector:
-    """The detector that the parameters name."""
-    from pipeline.docparse.opencv.detector import OpenCvDetector
+    """The detector that the parameters name; made without loading what it needs."""
+    chosen = params.detector
+    detector: Detector
+    match chosen:
+        case OpenCvParams():
+            from pipeline.docparse.opencv.raw import OpenCvRawDetector
 
-    return OpenCvDetector(params.detector.min_score, params.detector.labels)
+            detector = OpenCvRawDetector()
+        case GroundingDinoParams():
+            from pipeline.docparse.grounded import GroundedDetector
+
+            detector = GroundedDetector(chosen)
+        case LayoutParams():
+            from pipeline.docparse.layout import LayoutDetector
+
+            detector = LayoutDetector(chosen)
+    return detector
 
 
 class DetectStage(MapStage):
-    """Writes `regions/region-0001.{json,png}` … for every page and hands on the region files' names."""
+    """Writes `raw.json` for every page: thresholds and rules that are changed later need no detector again."""
 
     name = "detect"
-    version = "1"
+    version = "2"
     requires = ("render",)
     done_word = "detected"
 
     def __init__(self, params: DocparseParams) -> None:
         self._params = params
         self._detector = make_detector(params)
+        self.device = self._detector.device
+        self.batch_size = self._detector.batch_size
+        self.reads_sources = isinstance(params.detector, LayoutParams)
 
     def key_parts(self) -> Mapping[str, Any]:
-        """The detector with all that changes its answers."""
+        """The detector with all that changes its answers, thresholds excepted: those are not applied here."""
         return {
-            **self._params.stage_values("detector"),
+            "detector": self._detector.name,
             "detector_version": self._detector.version,
             "detector_parts": dict(self._detector.key_parts()),
-            "opencv": version("opencv-python-headless"),
         }
 
     def setup(self) -> None:
         """Set the detector up."""
         self._detector.setup()
 
-    def prepare(self, task: Task) -> Any:
-        """Read the page's pixels and words."""
-        return read_page(task.site.run_dir, task.item.folder)
+    def teardown(self) -> None:
+        """Let go of what the detector holds."""
+        self._detector.teardown()
 
-    def process(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """Find regions; hands the pixels on for the crops."""
-        found = self._detector.detect(batch)
-        return [(pixels, text, detections) for (pixels, text), detections in zip(batch, found, strict=True)]
+    def prepare(self, task: Task) -> Any:
+        """Get the page's pixels and words."""
+        return page_image(task, self._params)
+
+    def process(self, batch: Sequence[Any]) -> Sequence[RawPage]:
+        """Find boxes."""
+        return self._detector.find(batch)
 
     def finish(self, task: Task, result: Any) -> Output:
-        """Write one JSON file and one picture a region."""
-        pixels, text, detections = result
-        page = task.item.page
-        assert page is not None
-        texts = [" ".join(text.words[index].text for index in text.inside(found.box)) for found in detections]
-        regions = make_regions(
-            detections, texts, document=task.item.group, page=page, page_size_px=(text.width, text.height),
-            text_source=text.source, detector=DetectorName(name=self._detector.name, version=self._detector.version),
-            folder=task.item.folder,
-        )  # fmt: skip
-        counts: dict[str, float] = {}
-        for region in regions:
-            stem = f"regions/region-{region.number:04d}"
-            task.writer.write(f"{stem}.png", encode_png(crop(pixels, region.box)), "crop")
-            task.writer.write(f"{stem}.json", to_file(region), "region")
-            counts[f"regions_{region.label}"] = counts.get(f"regions_{region.label}", 0.0) + 1
-        return Output({"regions": [region.model_dump(mode="json") for region in regions]}, metrics=counts)
-
-
-def crop(pixels: numpy.ndarray[Any, Any], box: Box) -> numpy.ndarray[Any, Any]:
-    """The part of a page in `box`, with a little of what is around it."""
-    height, width = pixels.shape[:2]
-    left, top, right, bottom = box
-    pad = min(MAX_CROP_PADDING_PX, max(2.0, CROP_PADDING * max(right - left, bottom - top)))
-    x0, y0 = max(0, int(left - pad)), max(0, int(top - pad))
-    x1, y1 = min(width, int(right + pad) + 1), min(height, int(bottom + pad) + 1)
-    return pixels[y0:y1, x0:x1]
+        """Keep them."""
+        raw: RawPage = result
+        task.writer.write(RAW, raw_to_json(raw), "raw")
+        boxes = len(raw.boxes) if raw.composed is None else len(raw.composed)
+        return Output({"boxes": boxes}, metrics={"raw_boxes": boxes, **raw.notes})

@@ -15,6 +15,9 @@ from pipeline.docparse.labels import LABELS, Label
 from pipeline.docparse.layout_params import LayoutParams
 from pipeline.docparse.ocr_params import NoOcr, TesseractParams
 from pipeline.docparse.pages.source import Renderer
+from pipeline.docparse.vlm.params import OpenAiParams
+from pipeline.models.grounding_dino.params import GroundingDinoParams
+from pipeline.models.sam2.params import NoSegmenter, Sam2Params
 
 
 class _Section(BaseModel):
@@ -30,16 +33,15 @@ class OpenCvParams(_Section):
     labels: tuple[Label, ...] = LABELS
 
 
-class NoSegmenter(_Section):
-    """Regions have boxes only."""
-
-    name: Literal["none"] = "none"
-
-
 class TextLayerParams(_Section):
     """From the words that the document itself holds, no model."""
 
     name: Literal["text-layer"] = "text-layer"
+
+    @property
+    def place(self) -> Literal["box", "laptop"]:
+        """Where it works: wherever the run does."""
+        return "box"
 
 
 def _named(what: str, *alternatives: type[BaseModel]) -> BeforeValidator:
@@ -58,14 +60,20 @@ def _named(what: str, *alternatives: type[BaseModel]) -> BeforeValidator:
 
 
 DetectorParams = Annotated[
-    OpenCvParams | LayoutParams, Field(discriminator="name"), _named("detector", OpenCvParams, LayoutParams)
+    OpenCvParams | GroundingDinoParams | LayoutParams,
+    Field(discriminator="name"),
+    _named("detector", OpenCvParams, GroundingDinoParams, LayoutParams),
 ]
 """Who finds regions on a page. Named in every region that it finds."""
 
-SegmenterParams = Annotated[NoSegmenter, _named("segmenter", NoSegmenter)]
-"""Who cuts masks for the regions."""
+SegmenterParams = Annotated[
+    NoSegmenter | Sam2Params, Field(discriminator="name"), _named("segmenter", NoSegmenter, Sam2Params)
+]
+"""Who cuts masks for the regions. Named in every region that has one."""
 
-AnalystParams = Annotated[TextLayerParams, _named("analyst", TextLayerParams)]
+AnalystParams = Annotated[
+    TextLayerParams | OpenAiParams, Field(discriminator="name"), _named("analyst", TextLayerParams, OpenAiParams)
+]
 """Who says what a region means. Named in every description."""
 
 OcrParams = Annotated[

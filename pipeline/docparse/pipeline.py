@@ -7,19 +7,33 @@ from collections.abc import Sequence
 from pipeline.core.pipeline import Pipeline
 from pipeline.core.stage import Stage
 from pipeline.docparse.analyze import AnalyzeStage
+from pipeline.docparse.arrange_stage import ArrangeStage
 from pipeline.docparse.detect import DetectStage
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.records import RecordsStage
+from pipeline.docparse.regions_stage import RegionsStage
 from pipeline.docparse.render import RenderStage
 from pipeline.docparse.scan import scan
+from pipeline.docparse.segment_stage import SegmentStage, make_segmenter
 
 
 def _stages(params: DocparseParams) -> Sequence[Stage]:
-    return RenderStage(params), DetectStage(params), AnalyzeStage(params), RecordsStage(params)
+    segmenter = make_segmenter(params)
+    return (
+        RenderStage(params),
+        DetectStage(params),
+        ArrangeStage(params),
+        *([SegmentStage(params, segmenter)] if segmenter else []),
+        RegionsStage(params),
+        AnalyzeStage(params),
+        RecordsStage(params),
+    )
 
 
 def _means(params: DocparseParams) -> str:
-    return f"detector {params.detector.name} · analyst {params.analyst.name} · {params.dpi} dpi"
+    named = {"detector": params.detector.name, "segmenter": params.segmenter.name, "analyst": params.analyst.name}
+    chosen = [f"{part} {name}" for part, name in named.items() if name != "none"]
+    return " · ".join([*chosen, f"{params.dpi} dpi"])
 
 
-PIPELINE = Pipeline("docparse", "1", DocparseParams, scan, _stages, noun="page", means=_means)
+PIPELINE = Pipeline("docparse", "2", DocparseParams, scan, _stages, noun="page", means=_means)

@@ -15,6 +15,7 @@ from pipeline.core.stage import Output, ReduceStage, Reduction
 from pipeline.docparse.chunks import box_of, chunks, flow
 from pipeline.docparse.coco import coco_file
 from pipeline.docparse.headings import headings, outside
+from pipeline.docparse.page_files import read_regions
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.regions import Region
 from pipeline.docparse.render import read_text
@@ -29,7 +30,7 @@ class RecordsStage(ReduceStage):
 
     name = "records"
     version = "1"
-    requires = ("render", "detect", "analyze")
+    requires = ("render", "regions", "analyze")
     done_word = "recorded"
 
     def __init__(self, params: DocparseParams) -> None:
@@ -46,7 +47,7 @@ class RecordsStage(ReduceStage):
         pages: list[tuple[Item, tuple[int, int], Sequence[Region]]] = []
         seen: set[str] = set()
         for item, outputs in reduction.rows():
-            regions = [Region.model_validate(entry) for entry in outputs["detect"]["regions"]]
+            regions = read_regions(reduction.site.run_dir, item.folder)
             text = read_text(reduction.site.run_dir, item.folder)
             pages.append((item, (text.width, text.height), regions))
             page = _PageRecords(item, text, self._params.analyst.name)

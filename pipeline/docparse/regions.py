@@ -127,6 +127,8 @@ class Region(BaseModel):
     detector: DetectorName
     crop: str
     """Path of the region's picture, relative to the run folder."""
+    crop_px: tuple[int, int, int, int] | None = None
+    """x, y, width, height of what the picture and the mask's picture show of the page; a little more than the box."""
     prompt: str | None = None
     """The phrase that found it; None from a detector that is not prompted."""
     alternatives: dict[Label, float] = Field(default_factory=dict)
@@ -134,7 +136,7 @@ class Region(BaseModel):
     segmentation: Rle | None = None
     """Its pixels on the page; None when no segmenter ran."""
     mask: str | None = None
-    """Path of the mask as a picture of the box (white: part of the region), relative to the run folder."""
+    """Path of the mask as a picture of the crop (white: part of the region), relative to the run folder."""
     mask_area_px: int | None = None
     mask_quality: float | None = None
     """The segmenter's own estimate of the mask's IoU, 0 to 1."""
@@ -167,10 +169,14 @@ def make_regions(
     text_source: str,
     detector: DetectorName,
     folder: str,
-    masks: Sequence[RegionMask] | None = None,
+    crops: Sequence[tuple[int, int, int, int]] | None = None,
+    masks: Sequence[RegionMask | None] | None = None,
     segmenter: SegmenterName | None = None,
 ) -> list[Region]:
-    """Regions of a page from its detections, which come in reading order, the text inside each, and their masks."""
+    """Regions of a page from its detections, which come in reading order, and the text inside each.
+
+    `crops`: left, top, right, bottom of what their pictures show; `masks`: their masks, from `segmenter`.
+    """
     width, height = page_size_px
     boxes = [_bbox(found.box) for found in detections]
     # Of the box as files keep it: regions that come back from a file keep their ids.
@@ -215,6 +221,11 @@ def make_regions(
             )
         )
     return regions
+
+
+def _as_coco(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    return left, top, right - left, bottom - top
 
 
 def _of_mask(mask: RegionMask, path: str) -> dict[str, Any]:

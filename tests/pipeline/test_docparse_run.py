@@ -103,13 +103,14 @@ def test_the_coco_file_holds_every_region(undisturbed: Bench) -> None:
 def test_the_report_covers_every_document_and_names_who_worked(undisturbed: Bench) -> None:
     report = undisturbed.report()
     assert report["means"] == "detector opencv · analyst text-layer · 150 dpi"
-    full = {"rendered": 6, "detected": 6, "analysed": 6, "recorded": 6}
+    words = ("rendered", "detected", "arranged", "described", "analysed", "recorded")
+    full = dict.fromkeys(words, 6)
     through = {document["source"][-4:]: document["through"] for document in report["documents"]}
     assert through == {".pdf": full, ".tif": dict.fromkeys(full, 2)}
     assert "Карта &#x27;x&quot; $(y)" in (undisturbed.run_dir / "report.html").read_text()
 
 
-@pytest.mark.parametrize("stage", ["render", "detect", "analyze", "records"])
+@pytest.mark.parametrize("stage", ["render", "detect", "regions", "analyze", "records"])
 def test_killed_in_the_middle_of_a_stage_the_records_are_the_same_byte_for_byte(
     undisturbed: Bench, tmp_path: Path, stage: str
 ) -> None:

@@ -1,0 +1,16 @@
+"""A page as the stages after render take it: its pixels, its words, and the document that it is from."""
+
+from __future__ import annotations
+
+from pipeline.core.stage import Task
+from pipeline.docparse.params import DocparseParams
+from pipeline.docparse.raw import PageImage, PageOrigin
+from pipeline.docparse.render import page_pixels, read_text
+
+
+def page_image(task: Task, params: DocparseParams) -> PageImage:
+    """The page of a task, as render drew it, with the words that count."""
+    page, source = task.item.page, task.item.source
+    assert page is not None
+    origin = PageOrigin(str(task.site.sources.path(source)), source.media_type, page)
+    return PageImage(page_pixels(task), read_text(task.site.run_dir, task.item.folder), task.item, origin)
