@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.docparse.arrange.candidates import RANK, Candidate, Drop, Step, in_order
-from pipeline.docparse.geometry import Matrix, area, io_mins, ious
+from pipeline.docparse.geometry import area, io_mins, ious
 from pipeline.docparse.labels import LABELS, Label
 from pipeline.docparse.words import Box
+
+if TYPE_CHECKING:
+    from pipeline.docparse.geometry import Matrix
 
 CONTAINERS: frozenset[Label] = frozenset({"diagram", "canvas", "table", "legend"})
 """Labels whose larger box is the better guess: a smaller one inside is a part of the thing taken for the whole."""
