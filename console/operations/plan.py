@@ -181,4 +181,5 @@ def planned_sources(session: Session, run_id: str) -> dict[str, Path]:
     from pipeline.core.manifest import read_manifest
 
     manifest = read_manifest(session.workspace.run_folder(run_id) / "manifest.jsonl")
-    return {item.source.sha256: session.workspace.root / item.source.path for item in manifest if item.problem is None}
+    opened = (source for item in manifest if item.problem is None for source in item.sources)
+    return {source.sha256: session.workspace.root / source.path for source in opened}

@@ -49,6 +49,15 @@ class Item(_Frozen):
     """Items with a higher number are worked on first."""
     problem: Problem | None = None
     """Set for a document that cannot be opened: the item ends `failed` with this reason."""
+    unit: str | None = None
+    """What kind of thing the document is, in its owner's words: `playbook`, `frame-table` …"""
+    attached: tuple[Source, ...] = ()
+    """Further files that tell of the document, such as its elements as another tool partitioned it."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every file that work on the item may open."""
+        return self.source, *self.attached
 
     @property
     def folder(self) -> str:
@@ -61,6 +70,12 @@ class Item(_Frozen):
         return self.source.path if self.page is None else f"{self.source.path}, page {self.page}"
 
 
+def _line(item: Item) -> bytes:
+    """One line of the manifest; what came later than the first manifests is left out where an item has none of it."""
+    empty = {name for name in ("unit", "attached") if not getattr(item, name)}
+    return orjson.dumps(item.model_dump(mode="json", exclude=empty)) + b"\n"
+
+
 def item_id(source_sha256: str, source_path: str, page: int | None) -> str:
     """Stable id of an item: the same page of the same bytes at the same path has it in every run (24 hex digits)."""
     return digest([source_sha256, source_path, page])[:24]
@@ -71,7 +86,7 @@ class Manifest:
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.items = tuple(items)
-        self._bytes = b"".join(orjson.dumps(item.model_dump(mode="json")) + b"\n" for item in self.items)
+        self._bytes = b"".join(_line(item) for item in self.items)
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)

@@ -27,7 +27,8 @@ class Planned:
 
     def answer(self) -> dict[str, Any]:
         """What `python -m pipeline plan` prints."""
-        sources = {item.source.path: item.source for item in self.manifest if item.problem is None}
+        opened = (source for item in self.manifest if item.problem is None for source in item.sources)
+        sources = {source.path: source for source in opened}
         return {
             "run_id": self.info.run_id,
             "plan_key": self.info.plan_key,

@@ -203,7 +203,7 @@ class Runner:
 
     def _check_sources(self, items: Sequence[Item]) -> None:
         try:
-            self._sources.check({item.source for item in items})
+            self._sources.check({source for item in items for source in item.sources})
         except UsageError as error:
             raise StageCrash(str(error)) from error
 
