@@ -6,7 +6,7 @@ run of 10,000 pages keeps none of them in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,9 @@ def raw_from_json(data: bytes) -> RawPage:
     return RawPage(boxes, composed, [_box(tile) for tile in page["tiles"]], page["notes"])
 
 
-def arranged_to_json(detections: Sequence[Detection], log: Sequence[Any]) -> bytes:
-    """`arrange.json`: what is kept, in reading order, and what each step did."""
-    data = {"detections": [_detection_to_dict(each) for each in detections], "steps": list(log)}
+def arranged_to_json(detections: Sequence[Detection], log: Mapping[str, Any]) -> bytes:
+    """`arrange.json`: what is kept, in reading order, and what each step did (`pipeline.docparse.arrange.page`)."""
+    data = {"detections": [_detection_to_dict(each) for each in detections], **log}
     return orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n"
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.pipeline import RunParams
+from pipeline.docparse.arrange.params import ArrangeParams
 from pipeline.docparse.labels import LABELS, Label
 from pipeline.docparse.layout_params import LayoutParams
 from pipeline.docparse.ocr_params import NoOcr, TesseractParams
@@ -94,6 +95,7 @@ class DocparseParams(RunParams):
     renderer: Renderer = "mupdf"
     ocr: OcrParams = NoOcr()
     detector: DetectorParams = OpenCvParams()
+    arrange: ArrangeParams = ArrangeParams()
     segmenter: SegmenterParams = NoSegmenter()
     analyst: AnalystParams = TextLayerParams()
 

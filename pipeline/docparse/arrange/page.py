@@ -27,14 +27,9 @@ class Arranged:
     detections: tuple[Detection, ...]
     """In reading order, a container before what it holds."""
     log: dict[str, Any]
-    """What `arrange.json` holds: every step with how many came in and went out, every raw box that was dropped with its
-    reason, and for every detection the raw boxes that it was made of."""
-
-    def to_json(self) -> bytes:
-        """`arrange.json`."""
-        import orjson
-
-        return orjson.dumps(self.log, option=orjson.OPT_INDENT_2) + b"\n"
+    """What `arrange.json` tells beside the detections: every step with how many came in and went out, every raw box
+    that was dropped with its reason (`steps`), and for every detection the raw boxes that it was made of and how an
+    arrow's direction is known (`made_of`)."""
 
 
 def arrange(
@@ -70,8 +65,8 @@ def arrange(
     log = {
         "version": VERSION, "raw": len(raw.boxes), "kept": len(kept),
         "steps": [step.told() for step in steps],
-        "detections": [
-            {"raw": list(kept[index].raw), "label": kept[index].label, "score": round(kept[index].score, 4)}
+        "made_of": [
+            {"raw": list(kept[index].raw)}
             | ({"direction": "assumed" if found.ends[index].assumed else "seen"} if index in found.ends else {})
             for index in order
         ],
@@ -177,9 +172,7 @@ def _of_composed(composed: Sequence[Detection], vocabulary: Vocabulary) -> Arran
     step = Step("names", len(composed), candidates, tuple(dropped))
     log = {
         "version": VERSION, "raw": len(composed), "kept": len(kept), "composed": True, "steps": [step.told()],
-        "detections": [
-            {"raw": [old], "label": composed[old].label, "score": round(composed[old].score, 4)} for old in kept
-        ],
+        "made_of": [{"raw": [old]} for old in kept],
     }  # fmt: skip
     return Arranged(detections, log)
 
