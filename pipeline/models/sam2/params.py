@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class NoSegmenter(BaseModel):
@@ -38,3 +38,9 @@ class Sam2Params(BaseModel):
     refine_below_px: int | None = Field(default=None, ge=1)
     """Regions whose shorter side is below this are cut a second time from an enlarged part of the page, where lines of
     a pixel's width survive. Costs another encoder pass per part; None: no second pass."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sam2Params:
+        if self.precision == "float16" and self.device == "cpu":
+            raise ValueError("float16 needs a GPU: write precision: float32 with device: cpu")
+        return self
