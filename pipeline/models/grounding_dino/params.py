@@ -24,7 +24,7 @@ class GroundingDinoParams(BaseModel):
 
     name: Literal["grounding-dino"] = "grounding-dino"
     backend: Literal["transformers", "original"] = "transformers"
-    """Whose code runs the model: `transformers`, or the reference package `groundingdino-py`. Same weights, same boxes."""
+    """Whose code runs the model: `transformers`, or the reference package `groundingdino-py`; boxes are the same."""
     checkpoint: str = Field(default="grounding-dino-tiny", min_length=1)
     """Name in the registry of checkpoints: `spotter weights list`."""
     prompts: Mapping[str, Label] = Field(default=DEFAULT_PROMPTS, validate_default=True)
@@ -67,7 +67,7 @@ class GroundingDinoParams(BaseModel):
             if not plain:
                 raise ValueError("a prompt is empty: write a word or two, or take it away")
             if re.search(r"[.?]", plain):
-                raise ValueError(f"phrase {phrase!r} has a full stop or question mark, which end a phrase: leave it out")
+                raise ValueError(f"phrase {phrase!r} has a full stop or question mark, which ends a phrase: drop it")
             if plain in seen:
                 raise ValueError(f"phrases {seen[plain]!r} and {phrase!r} are the same: name it once")
             seen[plain] = phrase
