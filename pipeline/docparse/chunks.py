@@ -53,6 +53,16 @@ def flow(page: PageText) -> Flow:
     return Flow("".join(parts), tuple(starts), tuple(blocks))
 
 
+_WORD = re.compile(r"\S+")
+_PARAGRAPH = re.compile(r"(?:\A|\n)\s*(?=\S)")
+
+
+def flow_of(text: str) -> Flow:
+    """A text that has no word boxes, fit for `chunks`: every line is a paragraph."""
+    starts = tuple(match.start() for match in _WORD.finditer(text))
+    return Flow(text, starts, tuple(match.end() for match in _PARAGRAPH.finditer(text)))
+
+
 def chunks(page: Flow, size: int = CHUNK_CHARS, overlap: int = OVERLAP_CHARS) -> Iterator[Chunk]:
     """Pieces of at most `size` characters that overlap by at most `overlap` and together cover the text.
 

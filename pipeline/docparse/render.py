@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import ItemError
@@ -13,6 +13,7 @@ from pipeline.core.files import sha256_file
 from pipeline.core.manifest import Source
 from pipeline.core.stage import MapStage, Output, Site, Task
 from pipeline.docparse.documents import draw_page, kept_open
+from pipeline.docparse.elements import ELEMENTS_FILE, page_elements
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.words import PageText
 
@@ -32,7 +33,10 @@ class SourceChanged(ItemError):
 
 
 class RenderStage(MapStage):
-    """Writes `page.png` and `words.json` for every page; hands on the page's size and where its text comes from."""
+    """Writes `page.png` and `words.json` for every page, and `elements.json` where its document has elements attached.
+
+    Hands on the page's size and where its text comes from.
+    """
 
     name = "render"
     version = "2"
@@ -61,13 +65,27 @@ class RenderStage(MapStage):
         text = PageText(width, height, drawn.dpi, drawn.words)
         task.writer.write("page.png", encode_png(drawn.pixels), "page-image")
         task.writer.write(WORDS_FILE, text.to_json(), "words")
+        notes = self._elements(task, (width, height))
         return Output(
             {
                 "width": width, "height": height, "dpi": drawn.dpi, "text_source": text.source,
                 "words": len(drawn.words), "renderer": params.renderer, "redraw": drawn.quick,
             },
-            metrics={"words": len(drawn.words), f"pages_text_{text.source}": 1},
+            metrics={"words": len(drawn.words), f"pages_text_{text.source}": 1, **notes},
         )  # fmt: skip
+
+    def _elements(self, task: Task, size_px: tuple[int, int]) -> Mapping[str, float]:
+        """Write the page's share of an attached file of elements; returns counts of them."""
+        item = task.item
+        assert item.page is not None
+        for attached in item.attached:
+            file = planned_source(task.site, attached)
+            document = kept_open(planned_source(task.site, item.source), item.source.media_type, self._params.renderer)
+            name = PurePosixPath(item.source.path).name
+            found = page_elements(file, name, item.page, document.page_count(), size_px)
+            task.writer.write(ELEMENTS_FILE, found.to_json(attached.path), "elements")
+            return found.notes
+        return {}
 
 
 def planned_source(site: Site, source: Source) -> Path:
