@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipeline.core.rundir import RunFolder
     from pipeline.core.runner import LoadedRun, Runner, RunOptions
     from pipeline.core.sources import Sources
+    from pipeline.core.stage import Place
     from pipeline.core.stop import StopSignal
 
 FAILED_EXIT = 1
@@ -59,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with a run that was started before")
     run.add_argument("--limit", type=_positive, metavar="N", help="only the first N items; the run ends incomplete")
     run.add_argument("--shard", type=_shard, metavar="i/n", help="only part i of n")
+    run.add_argument(
+        "--place", choices=("box", "laptop"), help="only the stages of this place; laptop goes on from what a box did"
+    )
+    run.add_argument("--leash", action="store_true", help="stop when standard input is closed by whoever started this")
     run.add_argument("--dry-run", action="store_true", help="say what each stage would do, and do nothing")
     run.add_argument("--queue", type=Path, help="work through this queue of shards; nothing is reduced or reported")
     run.add_argument("--worker", default="0", help="name of this process among those that share the queue")
@@ -87,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keys", required=True, help="cache keys by stage, as `keys` told them where the parts were made"
     )
     close.add_argument("--problem", help="why the rest could not be done")
+    close.add_argument("--leash", action="store_true", help="stop when standard input is closed")
     close.set_defaults(command=_close)
     return parser
 
@@ -123,9 +133,10 @@ def _run(options: argparse.Namespace) -> int:
     from pipeline.core.stop import StopSignal
 
     folder = RunFolder(options.run_dir)
-    chosen = RunOptions(options.resume, options.limit, options.shard, options.share)
+    place: Place | None = "box" if options.queue is not None else options.place
+    chosen = RunOptions(options.resume, options.limit, options.shard, options.share, place)
     sources = Sources(options.blobs, True) if options.blobs else Sources(options.workspace or Path(), False)
-    run = load_run(folder, options.pipeline, chosen)
+    run = load_run(folder, options.pipeline, chosen, _told_keys(folder) if place == "laptop" else None)
     if options.dry_run:
         from pipeline.core.survey import survey
 
@@ -139,10 +150,42 @@ def _run(options: argparse.Namespace) -> int:
             raise UsageError(f"{folder.path} holds a run that was started before (it is {info.state}): add --resume")
         # A cancel file from before this session was meant for another one.
         folder.cancel_file.unlink(missing_ok=True)
-        with stop.on_signals():
+        with stop.on_signals(), _leash(stop, options.leash):
             if options.queue is not None:
                 return _queue_runner(options, run, sources, chosen, stop).run()
+            if place == "laptop":
+                from pipeline.core.closing import ClosingRunner
+
+                return ClosingRunner(run, sources, stop, _say).run()
             return Runner(run, sources, chosen, stop, say=_say).run()
+
+
+def _told_keys(folder: RunFolder) -> dict[str, str]:
+    """Under which cache keys the box's stages were done.
+
+    Raises:
+        UsageError: no box worked on this run.
+    """
+    from pipeline.core.errors import UsageError
+
+    keys = folder.read_info().stage_keys
+    if not keys:
+        raise UsageError(f"{folder.path} holds nothing that a box did: run it with --place box first, or without")
+    return keys
+
+
+@contextmanager
+def _leash(stop: StopSignal, held: bool) -> Iterator[None]:
+    """Stop when whoever holds the other end of our standard input lets go of it, also when he is killed."""
+    if held:
+
+        def wait() -> None:
+            while os.read(0, 4096):
+                continue
+            stop.request()
+
+        threading.Thread(target=wait, name="leash", daemon=True).start()
+    yield
 
 
 def _say(line: str) -> None:
@@ -163,7 +206,7 @@ def _keys(options: argparse.Namespace) -> int:
     from pipeline.core.rundir import RunFolder
     from pipeline.core.runner import RunOptions, load_run
 
-    run = load_run(RunFolder(options.run_dir), options.pipeline, RunOptions())
+    run = load_run(RunFolder(options.run_dir), options.pipeline, RunOptions(place="box"))
     stages = [{"name": each.name, "kind": each.kind, "requires": each.requires} for each in run.stages]
     mapped = {each.name: run.keys[each.name] for each in run.stages if each.kind == "map"}
     print(json.dumps({"stages": stages, "keys": mapped}))
@@ -191,7 +234,7 @@ def _close(options: argparse.Namespace) -> int:
     folder = RunFolder(options.run_dir)
     run = load_run(folder, options.pipeline, RunOptions(), keys=json.loads(options.keys))
     stop = StopSignal()
-    with folder.hold(), stop.on_signals():
+    with folder.hold(), stop.on_signals(), _leash(stop, options.leash):
         return ClosingRunner(run, Sources(Path(), False), stop, _say, problem=options.problem).run()
 
 

@@ -1,4 +1,4 @@
-"""The session that closes a run of many boxes: nothing is computed but what all items make together."""
+"""The session that ends a run on the laptop: what boxes did is taken as it is, what is left for the laptop is done."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pipeline.core.outcome import SCAN, final_state
 from pipeline.core.progress import StageProgress
 from pipeline.core.runner import LoadedRun, Runner, RunOptions
 from pipeline.core.sources import Sources
-from pipeline.core.stage import MapStage
+from pipeline.core.stage import MapStage, stages_at
 from pipeline.core.stop import StopSignal
 
 
 class ClosingRunner(Runner):
-    """Takes the merged results as they are, reduces when every item came to its end, and writes the report.
+    """Takes the results of the boxes' stages as they are, does the laptop's when every item came to its end in those,
+    and writes the report.
 
-    It works where the results lie, which need not have the libraries that made them: the map stages' cache keys are
-    those that the boxes told.
+    It works where the results lie, which need not have the libraries that made them: the cache keys of the boxes' map
+    stages are those that the boxes told.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class ClosingRunner(Runner):
 
     def _work(self) -> None:
         self._scan()
+        done_there = {stage.name for stage in stages_at("box", self._run.stages)}
         for stage in self._run.stages:
             if self._stop:
                 break
-            if isinstance(stage, MapStage):
+            if isinstance(stage, MapStage) and stage.name in done_there:
                 self._take_over(stage)
             elif not self._open:
                 self._run_stage(stage)

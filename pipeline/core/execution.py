@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.core.device import Device
-from pipeline.core.errors import ErrorInfo, StageCrash
+from pipeline.core.errors import ErrorInfo, Interrupted, StageCrash
 from pipeline.core.ledger import Execution, Result
 from pipeline.core.manifest import Item
 from pipeline.core.pipeline import MAX_BACKOFF_S, RunParams
@@ -69,6 +69,7 @@ class MapExecution:
         self._prepared: deque[Work] = deque()
         self._found: deque[Work] = deque()
         self._order = itertools.count()
+        self._interrupted = False
         self._batch_size = params.batch_size or stage.batch_size
         self._device: Device[Work] | None = None
         self._results: list[tuple[Result, float]] = []
@@ -107,6 +108,9 @@ class MapExecution:
 
     def _feed(self) -> None:
         now = time.monotonic()
+        if self._stop and not self._interrupted:
+            self._interrupted = True
+            self._stage.interrupt()
         while self._later and self._later[0][0] <= now:
             self._open.appendleft(heapq.heappop(self._later)[2])
         while self._pool.idle and (work := self._next()) is not None:
@@ -179,7 +183,10 @@ class MapExecution:
         if done.crash:
             raise StageCrash(error.message)
         work.payload = None
-        if error.retryable and work.attempt < self._params.attempts:
+        if error.type == Interrupted.__name__:
+            return  # it stays open
+        attempts = 1 if self._stage.retries_itself and error.type != "WorkerDied" else self._params.attempts
+        if error.retryable and work.attempt < attempts:
             self._executions.append(self._execution(work, "retried", error))
             pause_s = min(MAX_BACKOFF_S, self._params.retry_backoff_s * 2 ** (work.attempt - 1))
             work.attempt += 1

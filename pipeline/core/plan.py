@@ -15,6 +15,7 @@ from pipeline.core.files import digest, write_atomic
 from pipeline.core.manifest import Manifest, read_manifest
 from pipeline.core.pipeline import Pipeline, Scan
 from pipeline.core.rundir import RunFolder, RunInfo
+from pipeline.core.stage import MapStage, Stage, stages_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Planned:
     info: RunInfo
     manifest: Manifest
     scan: Scan
+    stages: tuple[Stage, ...]
+    run_dir: Path
 
     def answer(self) -> dict[str, Any]:
         """What `python -m pipeline plan` prints."""
@@ -42,7 +45,16 @@ class Planned:
             "sources": [
                 {"path": source.path, "sha256": source.sha256, "bytes": source.bytes} for source in sources.values()
             ],
+            "laptop_stages": [stage.name for stage in stages_at("laptop", self.stages)],
+            "secrets": sorted({name for stage in self.stages for name in stage.secrets}),
+            "forecasts": self._forecasts(),
         }
+
+    def _forecasts(self) -> list[str]:
+        """What its stages will cost beside time."""
+        items = [item for item in self.manifest if item.problem is None]
+        told = [(each.name, each.forecast(items, self.run_dir)) for each in self.stages if isinstance(each, MapStage)]
+        return [f"{name}: {words}" for name, words in told if words is not None]
 
 
 def plan(
@@ -57,13 +69,14 @@ def plan(
         UsageError: wrong parameters, nothing to do, or a folder that cannot be written or holds another run.
     """
     params = pipeline.parse_params(values)
+    stages = pipeline.make_stages(params)
     scan = pipeline.scan(params, workspace)
     manifest = Manifest(scan.items)
     folder = RunFolder(run_dir)
     snapshot = params.model_dump(mode="json")
     plan_key = digest([f"{pipeline.name}@{pipeline.version}", snapshot, manifest.digest])
     if folder.info_file.exists():
-        return Planned(_same_run(folder, plan_key), read_manifest(folder.manifest_file), scan)
+        return Planned(_same_run(folder, plan_key), read_manifest(folder.manifest_file), scan, stages, run_dir)
     info = RunInfo(
         run_id=_run_id(run_dir.name),
         pipeline=pipeline.name,
@@ -82,7 +95,7 @@ def plan(
         folder.write_info(info)
     except OSError as error:
         raise UsageError(f"the run folder {run_dir} cannot be written: {error.strerror}") from error
-    return Planned(info, manifest, scan)
+    return Planned(info, manifest, scan, stages, run_dir)
 
 
 def _same_run(folder: RunFolder, plan_key: str) -> RunInfo:

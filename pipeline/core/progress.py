@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from pipeline.core.events import EventLog, HeartbeatEvent, ProgressEvent, StageEvent
+from pipeline.core.events import EventLog, HeartbeatEvent, MetricEvent, ProgressEvent, StageEvent
 
 MIN_INTERVAL_S = 0.25
 HEARTBEAT_S = 5.0
@@ -23,6 +23,7 @@ class StageProgress:
         total: int,
         before: Counter[str],
         events: EventLog,
+        live_metrics: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts = before
@@ -32,6 +33,7 @@ class StageProgress:
         self._stage = stage
         self._total = total
         self._events = events
+        self._live_metrics = live_metrics
         self._clock = clock
         self._begun = clock()
         self._told = self._begun
@@ -62,7 +64,11 @@ class StageProgress:
         self._ends.extend([now] * items)
         if now - self._told >= MIN_INTERVAL_S:
             self._told = now
-            self._events.emit(self._progress())
+            measured = [name for name in self._live_metrics if name in self.metrics]
+            self._events.emit(
+                self._progress(),
+                *(MetricEvent(name=name, value=round(self.metrics[name], 6), stage=self._stage) for name in measured),
+            )
 
     def beat(self) -> None:
         """Tell that the run is alive when nothing was told for a while."""

@@ -43,6 +43,8 @@ class RunInfo(BaseModel):
     finished_at: float | None = None
     counts: dict[str, int] | None = None
     """Items by how they ended: ok, failed, rejected, open."""
+    stage_keys: dict[str, str] = {}
+    """Cache keys of a box's map stages where they were worked on last: the laptop takes their results by them."""
 
 
 @dataclass(frozen=True, slots=True)

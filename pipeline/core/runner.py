@@ -27,7 +27,7 @@ from pipeline.core.reduction import run_reduction
 from pipeline.core.registry import load_pipeline
 from pipeline.core.rundir import EXIT_CODES, RunFolder, RunInfo
 from pipeline.core.sources import Sources
-from pipeline.core.stage import MapStage, ReduceStage, Site, Stage, cache_keys
+from pipeline.core.stage import MapStage, Place, ReduceStage, Site, Stage, cache_keys, stages_at
 from pipeline.core.stop import StopSignal
 from pipeline.core.worker import WorkerSetup
 
@@ -43,6 +43,8 @@ class RunOptions:
     """(i, n): work on part i of n, 1-based; the run folder then holds that part's results."""
     share: int = 1
     """How many processes like this one share the machine's processors."""
+    place: Place | None = None
+    """Only the stages of this place; None: all of them, here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def load_run(
     scope = manifest.shard(*options.shard).items if options.shard else manifest.items
     if options.limit is not None:
         scope = scope[: options.limit]
-    stages = pipeline.make_stages(params)
+    made = pipeline.make_stages(params)
+    # The laptop's session takes over what the box did: it has all stages, and the keys that were told.
+    stages = stages_at(None if options.place == "laptop" else options.place, made)
     return LoadedRun(
         folder, info, pipeline, pipeline_name, params, manifest, stages, cache_keys(pipeline.name, stages, keys), scope
     )
@@ -142,6 +146,7 @@ class Runner:
                 "started_at": run.info.started_at or time.time(),
                 "finished_at": None,
                 "exit_code": None,
+                "stage_keys": _keys_of(run, stages_at("box", run.stages)),
             }
         )
         run.folder.write_info(info)
@@ -187,7 +192,7 @@ class Runner:
                 before[result.status] += 1
                 if result.status == "failed":
                     self._events.emit(self._item_event(result))
-        progress = self._watch(stage.name, before)
+        progress = self._watch(stage.name, before, stage.live_metrics)
         open_items = sorted((item for item in eligible if item.item_id not in kept), key=lambda item: -item.priority)
         if stage.reads_sources:
             self._check_sources(open_items)
@@ -233,10 +238,10 @@ class Runner:
         for result, _ in results:
             self._outcomes.add(result)
         self._events.emit(*(self._item_event(result) for result, _ in results))
-        for status, items in Counter(result.status for result, _ in results).items():
-            progress.count(status, items)
         for name, value in metrics.items():
             progress.metrics[name] += value
+        for status, items in Counter(result.status for result, _ in results).items():
+            progress.count(status, items)
         self._gate()
 
     def _gate(self) -> None:
@@ -263,8 +268,8 @@ class Runner:
         finally:
             self._close_stage(progress, stage.name)
 
-    def _watch(self, stage: str, before: Counter[str]) -> StageProgress:
-        progress = StageProgress(stage, len(self._run.scope), before, self._events)
+    def _watch(self, stage: str, before: Counter[str], live_metrics: Sequence[str] = ()) -> StageProgress:
+        progress = StageProgress(stage, len(self._run.scope), before, self._events, live_metrics)
         progress.started()
         return progress
 
@@ -323,7 +328,11 @@ class Runner:
         return EXIT_CODES[state]
 
     def _judge(self, crash: str | None) -> tuple[RunState, str]:
-        return final_state(self._run, self._outcomes, crash, bool(self._stop), self._options)
+        state, message = final_state(self._run, self._outcomes, crash, bool(self._stop), self._options)
+        left = [stage.name for stage in self._run.pipeline.make_stages(self._run.params)[len(self._run.stages) :]]
+        if left and state in ("succeeded", "incomplete"):
+            message += f"; for the laptop: {', '.join(left)}"
+        return state, message
 
     def _publish(self, state: RunState, message: str) -> None:
         publish(self._run, self._outcomes, state, message, self._artifacts)
@@ -344,6 +353,10 @@ class Runner:
         run.folder.write_info(info)
         self._artifacts.append(describe_file(run.folder.path, name, Path(name).stem, "run") for name in books)
         self._artifacts.close()
+
+
+def _keys_of(run: LoadedRun, stages: Sequence[Stage]) -> dict[str, str]:
+    return {stage.name: run.keys[stage.name] for stage in stages if isinstance(stage, MapStage)}
 
 
 def processors() -> int:

@@ -68,6 +68,8 @@ class Stage(ABC):
 
     place: Place = "box"
     """Where it works when a run uses a rented machine; from the first stage of the laptop on, all are the laptop's."""
+    secrets: tuple[str, ...] = ()
+    """Variables of the environment that it wants where it works, and that no box is given."""
 
     def key_parts(self) -> Mapping[str, Any]:
         """JSON values that change this stage's output, beyond its version and what comes from upstream."""
@@ -97,10 +99,10 @@ class MapStage(Stage):
     live_metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics whose sums so far are told as events while the stage works, not only at its end."""
 
-    def forecast(self, items: int, inputs: Sequence[Mapping[str, Mapping[str, Any]]]) -> str | None:
-        """What working on `items` items will take, in one line, or None where that is nothing but time.
+    def forecast(self, items: Sequence[Item], run_dir: Path) -> str | None:
+        """What working on these items will take, in one line, or None where that is nothing but time.
 
-        `inputs`: outputs of the required stages for those items that have them already.
+        Files of earlier stages may lie in `run_dir` for some of them; for the others it can only be guessed.
         """
         return None
 

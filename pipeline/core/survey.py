@@ -10,7 +10,7 @@ from pipeline.core.events import ProgressEvent, StageEvent, StateEvent, read_eve
 from pipeline.core.ledger import Ledger, Result
 from pipeline.core.rundir import RunFolder
 from pipeline.core.runner import LoadedRun
-from pipeline.core.stage import ReduceStage
+from pipeline.core.stage import MapStage, ReduceStage
 
 
 def status(folder: RunFolder) -> dict[str, Any]:
@@ -56,7 +56,11 @@ def survey(run: LoadedRun) -> Iterator[str]:
         if isinstance(stage, ReduceStage):
             yield f"{stage.name}: one result from every {noun} that is through"
             continue
+        assert isinstance(stage, MapStage)
         results = finished.get(stage.name, {})
         ended = [results[item.item_id] for item in run.scope if item.item_id in results]
+        open_items = [item for item in run.scope if item.problem is None and item.item_id not in results]
         done = sum(r.status != "failed" and all(file.path in listed for file in r.artifacts) for r in ended)
         yield f"{stage.name}: {done} {noun}s done, at most {len(run.scope) - bad - done} to do"
+        if open_items and (ahead := stage.forecast(open_items, run.folder.path)):
+            yield f"{stage.name}: {ahead}"

@@ -48,6 +48,12 @@ class Struct(_Strict):
     """The region's text, line by line."""
     text_source: TextSource
     analyst: str
+    seen_as: Label | None = None
+    """What an analyst that sees the picture calls the region, whatever the detector says; None when it sees none."""
+    skipped: str | None = None
+    """Why the analyst says nothing of this region: too small to be asked about, or refused, with the reason."""
+    words_not_shown: int = 0
+    """Words of the region, or of those asked about with it, for which a model's window had no room."""
 
 
 class Fact(_Strict):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.core.pipeline import Pipeline
 from pipeline.core.stage import Stage
-from pipeline.docparse.analyze import AnalyzeStage
+from pipeline.docparse.analyze import analyze_stage
 from pipeline.docparse.arrange_stage import ArrangeStage
 from pipeline.docparse.detect import DetectStage
 from pipeline.docparse.params import DocparseParams
@@ -25,7 +25,7 @@ def _stages(params: DocparseParams) -> Sequence[Stage]:
         ArrangeStage(params),
         *([SegmentStage(params, segmenter)] if segmenter else []),
         RegionsStage(params),
-        AnalyzeStage(params),
+        analyze_stage(params),
         RecordsStage(params),
     )
 

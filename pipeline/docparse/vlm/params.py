@@ -9,19 +9,25 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Server = Literal["openai", "vllm", "ollama"]
 
+MIN_TEXT_TOKENS = 1_000
+"""A question has room for so much of a page's text, at least."""
+
 PRESETS: Mapping[Server, Mapping[str, Any]] = {
     "openai": {},
     "vllm": {
         "api": "chat", "json_mode": "strict", "detail": None, "prompt_cache_key": False, "store": False,
-        "max_tokens_name": "max_tokens",
+        "max_tokens_name": "max_tokens", "image_base_tokens": 16, "image_tile_px": 28, "image_tile_tokens": 1.0,
+        "image_short_side_px": None,
     },
     "ollama": {
         "api": "chat", "json_mode": "schema", "detail": None, "prompt_cache_key": False, "store": False,
-        "max_tokens_name": "max_tokens", "context_tokens": 4096, "max_output_tokens": 1500,
+        "max_tokens_name": "max_tokens", "image_base_tokens": 16, "image_tile_px": 28, "image_tile_tokens": 1.0,
+        "image_short_side_px": None, "image_max_side_px": 1024, "context_tokens": 16_384, "max_output_tokens": 3_000,
     },
 }  # fmt: skip
-"""What differs from OpenAI where nothing else is said. vLLM enforces schemas by guided decoding; Ollama follows them,
-and serves a small window unless its own settings enlarge it. Neither has the Batch API."""
+"""What differs from OpenAI where nothing else is said. vLLM enforces schemas by guided decoding. Ollama cuts off,
+without a word, what is longer than the window that it was started with: start it with OLLAMA_CONTEXT_LENGTH of at least
+`context_tokens`. Neither has the Batch API. Pictures are counted as Qwen's models do, 28-pixel patches."""
 
 
 class OpenAiParams(BaseModel):
@@ -67,7 +73,9 @@ class OpenAiParams(BaseModel):
     image_tile_px: int = Field(default=512, ge=8)
     image_tile_tokens: float = Field(default=170.0, ge=0)
     """What a picture costs: base + tiles × this. These are gpt-4o's; models that count 32-pixel patches want
-    `image_base_tokens: 0, image_tile_px: 32` and their multiplier here."""
+    `image_base_tokens: 0, image_tile_px: 32, image_short_side_px: null` and their multiplier here."""
+    image_short_side_px: int | None = Field(default=768, ge=8)
+    """The server shrinks pictures to this shorter side before it counts; null: it does not."""
 
     min_page_share: float = Field(default=0.002, ge=0, le=1)
     """Regions inside another one that cover less of the page are not asked about."""
@@ -142,7 +150,19 @@ class OpenAiParams(BaseModel):
                 f"analyst.max_output_tokens={self.max_output_tokens} leaves too little of the window of "
                 f"{self.context_tokens} tokens (analyst.context_tokens) for the question: at most half of it"
             )
+        self._check_window()
         return self
+
+    def _check_window(self) -> None:
+        from pipeline.docparse.vlm.tokens import room_for_text
+
+        room = room_for_text(self)
+        if room < MIN_TEXT_TOKENS:
+            raise ValueError(
+                f"analyst.context_tokens={self.context_tokens} leaves {room} tokens for a page's text beside the "
+                f"instructions, a picture of {self.image_max_side_px} px and an answer of {self.max_output_tokens}: "
+                "use a larger window, or lower analyst.image_max_side_px or analyst.max_output_tokens"
+            )
 
     @property
     def priced(self) -> bool:
