@@ -17,7 +17,7 @@ from pipeline.models.sam2.images import model_input
 from pipeline.models.sam2.keys import FILM_PREFIXES_ORIGINAL, UnknownWeight, image_part, to_original, to_transformers
 from pipeline.models.sam2.network import Sam2Network, load_network
 from pipeline.models.sam2.predictor import Predictor
-from tests.pipeline.tiny_sam2 import SIDE_PX, keep_layout, write_tiny_sam2
+from tests.pipeline.tiny_sam2 import SIDE_PX, authors_model, keep_layout, write_tiny_sam2
 
 CPU = torch.device("cpu")
 MASK_SIDE = SIDE_PX // 4
@@ -76,6 +76,39 @@ def test_both_implementations_give_the_same_mask_logits(
     assert (ours < 0).any(dim=(1, 2)).all(), "a test of nothing: a mask has all pixels"
     assert (ours - theirs).abs().max() < 1e-4
     assert (our_quality - their_quality).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("backend", "layout"), [("transformers", ("*.pt", "*.yaml")), ("original", ("config.json", "model.safetensors"))]
+)
+def test_either_implementation_reads_the_others_files(
+    checkpoint: Path, tmp_path: Path, library: Sam2Network, pages: list[np.ndarray[Any, Any]], backend: Any,
+    layout: tuple[str, ...],
+) -> None:  # fmt: skip
+    network = load_network(backend, keep_layout(checkpoint, tmp_path / "other", *layout), CPU, "float32")
+    pictures = model_input(pages, SIDE_PX, CPU)
+    rows = torch.arange(8) % 3
+    (ours, _), (theirs, _) = (one.decode(one.encode(pictures), rows, prompts(8)) for one in (library, network))
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_the_network_is_that_of_the_authors_own_predictor(
+    checkpoint: Path, package: Sam2Network, pages: list[np.ndarray[Any, Any]]
+) -> None:
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    model = authors_model()
+    model.load_state_dict(torch.load(checkpoint / "sam2.1_hiera_tiny_test.pt", weights_only=True)["model"])
+    theirs = SAM2ImagePredictor(model)
+    theirs._bb_feat_sizes = [(SIDE_PX // stride, SIDE_PX // stride) for stride in (4, 8, 16)]  # its own are for 1024 px
+    theirs.set_image(np.ascontiguousarray(pages[0][..., ::-1]))
+    masks, quality, _ = theirs.predict(box=np.array(BOXES), multimask_output=False)
+    found = predictor(package).crops(pages[:1], [BOXES])[0]
+    for crop, mask, own in zip(found, masks[:, 0], quality[:, 0], strict=True):
+        rows, columns = crop.pixels.shape
+        part = mask[crop.top : crop.top + rows, crop.left : crop.left + columns] > 0
+        assert (crop.pixels == part).mean() > 0.999
+        assert crop.quality == pytest.approx(float(own), abs=1e-5)
 
 
 def test_our_own_picture_is_the_packages_bit_for_bit(pages: list[np.ndarray[Any, Any]]) -> None:
@@ -189,9 +222,9 @@ def test_a_file_that_names_the_matrix_of_positions_once_is_whole() -> None:
 @pytest.mark.parametrize(
     ("backend", "file", "told"),
     [
-        ("transformers", "*.pt", "has no config.json"),
-        ("original", "model.safetensors", "has 0 .pt files"),
-        ("original", "*.pt", "put the one configuration"),
+        ("transformers", "config.json", "is no checkpoint of SAM 2"),
+        ("original", "*.yaml", "is no checkpoint of SAM 2"),
+        ("original", "*.pt", "put beside sam2.1_hiera_tiny_test.pt the one that describes it"),
     ],
 )
 def test_a_folder_without_its_files_is_told_in_a_sentence(
@@ -213,9 +246,10 @@ def test_a_weight_that_is_missing_stops_the_loading(checkpoint: Path, tmp_path: 
         load_network("transformers", folder, CPU, "float32")
 
 
-def test_a_configuration_that_names_other_code_is_not_run(checkpoint: Path, tmp_path: Path) -> None:
-    folder = keep_layout(checkpoint, tmp_path / "part", "*.pt", "*.yaml")
-    configuration = next(folder.glob("*.yaml"))
-    configuration.write_text(configuration.read_text().replace("sam2.modeling.backbones.hieradet.Hiera", "os.system"))
-    with pytest.raises(StageCrash, match=r"names 'os.system'"):
+@pytest.mark.parametrize("file", ["config.json", "*.yaml"])
+def test_a_strange_configuration_is_named(checkpoint: Path, tmp_path: Path, file: str) -> None:
+    weights = "model.safetensors" if file == "config.json" else "*.pt"
+    folder = keep_layout(checkpoint, tmp_path / "part", weights, file)
+    next(folder.glob(file)).write_text('{"model": {}}')
+    with pytest.raises(StageCrash, match=r"does not describe a SAM 2: KeyError"):
         load_network("original", folder, CPU, "float32")

@@ -122,15 +122,13 @@ def write_tiny_sam2(folder: Path, seed: int) -> None:
     The weights of both are the same random state. Those that only films need are there, too, as in the published files.
     """
     import torch
-    from omegaconf import OmegaConf
     from safetensors.torch import save_file
 
     from pipeline.models.sam2.keys import to_transformers
-    from pipeline.models.sam2.original_network import build
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sam2.1_hiera_tiny_test.yaml").write_text(_YAML)
-    model = build(OmegaConf.create(_YAML))
+    model = authors_model()
     shake(model, seed)
     state = model.state_dict()
     torch.save({"model": state}, folder / "sam2.1_hiera_tiny_test.pt")
@@ -141,6 +139,18 @@ def write_tiny_sam2(folder: Path, seed: int) -> None:
     (folder / "config.json").write_text(json.dumps(configuration(), indent=2))
     processor = {"image_processor_type": "Sam2ImageProcessorFast", "size": {"height": SIDE_PX, "width": SIDE_PX}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2))
+
+
+def authors_model() -> Any:
+    """The model as the authors' own builder makes it of their configuration file, films' part and all."""
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    unstable = "model.sam_mask_decoder_extra_args.dynamic_multimask_"
+    configuration = OmegaConf.create(_YAML)
+    for name, value in (("via_stability", True), ("stability_delta", 0.05), ("stability_thresh", 0.98)):
+        OmegaConf.update(configuration, unstable + name, value, force_add=True)
+    return instantiate(configuration.model, _recursive_=True).eval()
 
 
 def keep_layout(folder: Path, target: Path, *names: str) -> Path:

@@ -7,27 +7,24 @@ time on the processor, and want red-green-blue.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import interpolate
-
-if TYPE_CHECKING:
-    import numpy
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's red, green and blue, with which the encoder was trained."""
 
 
-def model_input(pages: Sequence[numpy.ndarray[Any, Any]], side_px: int, device: torch.device) -> torch.Tensor:
+def model_input(pages: Sequence[np.ndarray[Any, Any]], side_px: int, device: torch.device) -> torch.Tensor:
     """Pages, uint8 (height, width, 3) blue-green-red of any sizes → float32 (pages, 3, side, side) on the device.
 
     The raw bytes travel, not floats; all arithmetic is done where the encoder runs. On a processor the result equals
     the package's bit for bit.
     """
-    mean = torch.tensor(MEAN, device=device).view(3, 1, 1)
-    std = torch.tensor(STD, device=device).view(3, 1, 1)
+    mean, std = (to_device(np.array(values, np.float32).reshape(3, 1, 1), device) for values in (MEAN, STD))
     squares = []
     for page in pages:
         blue_green_red = to_device(page, device)
@@ -37,10 +34,8 @@ def model_input(pages: Sequence[numpy.ndarray[Any, Any]], side_px: int, device: 
     return torch.stack(squares)
 
 
-def to_device(array: numpy.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
+def to_device(array: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
     """An array on the device; from pinned memory where there is a GPU, so that nobody waits for the copy."""
-    import numpy as np
-
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type != "cuda":
         return tensor

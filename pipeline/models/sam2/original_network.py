@@ -5,23 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import sam2
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from sam2.modeling.backbones.hieradet import Hiera
+from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
+from sam2.modeling.position_encoding import PositionEmbeddingSine
+from sam2.modeling.sam2_base import SAM2Base
 
-from pipeline.core.errors import StageCrash
 from pipeline.models.loading import load_state
+from pipeline.models.sam2.checkpoint import Sizes, open_checkpoint
+from pipeline.models.sam2.keys import FILM_PREFIXES_ORIGINAL, to_original
 from pipeline.models.sam2.network import Features
 
-# The authors' own builder adds these to every configuration that is not a film's; without them a box's single mask is
-# kept even when it is unstable.
+# The authors' own builder adds these to the configuration of every model for pictures; without them a box's single mask
+# is kept even when it is unstable.
 _UNSTABLE_MASKS = {
     "dynamic_multimask_via_stability": True,
     "dynamic_multimask_stability_delta": 0.05,
     "dynamic_multimask_stability_thresh": 0.98,
 }
-_SIZES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
 
 class OriginalNetwork:
@@ -41,17 +42,12 @@ class OriginalNetwork:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> OriginalNetwork:
-        """From the authors' `.pt` file, and the configuration beside it or, by the file's name, in the package."""
-        weights = sorted(folder.glob("*.pt"))
-        if len(weights) != 1:
-            raise StageCrash(
-                f"{folder} has {len(weights)} .pt files and segmenter sam2 with backend original loads the one that "
-                "its authors published: name a checkpoint that has it (spotter weights list)"
-            )
-        model = build(OmegaConf.load(_configuration(weights[0])))
-        state = torch.load(weights[0], map_location="cpu", weights_only=True)
-        load_state(model, state["model"], f"SAM 2 from {folder.name}/{weights[0].name}")
-        return cls(model, device, dtype)
+        """From a checkpoint's folder.
+
+        Raises:
+            StageCrash: the folder, its files or a weight is not what it should be.
+        """
+        return cls(load_model(folder), device, dtype)
 
     def encode(self, pictures: torch.Tensor) -> Features:
         """Normalised float32 pictures (pictures, 3, side, side) → their features."""
@@ -78,45 +74,44 @@ class OriginalNetwork:
         return logits[:, 0].float(), quality[:, 0].float()
 
     def compile(self) -> None:
-        """Have the encoder compiled when it first runs."""
-        self._model.image_encoder.compile(dynamic=False)
+        """Have the encoder compiled when it first runs; an encoder that does not compile whole is an error."""
+        self._model.image_encoder.compile(fullgraph=True, dynamic=False)
 
 
-def build(configuration: Any) -> Any:
-    """`SAM2Base` with random weights, as a configuration file of the package describes it.
+def load_model(folder: Path) -> Any:
+    """The package's own model from a checkpoint's folder: float32, in main memory, ready to predict.
 
     Raises:
-        StageCrash: the file names code outside of the package, which it could then run.
+        StageCrash: the folder, its files or a weight is not what it should be.
     """
-    assert isinstance(configuration, DictConfig)
-    for target in _targets(OmegaConf.to_container(configuration.model)):
-        if not target.startswith("sam2.modeling."):
-            raise StageCrash(f"the configuration of SAM 2 names {target!r}, which is no part of the package sam2")
-    OmegaConf.update(configuration, "model.sam_mask_decoder_extra_args", _UNSTABLE_MASKS, force_add=True)
-    OmegaConf.resolve(configuration)
-    return instantiate(configuration.model, _recursive_=True)
+    checkpoint = open_checkpoint(folder, prefer="authors")
+    model = build(checkpoint.sizes)
+    state = checkpoint.read_weights()
+    own = model.state_dict()
+    if checkpoint.layout == "hub":
+        state = to_original(state, own)
+    # What little of the films' part the package builds in any case is not read for pictures.
+    films = {name: value for name, value in own.items() if name.startswith(FILM_PREFIXES_ORIGINAL)}
+    load_state(model, {**state, **films}, f"SAM 2 from {checkpoint.weights}")
+    return model.eval()
 
 
-def _configuration(weights: Path) -> Path:
-    """The file that describes the network of a weights file such as `sam2.1_hiera_large.pt`."""
-    beside = sorted(weights.parent.glob("*.yaml"))
-    if len(beside) == 1:
-        return beside[0]
-    family, _, size = weights.stem.partition("_hiera_")
-    packaged = Path(sam2.__path__[0]) / "configs" / family / f"{family}_hiera_{_SIZES.get(size, size)}.yaml"
-    if len(beside) > 1 or not packaged.is_file():
-        raise StageCrash(
-            f"{weights.parent} has {len(beside)} .yaml files and the package sam2 has none named {packaged.name}: "
-            f"put the one configuration of {weights.name} beside it"
-        )
-    return packaged
+def build(sizes: Sizes) -> Any:
+    """`SAM2Base` of these sizes with random weights, without the memory that only films need.
 
-
-def _targets(node: Any) -> list[str]:
-    """Every class that a configuration would build."""
-    if isinstance(node, dict):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [target for value in node.values() for target in _targets(value)]
-    if isinstance(node, list):
-        return [target for value in node for target in _targets(value)]
-    return []
+    Put together as the package's configuration files say, all of which differ in the sizes only.
+    """
+    trunk = Hiera(
+        embed_dim=sizes.embed, num_heads=sizes.heads, stages=sizes.blocks, global_att_blocks=sizes.global_blocks,
+        window_pos_embed_bkg_spatial_size=sizes.background, window_spec=sizes.windows,
+    )  # fmt: skip
+    neck = FpnNeck(
+        PositionEmbeddingSine(num_pos_feats=sizes.channels, normalize=True, scale=None, temperature=10000),
+        d_model=sizes.channels, backbone_channel_list=sizes.stage_channels[::-1], fpn_top_down_levels=[2, 3],
+        fpn_interp_model="nearest",
+    )  # fmt: skip
+    return SAM2Base(
+        ImageEncoder(trunk, neck, scalp=1), memory_attention=None, memory_encoder=None, image_size=sizes.side_px,
+        directly_add_no_mem_embed=True, use_high_res_features_in_sam=True, iou_prediction_use_sigmoid=True,
+        pred_obj_scores=True, pred_obj_scores_mlp=True, sam_mask_decoder_extra_args=_UNSTABLE_MASKS,
+    )  # fmt: skip

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from transformers import Sam2Config, Sam2Model
+from transformers import Sam2Config, Sam2HieraDetConfig, Sam2Model, Sam2VisionConfig
 
-from pipeline.core.errors import StageCrash
 from pipeline.models.loading import load_state
-from pipeline.models.sam2.keys import image_part
+from pipeline.models.sam2.checkpoint import Sizes, open_checkpoint
+from pipeline.models.sam2.keys import to_transformers
 from pipeline.models.sam2.network import Features
-
-_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 
 
 class TransformersNetwork:
@@ -34,19 +30,19 @@ class TransformersNetwork:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformersNetwork:
-        """From `config.json` and `model.safetensors`, as the hub has them.
+        """From a checkpoint's folder.
 
-        The published files describe the model for films; its parts for pictures are the same (`Sam2Model` reads them).
+        The published files describe the model for films; its parts for pictures are those of `Sam2Model`.
+
+        Raises:
+            StageCrash: the folder, its files or a weight is not what it should be.
         """
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise StageCrash(
-                    f"{folder} has no {name}, which segmenter sam2 with backend transformers loads: name a checkpoint "
-                    "in the layout of the transformers library (spotter weights list)"
-                )
-        config = json.loads((folder / "config.json").read_bytes())
-        model = Sam2Model(Sam2Config(**{part: config[part] for part in _PARTS}))
-        load_state(model, image_part(load_file(folder / "model.safetensors")), f"SAM 2 from {folder.name}")
+        checkpoint = open_checkpoint(folder, prefer="hub")
+        state = checkpoint.read_weights()
+        if checkpoint.layout == "authors":
+            state = to_transformers(state)
+        model = build(checkpoint.sizes)
+        load_state(model, state, f"SAM 2 from {checkpoint.weights}")
         return cls(model, device, dtype)
 
     def encode(self, pictures: torch.Tensor) -> Features:
@@ -72,5 +68,28 @@ class TransformersNetwork:
         return logits[:, 0, 0].float(), quality[:, 0, 0].float()
 
     def compile(self) -> None:
-        """Have the encoder compiled when it first runs."""
-        self._model.vision_encoder.compile(dynamic=False)
+        """Have the encoder compiled when it first runs; an encoder that does not compile whole is an error."""
+        self._model.vision_encoder.compile(fullgraph=True, dynamic=False)
+
+
+def build(sizes: Sizes) -> Any:
+    """`Sam2Model` of these sizes with random weights."""
+    side = sizes.side_px
+    trunk = Sam2HieraDetConfig(
+        hidden_size=sizes.embed, image_size=[side, side],
+        window_positional_embedding_background_size=list(sizes.background),
+        blocks_per_stage=list(sizes.blocks), embed_dim_per_stage=sizes.stage_channels,
+        num_attention_heads_per_stage=[sizes.heads * 2**stage for stage in range(len(sizes.blocks))],
+        window_size_per_stage=list(sizes.windows), global_attention_blocks=list(sizes.global_blocks),
+    )  # fmt: skip
+    vision = Sam2VisionConfig(
+        backbone_config=trunk, backbone_channel_list=sizes.stage_channels[::-1], fpn_hidden_size=sizes.channels,
+        backbone_feature_sizes=[[side // stride, side // stride] for stride in (4, 8, 16)],
+    )  # fmt: skip
+    return Sam2Model(
+        Sam2Config(
+            vision_config=vision,
+            prompt_encoder_config={"hidden_size": sizes.channels, "image_size": side},
+            mask_decoder_config={"hidden_size": sizes.channels},
+        )
+    )
