@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.docparse.regions import RegionMask, Rle
+from pipeline.docparse.run_lengths import crop_of, rle_of
 from pipeline.docparse.segmenting import Mask
 from pipeline.docparse.words import Box
 
@@ -58,30 +59,7 @@ def to_rle(mask: Mask, width: int, height: int) -> Rle:
     Only the crop is looked at: every run of a crop's column is one run of the page's column, shifted; runs that touch
     over a column's end (a crop as high as the page) become one. A page's worth of pixels is never made.
     """
-    import numpy as np
-    from pycocotools import mask as coco
-
-    rows, columns = mask.pixels.shape
-    if mask.left < 0 or mask.top < 0 or mask.left + columns > width or mask.top + rows > height:
-        raise ValueError(f"a mask of {columns}×{rows} px at {mask.left}, {mask.top} leaves its page {width}×{height}")
-    padded = np.zeros((columns, rows + 2), np.int8)
-    padded[:, 1:-1] = mask.pixels.T
-    steps = np.diff(padded, axis=1)
-    start_column, start_row = np.nonzero(steps == 1)
-    end_column, end_row = np.nonzero(steps == -1)
-    starts = (mask.left + start_column) * height + mask.top + start_row
-    ends = (mask.left + end_column) * height + mask.top + end_row
-    apart = starts[1:] != ends[:-1]
-    starts = starts[np.concatenate([[True], apart])] if len(starts) else starts
-    ends = ends[np.concatenate([apart, [True]])] if len(ends) else ends
-    edges = np.empty(2 * len(starts) + 2, np.int64)
-    edges[0], edges[-1] = 0, width * height
-    edges[1:-1:2], edges[2:-1:2] = starts, ends
-    counts = np.diff(edges)
-    if len(starts) and counts[-1] == 0:
-        counts = counts[:-1]
-    packed = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
-    return Rle(size=(height, width), counts=packed["counts"].decode("ascii"))
+    return rle_of(mask.left, mask.top, mask.pixels, width, height)
 
 
 def region_mask(mask: Mask, width: int, height: int) -> RegionMask:
@@ -92,20 +70,17 @@ def region_mask(mask: Mask, width: int, height: int) -> RegionMask:
 def decode(segmentation: Rle) -> numpy.ndarray[Any, Any]:
     """The page-size mask: bool, (height, width)."""
     import numpy as np
-    from pycocotools import mask as coco
 
-    pixels = coco.decode({"size": list(segmentation.size), "counts": segmentation.counts.encode("ascii")})
-    return np.asarray(pixels, dtype=bool)
+    left, top, pixels = crop_of(segmentation)
+    page = np.zeros(segmentation.size, bool)
+    page[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return page
 
 
 def bounds(segmentation: Rle) -> tuple[int, int, int, int]:
     """The smallest left, top, right, bottom around the mask's pixels, right and bottom excluded; zeros when empty."""
-    from pycocotools import mask as coco
-
-    left, top, width, height = coco.toBbox(
-        {"size": list(segmentation.size), "counts": segmentation.counts.encode("ascii")}
-    )
-    return int(left), int(top), int(left + width), int(top + height)
+    left, top, pixels = crop_of(segmentation)
+    return left, top, left + pixels.shape[1], top + pixels.shape[0]
 
 
 def mask_png(pixels: numpy.ndarray[Any, Any]) -> bytes:
@@ -140,7 +115,8 @@ def _box_pixels(mask: Mask, box: Box) -> numpy.ndarray[Any, Any]:
     x, y = np.arange(columns) + mask.left, np.arange(rows) + mask.top
     across: numpy.ndarray[Any, Any] = (x + 1 > left) & (x < right)
     down = (y + 1 > top) & (y < bottom)
-    return down[:, None] & across[None, :]
+    touched: numpy.ndarray[Any, Any] = down[:, None] & across[None, :]
+    return touched
 
 
 def _parts(pixels: numpy.ndarray[Any, Any]) -> int:
