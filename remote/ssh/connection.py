@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 8
 """OpenSSH allows ten sessions on a connection by default."""
-BULK_WINDOW_BYTES = 16 << 20
-"""How far the box may send ahead of us: eight times what 200 Mbit/s and 80 ms hold, so that acknowledging is rare."""
+BULK_WINDOW_BYTES = 4 << 20
+"""How far the box may send ahead of us: twice what a line of 200 Mbit/s and 80 ms holds. Four times as much was slower
+(`benchmarks/sync.py`, small files over the slow line)."""
 
 
 class Transport:
