@@ -13,7 +13,8 @@ from pipeline.core.manifest import Item
 from pipeline.core.records import Record, RecordMeta
 from pipeline.core.stage import Output, ReduceStage, Reduction
 from pipeline.docparse.chunks import box_of, chunks, flow
-from pipeline.docparse.coco import coco_file
+from pipeline.docparse.exports.coco import coco_chunks
+from pipeline.docparse.exports.pages import described
 from pipeline.docparse.headings import headings, outside
 from pipeline.docparse.page_files import read_regions
 from pipeline.docparse.params import DocparseParams
@@ -44,12 +45,10 @@ class RecordsStage(ReduceStage):
         """Write the records; the same pages give the same bytes."""
         lines: list[bytes] = []
         counts: dict[str, float] = {}
-        pages: list[tuple[Item, tuple[int, int], Sequence[Region]]] = []
         seen: set[str] = set()
         for item, outputs in reduction.rows():
             regions = read_regions(reduction.site.run_dir, item.folder)
             text = read_text(reduction.site.run_dir, item.folder)
-            pages.append((item, (text.width, text.height), regions))
             page = _PageRecords(item, text, self._params.analyst.name)
             for record in page.records(regions, outputs["analyze"]["regions"]):
                 if record.id in seen:
@@ -58,7 +57,9 @@ class RecordsStage(ReduceStage):
                 lines.append(record.to_line())
                 counts[f"records_{record.meta.type}"] = counts.get(f"records_{record.meta.type}", 0.0) + 1
         reduction.writer.write("records/docparse.ndjson", b"".join(lines), "records")
-        reduction.writer.write("coco.json", coco_file(pages), "coco")
+        # Read again, so that a run of thousands of pages need not hold all of their regions.
+        pages = (described(reduction.site.run_dir, item) for item in reduction.items)
+        reduction.writer.write("coco.json", b"".join(coco_chunks(pages)), "coco")
         return Output({"records": len(lines)}, metrics=counts)
 
 

@@ -6,12 +6,11 @@ COCO's tools ignore keys that they do not know, and `given` reads them back: a c
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
-from pipeline.core.manifest import Item
 from pipeline.docparse.exports.pages import PageRegions
 from pipeline.docparse.labels import LABELS, Label
 from pipeline.docparse.regions import Region
@@ -20,22 +19,17 @@ CATEGORY_IDS: dict[Label, int] = {label: number for number, label in enumerate(L
 CHUNK_BYTES = 1 << 20
 
 
-def coco_file(pages: Iterable[tuple[Item, tuple[int, int], Sequence[Region]]]) -> bytes:
-    """A whole COCO file of (item, page's width and height in pixels, regions)."""
-    return b"".join(coco_chunks(PageRegions(item, *size, None, regions) for item, size, regions in pages))
-
-
-def coco_chunks(pages: Iterable[PageRegions], image_root: str = "") -> Iterator[bytes]:
+def coco_chunks(pages: Iterable[PageRegions]) -> Iterator[bytes]:
     """A COCO file, piece by piece: pages are looked at once, and annotations wait on disk for the images to end.
 
-    `image_root` is put before every `file_name`.
+    Every `file_name` is relative to the run folder.
     """
     yield b'{"info":{"description":"regions of document pages","version":"1"},"licenses":[],"images":['
     annotations = images = 0
     with tempfile.SpooledTemporaryFile(max_size=16 * CHUNK_BYTES) as waiting:
         for page in pages:
             images += 1
-            entry = orjson.dumps(_image(images, page, image_root))
+            entry = orjson.dumps(_image(images, page))
             yield entry if images == 1 else b"," + entry
             for region in page.regions:
                 annotations += 1
@@ -49,10 +43,10 @@ def coco_chunks(pages: Iterable[PageRegions], image_root: str = "") -> Iterator[
     yield b'],"categories":' + orjson.dumps(categories) + b"}\n"
 
 
-def _image(number: int, page: PageRegions, image_root: str) -> dict[str, Any]:
+def _image(number: int, page: PageRegions) -> dict[str, Any]:
     return {
         "id": number,
-        "file_name": f"{image_root}{page.image}",
+        "file_name": page.image,
         "width": page.width,
         "height": page.height,
         "document": page.item.group,

@@ -52,7 +52,8 @@ def open_run(run_dir: Path) -> RunInfo:
         raise UsageError(f"run {info.run_id} is of {info.pipeline}, which finds no regions: name a docparse run")
     if info.state not in ENDED:
         raise UsageError(
-            f"run {info.run_id} is {info.state}, so its regions are not complete: let it end (spotter watch {info.run_id})"
+            f"run {info.run_id} is {info.state}, so its regions are not complete: let it end "
+            f"(spotter watch {info.run_id})"
         )
     return info
 
@@ -60,7 +61,11 @@ def open_run(run_dir: Path) -> RunInfo:
 def run_pages(run_dir: Path) -> Iterator[PageRegions]:
     """Every page of a run that has been described, in the manifest's order; pages are read when they are asked for."""
     for item in read_manifest(run_dir / "manifest.jsonl"):
-        if item.page is None or not (run_dir / item.folder / REGIONS).is_file():
-            continue
-        words = orjson.loads((run_dir / item.folder / "words.json").read_bytes())
-        yield PageRegions(item, words["width"], words["height"], words["dpi"], read_regions(run_dir, item.folder))
+        if item.page is not None and (run_dir / item.folder / REGIONS).is_file():
+            yield described(run_dir, item)
+
+
+def described(run_dir: Path, item: Item) -> PageRegions:
+    """One page that has been described."""
+    words = orjson.loads((run_dir / item.folder / "words.json").read_bytes())
+    return PageRegions(item, words["width"], words["height"], words["dpi"], read_regions(run_dir, item.folder))
