@@ -66,7 +66,7 @@ def load_backend(
     )  # fmt: skip
 
 
-class CachedText(nn.Module):
+class CachedText(nn.Module):  # type: ignore[misc]
     """Stands where the text encoder stood: reads the caption once, for one row, and gives every row that answer."""
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -110,7 +110,7 @@ def in_float32(head: nn.Module) -> None:
             found: torch.Tensor = plain(features.float())
         return found
 
-    head.forward = forward  # type: ignore[method-assign]
+    head.forward = forward
 
 
 @contextmanager
@@ -120,3 +120,19 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
     autocast = torch.autocast(device, dtype=torch.float16, enabled=precision == "float16")
     with torch.inference_mode(), cudnn, autocast:
         yield
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep progress bars, reports of loading and news of what will change one day off the terminal."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

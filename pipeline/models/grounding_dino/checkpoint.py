@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import StageCrash
 from pipeline.models.grounding_dino.keys import used
+from pipeline.models.loading import read_state
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +44,9 @@ class Checkpoint:
         Raises:
             StageCrash: the file is no file of weights.
         """
-        try:
-            return used(_read(self.weights))
-        except StageCrash:
-            raise
-        except Exception as error:
-            raise StageCrash(f"{self.weights} cannot be read as weights: {type(error).__name__}") from error
+        saved = read_state(self.weights)
+        # The reference code saves its optimiser's leavings beside the model.
+        return used(saved["model"] if isinstance(saved.get("model"), Mapping) else saved)
 
     def hub_config(self) -> Any:
         """The `GroundingDinoConfig` of a checkpoint in hub layout."""
@@ -77,16 +75,3 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         f"{folder} is no checkpoint of Grounding DINO: it has neither {HUB_WEIGHTS} with config.json, "
         f"nor one .pth file with {TEXT_ENCODER}/config.json"
     )
-
-
-def _read(path: Path) -> Mapping[str, torch.Tensor]:
-    """Tensors of a safetensors file, or of a `.pth` as the reference code saved it; never any code."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: Mapping[str, torch.Tensor] = load_file(path)
-        return state
-    import torch
-
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    return saved.get("model", saved) if isinstance(saved, dict) else saved

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
-from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32
+from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32, quiet
 from pipeline.models.grounding_dino.checkpoint import Checkpoint
 from pipeline.models.grounding_dino.keys import UNUSED, to_reference
 from pipeline.models.grounding_dino.prompt import Prompt, read_tokenizer
 from pipeline.models.grounding_dino.sizes import OUT_STAGES, Sizes, sizes_of_config, sizes_of_weights
+from pipeline.models.loading import load_state
 
 POSITION_TEMPERATURE = 20
 """Of the sine position embedding, in every published model."""
@@ -69,8 +70,6 @@ class OriginalBackend:
 
 def _load(checkpoint: Checkpoint) -> Any:
     """A model in float32 on the CPU, every weight of which comes from the checkpoint."""
-    from pipeline.models.loading import load_state
-
     state = checkpoint.read_weights()
     if checkpoint.is_hub:
         sizes = sizes_of_config(checkpoint.hub_config())
@@ -134,7 +133,7 @@ def _bert(sizes: Sizes) -> Any:
     """
     from transformers import BertConfig, BertModel
 
-    bert = BertModel(BertConfig(**sizes.bert))
+    bert = BertModel(BertConfig.from_dict(dict(sizes.bert)))
     bert.get_head_mask = _head_mask
     bert.get_extended_attention_mask = _added_mask
     bert.invert_attention_mask = _added_mask
@@ -169,7 +168,7 @@ def _own_text_encoder(tokenizer: Any, bert: Any) -> Iterator[None]:
 
 @contextmanager
 def _as_told_before() -> Iterator[None]:
-    """The reference code is of 2023: what torch and timm warn of it since then, nobody here can mend."""
-    with warnings.catch_warnings():
+    """The reference code is of 2023: what torch, timm and transformers warn of it since then, nobody here can mend."""
+    with warnings.catch_warnings(), quiet():
         warnings.simplefilter("ignore")
         yield

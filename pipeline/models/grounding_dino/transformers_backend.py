@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from pipeline.core.errors import StageCrash
-from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32
+from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32, quiet
 from pipeline.models.grounding_dino.checkpoint import Checkpoint
 from pipeline.models.grounding_dino.keys import UNUSED, to_hub
 from pipeline.models.grounding_dino.prompt import Prompt
 from pipeline.models.grounding_dino.sizes import sizes_of_weights
+from pipeline.models.loading import SHOWN
 
 COMPILED_SHAPES = 64
 """Page sizes times batch sizes that may be compiled in one process before that is an error."""
@@ -83,7 +82,7 @@ def _load(checkpoint: Checkpoint) -> Any:
     else:
         config = sizes_of_weights(state, checkpoint.bert_config()).hub_config()
         state = to_hub(state)
-    with _quiet():
+    with quiet():
         # The library renames what its models have come to call otherwise and shares what is shared. What it would only
         # warn of is an error here.
         model, told = GroundingDinoForObjectDetection.from_pretrained(
@@ -103,20 +102,19 @@ def _must_be_whole(checkpoint: Checkpoint, told: Any) -> None:
     mismatched = [entry[0] if isinstance(entry, tuple) else entry for entry in told["mismatched_keys"]]
     problems = {
         "missing": [name for name in told["missing_keys"] if not UNUSED.search(name)],
+        "unexpected": list(told["unexpected_keys"]),
         "of another shape": mismatched,
-        "left over": list(told["unexpected_keys"]),
     }
-    words = [f"{_some(names)} {what}" for what, names in problems.items() if names]
+    words = [
+        f"{len(names)} {how}: {', '.join(sorted(names)[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
+        for how, names in problems.items()
+        if names
+    ]
     if words:
         raise StageCrash(
-            f"{checkpoint.weights} does not fit Grounding DINO of the size that is told beside it: {'; '.join(words)}"
+            f"Grounding DINO from {checkpoint.weights}: the weights do not fit the model ({'; '.join(words)}): "
+            "name the checkpoint that belongs to it, or fetch it again (spotter weights fetch)"
         )
-
-
-def _some(names: list[str]) -> str:
-    shown = sorted(names)[:3]
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return ", ".join(shown) + more
 
 
 def _compile(model: Any, compiler: str) -> None:
@@ -127,19 +125,3 @@ def _compile(model: Any, compiler: str) -> None:
     swin, encoder = model.model.backbone.conv_encoder.model, model.model.encoder
     for part in (swin, encoder):
         part.forward = torch.compile(part.forward, fullgraph=True, dynamic=False, backend=compiler)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep progress bars and reports of loading off the terminal; what they would say is judged instead."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
