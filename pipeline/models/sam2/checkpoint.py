@@ -19,6 +19,7 @@ import torch
 from pipeline.core.errors import StageCrash
 from pipeline.models.sam2.keys import FILM_PREFIXES_ORIGINAL, image_part
 
+_HUB_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 _PACKAGE_SIZES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
 
@@ -91,13 +92,17 @@ def _hub(folder: Path) -> Checkpoint | None:
     if not weights.is_file() or not configuration.is_file():
         return None
     with _told_by(configuration):
+        from transformers import Sam2Config
+
         told = json.loads(configuration.read_bytes())
-        trunk = told["vision_config"]["backbone_config"]
+        # Of the model for films, which the published files describe; the parts for pictures are the same.
+        parts = Sam2Config(**{part: told[part] for part in _HUB_PARTS})
+        trunk: Any = parts.vision_config.backbone_config
         sizes = Sizes(
-            told["prompt_encoder_config"]["image_size"], told["vision_config"]["fpn_hidden_size"],
-            trunk["hidden_size"], trunk["num_attention_heads_per_stage"][0], tuple(trunk["blocks_per_stage"]),
-            tuple(trunk["window_size_per_stage"]), tuple(trunk["global_attention_blocks"]),
-            tuple(trunk["window_positional_embedding_background_size"]),
+            parts.prompt_encoder_config.image_size, parts.vision_config.fpn_hidden_size,
+            trunk.hidden_size, trunk.num_attention_heads_per_stage[0], tuple(trunk.blocks_per_stage),
+            tuple(trunk.window_size_per_stage), tuple(trunk.global_attention_blocks),
+            tuple(trunk.window_positional_embedding_background_size),
         )  # fmt: skip
     return Checkpoint("hub", weights, sizes)
 

@@ -25,7 +25,7 @@ class Sam2Params(BaseModel):
     """Whose code runs the network: the `transformers` library, or the authors' own package `sam2`. Same checkpoints,
     same masks; the second is there for those who must reproduce it."""
     checkpoint: str = "sam2.1-hiera-large"
-    """Name in the registry of checkpoints (`spotter weights list`)."""
+    """Name in the registry of checkpoints (`spotter weights list`); either backend reads either published layout."""
     precision: Literal["float16", "float32"] = "float16"
     """`float16`: encoder and decoder in half precision; boxes are always placed in single precision."""
     device: Literal["cuda", "cpu"] = "cuda"
