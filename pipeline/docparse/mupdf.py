@@ -1,4 +1,4 @@
-"""PyMuPDF, imported when first used and without the parts that docparse does not use."""
+"""PyMuPDF, imported when first used and without the parts that docparse does not always use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import sys
 from functools import cache
 from typing import Any
 
-_UNUSED = ("pymupdf.layout", "pymupdf4llm")
+from pipeline.core.errors import StageCrash
+
+_LAYOUT = "pymupdf.layout"
+_UNUSED = (_LAYOUT, "pymupdf4llm")
 """Imported by PyMuPDF when they can be, at a second of start-up a process; it takes their absence in its stride."""
 
 
@@ -23,4 +26,21 @@ def load() -> Any:
             del sys.modules[name]
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
+    return pymupdf
+
+
+@cache
+def load_layout() -> Any:
+    """The `pymupdf` module with its layout model, which takes a second to load.
+
+    Raises:
+        StageCrash: the model's package is not installed.
+    """
+    pymupdf = load()
+    try:
+        importlib.import_module(_LAYOUT).activate()
+    except ImportError as error:
+        raise StageCrash(
+            f"the layout detector needs PyMuPDF's layout model ({error}): python -m pip install pymupdf-layout"
+        ) from error
     return pymupdf
