@@ -12,6 +12,7 @@ import typer
 from console.commands import (
     bootstrap,
     cloud,
+    export,
     index,
     limits,
     machines,
@@ -22,6 +23,7 @@ from console.commands import (
     services,
     shell,
     sync,
+    weights,
 )
 from console.commands.frame import Place, guard
 from console.entry import open_console
@@ -89,6 +91,7 @@ for _name, _call, _group in (
     ("logs", runs.logs, "Runs"),
     ("pull", runs.pull, "Runs"),
     ("cancel", runs.cancel, "Runs"),
+    ("export", export.export, "Runs"),
     ("search", index.search, "Index"),
     ("ingest", index.ingest, "Index"),
     ("open", index.open_hit, "Index"),
@@ -96,3 +99,4 @@ for _name, _call, _group in (
     _command(_name, _call, _group)
 app.add_typer(cloud.cloud, name="cloud")
 app.add_typer(services.service, name="service", rich_help_panel="Machines")
+app.add_typer(weights.weights, name="weights", rich_help_panel="Workspace")

@@ -112,6 +112,8 @@ class PipelineSettings(_Section):
     """Defaults of the pipelines' parameters."""
 
     docparse: DocparseSettings = DocparseSettings()
+    checkpoints: str = ""
+    """A YAML file of the workspace with checkpoints of your own, as `pipeline/models/registry.yaml` has them."""
 
 
 class Profile(_Section):

@@ -52,10 +52,12 @@ def bootstrap(
     report: Report = silent,
     *,
     jupyter: bool = False,
+    needs: BoxNeeds | None = None,
 ) -> str:
     """Make the box ready, each step on the ledger with its evidence; returns the interpreter that jobs must use.
 
-    With `jupyter` that interpreter's environment holds JupyterLab too. Doing it again only checks.
+    `needs`: what is asked of it, where that is more than the settings say. With `jupyter` that interpreter's
+    environment holds JupyterLab too. Doing it again only checks.
 
     Raises:
         remote.bootstrap.steps.BootstrapFailed: with the step and its last lines.
@@ -64,7 +66,7 @@ def bootstrap(
     from remote.bootstrap.run import bootstrap as run_steps
     from remote.bootstrap.steps import BootstrapFailed
 
-    steps = default_steps(release, needs_of(session, jupyter=jupyter))
+    steps = default_steps(release, needs or needs_of(session, jupyter=jupyter))
     began = time.time()
     with Step("bootstrap", "checking interpreter, agent, worker environment", report) as step:
         try:

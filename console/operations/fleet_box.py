@@ -28,6 +28,7 @@ from console.operations.loss import BoxLost, await_box, start_if_stopped, was_de
 from console.operations.prepare import push_code
 from console.operations.pull import SESSION_FILES, NotPulled
 from console.operations.rent import rent
+from console.operations.run_needs import box_needs_of
 from console.operations.runbook import Runbook
 from console.operations.session import InstanceGone, Session
 from console.operations.watch import FOLLOW_WAIT_S
@@ -183,7 +184,8 @@ class BoxThread:
         with work.session.reach(box.instance_id) as transport:
             release = push_code(session, transport, self._report)
             self._stop_here()
-            interpreter = bootstrap(session, transport, box.instance_id, release, self._report)
+            needs = box_needs_of(session, work.run_id, self._report)
+            interpreter = bootstrap(session, transport, box.instance_id, release, self._report, needs=needs)
             self._stop_here()
             work.note_ready(box.instance_id)
             self._report(OperationEvent("push", "started", f"sending {count(len(work.sources), 'source')}"))
@@ -208,7 +210,8 @@ class BoxThread:
         box = self.box
         assert box.interpreter is not None
         assert box.release is not None
-        words = ["env", f"PYTHONPATH={box.release}", "PYTHONDONTWRITEBYTECODE=1", box.interpreter, "-m", "pipeline"]
+        models = f"MODEL_DIR={self._session.settings.cloud.remote_root}/models"
+        words = ["env", f"PYTHONPATH={box.release}", models, box.interpreter, "-m", "pipeline"]
         done = transport.check(shlex.join([*words, *arguments]), stdin=stdin, timeout_s=120)
         answer: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
         return answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from console.operations.run_needs import torch_cuda
 from console.operations.session import Session
 from console.settings import Profile, SettingsError
 from console.words import count, duration, usd, usd_per_hour
@@ -127,8 +128,13 @@ def profile_query(
     )
 
 
-def query_of(session: Session, profile_name: str | None = None, wishes: Wishes = NO_WISHES) -> OfferQuery:
+def query_of(
+    session: Session, profile_name: str | None = None, wishes: Wishes = NO_WISHES, *, with_torch: bool = False
+) -> OfferQuery:
     """What the market is asked: profile, wishes, the day's cap, and the machines that failed not long ago.
+
+    `with_torch`: the work needs it, whatever `[bootstrap] stack` says. The locked torch brings its own CUDA libraries,
+    so the host's driver must take their release too, whatever release the image holds.
 
     Raises:
         SettingsError: there is no such profile.
@@ -136,12 +142,15 @@ def query_of(session: Session, profile_name: str | None = None, wishes: Wishes =
     cap = session.settings.money.max_usd_per_day
     day = cap if wishes.max_usd_per_day is None else min(cap, wishes.max_usd_per_day)
     bad = session.ledger.bad_machines(session.cloud_name)
-    return profile_query(
+    query = profile_query(
         wanted_profile(session, profile_name, wishes),
         day,
         excluded_machines=frozenset(bad),
         verified=not wishes.unverified,
     )
+    if session.emulated or not (with_torch or session.settings.bootstrap.stack != "cpu"):
+        return query
+    return replace(query, image_cuda=max(query.image_cuda or 0.0, torch_cuda()))
 
 
 def find_offers(

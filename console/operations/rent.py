@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from console.operations.events import Report, Step, relay, silent
 from console.operations.guard import guard_rented, onstart_line
 from console.operations.offers import NO_WISHES, Wishes, query_of, wanted_profile
+from console.operations.run_needs import machine_needs_of
 from console.operations.session import Session
 from console.operations.signals import deaf_to_signals
 from console.words import usd_per_hour
@@ -34,7 +35,8 @@ def rent(
     from remote.provision import RentRequest
 
     profile = wanted_profile(session, profile_name, wishes)
-    query = query_of(session, profile_name, wishes)
+    with_torch = run_id is not None and machine_needs_of(session, run_id).stack != "cpu"
+    query = query_of(session, profile_name, wishes, with_torch=with_torch)
     request = RentRequest(
         query=query,
         image=profile.image,

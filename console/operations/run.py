@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
 from console.operations.events import Journal, Report, silent, tee
+from console.operations.run_needs import check_cloud
 from console.operations.run_terms import InstanceTaken, Wishes
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
@@ -35,6 +36,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         wishes = wishes or Wishes()
         driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
+            check_cloud(session, run_id)
             driver.grant(wishes)
             return driver.drive()
         except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from console.operations.plan import planned_sources
 from console.operations.prepare import GRACE_S, launch, push_code, push_data
 from console.operations.pull import pull
 from console.operations.rent import rent
+from console.operations.run_needs import box_needs_of
 from console.operations.run_terms import STATE_OF_EXIT, STOPPED, InstanceTaken, Wishes, only_final_failures
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
@@ -229,7 +230,10 @@ class SingleDriver:
         sources = planned_sources(self._session, self._entry.run_id)
         with self._session.reach(self._entry.instance_id) as transport:
             release = push_code(self._session, transport, self._report)
-            interpreter = bootstrap(self._session, transport, self._entry.instance_id, release, self._report)
+            needs = box_needs_of(self._session, self._entry.run_id, self._report)
+            interpreter = bootstrap(
+                self._session, transport, self._entry.instance_id, release, self._report, needs=needs
+            )
             self._update(phase=Phase.READY, interpreter=interpreter)
             self._note_ready(self._entry.instance_id)
             push_data(self._session, transport, self._entry.run_id, sources, self._report)

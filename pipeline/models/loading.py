@@ -1,4 +1,4 @@
-"""Loading weights into a model: every key, every shape, or an error. `strict=False` lets wrong weights pass silently."""
+"""Loading weights into a model: every key and every shape fits, or it is an error."""
 
 from __future__ import annotations
 

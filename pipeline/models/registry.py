@@ -127,6 +127,6 @@ def _parse(text: str, where: str) -> dict[str, CheckpointEntry]:
         except (ValidationError, TypeError) as error:
             told = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not a mapping"}
             at = ".".join(str(part) for part in told["loc"])
-            text = told["msg"].removeprefix("Value error, ")
-            raise UsageError(f"{where}: checkpoint {name}{f', {at}' if at else ''}: {text}") from error
+            reason = str(told["msg"]).removeprefix("Value error, ")
+            raise UsageError(f"{where}: checkpoint {name}{f', {at}' if at else ''}: {reason}") from error
     return entries

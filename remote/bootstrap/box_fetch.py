@@ -1,10 +1,12 @@
 """Runs on the box: fetch model weights over HTTP, resumed, verified, from whichever mirror serves the right bytes.
 
-Standard library only, Python 3.9 or newer. `box_fetch.py SPEC.json` fetches; `box_fetch.py check JSON` only tells what
-is right. A spec has `folder`, `stall_s` and `checkpoints`: `name`, `size`, `sha256`, `urls`.
+Standard library only, Python 3.9 or newer: a box has nothing else when this runs, so no library for it is taken here,
+and `spotter weights fetch` on the operator's machine runs the same program. `box_fetch.py SPEC.json` fetches;
+`box_fetch.py check JSON` only tells what is right. A spec has `folder`, `stall_s` and `checkpoints`: `name`, `size`,
+`sha256`, `urls`. Size and sha256 may be null: the file is then what its first mirror serves, and pinned to that.
 
 A file appears under its name only when its sha256 is right. Until then it is `<name>.part`, with which the next try
-goes on.
+goes on. What was fetched stands in `pins.json`, with its size, sha256 and where it came from.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 MARK = "spotter-evidence "
+PINS = "pins.json"
 HOPELESS = 64
 CHUNK_BYTES = 1 << 20
 TELL_EVERY_S = 1.0
@@ -105,6 +108,8 @@ def fetch(path: Path, wanted: dict[str, Any], stall_s: float) -> str:
     """Fetch one file; the mirror that served it. Raises MirrorFailed when none did."""
     part = path.with_name(f"{path.name}.part")
     refusals = []
+    if wanted["sha256"] is None:
+        part.unlink(missing_ok=True)  # nothing tells what a part of an unknown file belongs to
     for url in wanted["urls"]:
         foreign = part.exists()  # begun from another mirror, or in another process: it may be the part that is wrong
         try:
@@ -119,6 +124,8 @@ def fetch(path: Path, wanted: dict[str, Any], stall_s: float) -> str:
             refusals.append(f"{shown(url)} {failed}")
             print(refusals[-1], flush=True)
             continue
+        if wanted["sha256"] is None:
+            wanted["sha256"] = hash_file(part)
         part.replace(path)
         is_right(path, wanted["size"], wanted["sha256"])
         return shown(url)
@@ -129,6 +136,8 @@ def matches(part: Path, wanted: dict[str, Any]) -> bool:
     """Whether a whole part is what it should be. It is on the disk, not only in memory, when this returns."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
+    if wanted["sha256"] is None:
+        return True
     return part.stat().st_size == wanted["size"] and hash_file(part) == str(wanted["sha256"])
 
 
@@ -139,7 +148,7 @@ def fetch_from(url: str, part: Path, wanted: dict[str, Any], stall_s: float) -> 
         have = size_of(part)
         if have == wanted["size"]:
             return
-        if have > wanted["size"]:
+        if wanted["size"] is not None and have > wanted["size"]:
             part.unlink()
             have = 0
         furthest = max(furthest, have)
@@ -163,11 +172,11 @@ def receive(url: str, part: Path, have: int, wanted: dict[str, Any], stall_s: fl
     if have:
         headers["Range"] = f"bytes={have}-"
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the schemes were checked where it was made
-    size = int(wanted["size"])
     try:
         with urllib.request.urlopen(request, timeout=stall_s) as answer:  # noqa: S310
             start = begin_of(answer.status, answer.headers, have)
             length: Optional[str] = answer.headers.get("Content-Length")  # noqa: UP045 - Python 3.9
+            size = size_by(wanted, None if length is None else start + int(length))
             if length is not None and start + int(length) != size:
                 raise MirrorFailed(f"serves {start + int(length)} bytes instead of {size}")
             meter = Meter(wanted["name"], size)
@@ -189,12 +198,25 @@ def receive(url: str, part: Path, have: int, wanted: dict[str, Any], stall_s: fl
             raise Broken("does not know that part of the file") from error
         if error.code in (408, 425, 429) or error.code >= 500:
             raise Broken(f"answers {error.code} {error.reason}") from error
+        if error.code in (401, 403):
+            raise MirrorFailed(
+                f"answers {error.code} {error.reason}: it wants a login, or an agreement to its terms"
+            ) from error
         raise MirrorFailed(f"answers {error.code} {error.reason}") from error
     except (http.client.HTTPException, OSError) as error:
         if part_failed(error):
             raise
         reason = getattr(error, "reason", None) or error
         raise Broken(f"broke off: {reason or type(error).__name__}") from error
+
+
+def size_by(wanted: dict[str, Any], told: Optional[int]) -> int:  # noqa: UP045 - Python 3.9
+    """The size that the file must have: the known one, else what the first mirror that says one says."""
+    if wanted["size"] is None:
+        if told is None:
+            raise MirrorFailed("does not say how large the file is, and nobody else knows")
+        wanted["size"] = told
+    return int(wanted["size"])
 
 
 def part_failed(error: Exception) -> bool:
@@ -222,8 +244,10 @@ def fetch_all(spec: dict[str, Any]) -> int:
         for wanted in spec["checkpoints"]:
             path = folder / wanted["name"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not is_right(path, wanted["size"], wanted["sha256"]):
-                missing.append((path, wanted, wanted["size"] - size_of(path.with_name(f"{path.name}.part"))))
+            if wanted["sha256"] is None or not is_right(path, wanted["size"], wanted["sha256"]):
+                missing.append((path, wanted, (wanted["size"] or 0) - size_of(path.with_name(f"{path.name}.part"))))
+            else:
+                pin(folder, wanted, None)
         needed = sum(size for _path, _wanted, size in missing)
         free = shutil.disk_usage(folder).free
         if needed > free:
@@ -231,7 +255,11 @@ def fetch_all(spec: dict[str, Any]) -> int:
             return HOPELESS
         try:
             for path, wanted, _size in missing:
-                print(f"{wanted['name']} comes from {fetch(path, wanted, spec['stall_s'])}", flush=True)
+                unknown = wanted["sha256"] is None
+                mirror = fetch(path, wanted, spec["stall_s"])
+                pin(folder, wanted, mirror)
+                now = f", and is pinned to {wanted['size']} bytes, sha256 {wanted['sha256']}" if unknown else ""
+                print(f"{wanted['name']} comes from {mirror}{now}", flush=True)
         except MirrorFailed as failed:
             print(failed, flush=True)
             return 1
@@ -239,6 +267,23 @@ def fetch_all(spec: dict[str, Any]) -> int:
             print(f"{error.strerror or error}: {error.filename or folder}", flush=True)
             return HOPELESS
     return 0
+
+
+def pin(folder: Path, wanted: dict[str, Any], mirror: Optional[str]) -> None:  # noqa: UP045 - Python 3.9
+    """Note what a file was when it came; one that is noted already with the same content stays as it is."""
+    path = folder / PINS
+    pins = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = {"bytes": wanted["size"], "sha256": wanted["sha256"]}
+    known = pins.get(wanted["name"], {})
+    if {key: known.get(key) for key in told} == told:
+        return
+    pins[wanted["name"]] = {**told, "from": mirror}
+    draft = path.with_name(f".{PINS}.{os.getpid()}.tmp")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(pins, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def check_all(spec: dict[str, Any]) -> int:
