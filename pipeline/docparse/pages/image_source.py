@@ -17,6 +17,9 @@ HONEST_DPI = (100.0, 2400.0)
 """Below is what writers put that do not know (72, 96); above nothing is scanned."""
 HONEST_SIDE_MM = (30.0, 2000.0)
 """The longer side of what is laid on a scanner, from a ticket to a plan."""
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 _NEW_SUBFILE_TYPE = 254
 _NO_PAGE = 0b101
 """Bits of a TIFF frame's NewSubfileType: a smaller copy of another frame, or a mask for it."""
@@ -60,10 +63,10 @@ class ImageSource:
         return len(self._frames)
 
     def size_px(self, page: int, dpi: int) -> tuple[int, int]:
-        """(width, height) of the frame as it stands upright."""
+        """(width, height) of the frame as it stands upright; of a TIFF's Pillow tells it so by itself."""
         image = self._frame(page)
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = self._media_type != TIFF and image.getexif().get(_ORIENTATION, 1) in _LYING
         return (height, width) if turned else (width, height)
 
     def check_size(self, page: int, dpi: int, max_page_pixels: int) -> None:
