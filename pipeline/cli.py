@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pipeline.core.stage import Place
     from pipeline.core.stop import StopSignal
 
+MODEL_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_DISABLE_TORCH_CHECK": "1"}
+"""For libraries that read it when they are imported: checkpoints are ours to fetch, nothing asks a hub behind our back;
+and transformers' checks of values make the processor wait for the GPU in every deformable layer."""
+
 FAILED_EXIT = 1
 USAGE_EXIT = 2
 
@@ -32,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 succeeded, 1 failed, 2 bad input or usage, 3 incomplete, 4 cancelled, 5 interrupted.
     """
     options = _parser().parse_args(arguments)
-    from pipeline.core.errors import UsageError
+    from pipeline.core.errors import PipelineError, UsageError
 
     try:
         return int(options.command(options))
-    except UsageError as error:
+    except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
-        return USAGE_EXIT
+        return USAGE_EXIT if isinstance(error, UsageError) else FAILED_EXIT
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or options.run_dir}", file=sys.stderr)
         return FAILED_EXIT
@@ -132,6 +136,8 @@ def _run(options: argparse.Namespace) -> int:
     from pipeline.core.sources import Sources
     from pipeline.core.stop import StopSignal
 
+    for name, value in MODEL_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     folder = RunFolder(options.run_dir)
     place: Place | None = "box" if options.queue is not None else options.place
     chosen = RunOptions(options.resume, options.limit, options.shard, options.share, place)
