@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,12 +12,16 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
 
 
-def to_rgb(image: Image) -> Image:
-    """8-bit RGB on white, from any mode: deep greys are scaled, inks converted, transparency laid on white."""
+def to_rgb(image: Image, tiff_tags: Mapping[int, Any]) -> Image:
+    """8-bit RGB on white, from any mode: deep greys are scaled, inks converted, transparency laid on white.
+
+    `tiff_tags` are those of the file, empty for another kind: they say how many bits a deep grey has, and which end
+    of it is white.
+    """
     from PIL import Image as Images
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep_grey(image)
+        return _deep_grey(image, tiff_tags)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
         white = Images.new("RGBA", layered.size, "white")
@@ -24,12 +29,11 @@ def to_rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _deep_grey(image: Image) -> Image:
+def _deep_grey(image: Image, tags: Mapping[int, Any]) -> Image:
     """Grey of 12, 16 or 32 bits or of floats, scaled by what its kind can hold; floats by their largest value."""
     import numpy as np
     from PIL import Image as Images
 
-    tags: Any = getattr(image, "tag_v2", {})
     values = np.asarray(image).astype(np.float32)
     bits = next(iter(tags.get(_BITS_PER_SAMPLE, (16,))))
     top = float(2 ** min(bits, 16) - 1) if image.mode != "F" else float(values.max(initial=0.0)) or 1.0

@@ -87,7 +87,8 @@ class ImageSource:
         try:
             image = self._frame(page)
             image.load()
-            rgb = np.asarray(to_rgb(ImageOps.exif_transpose(image)))
+            tags = dict(image.tag_v2) if self._media_type == TIFF else {}
+            rgb = np.asarray(to_rgb(ImageOps.exif_transpose(image), tags))
         except PageDamaged:
             raise
         except Exception as error:
