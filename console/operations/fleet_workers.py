@@ -120,12 +120,7 @@ class Workers:
         argv = [box.interpreter, "-m", "pipeline", "run", work.entry.pipeline, "--run-dir", run_dir, "--resume"]
         argv += ["--blobs", f"{agent.root}/blobs", "--queue", work.queue_path(agent.root)]
         argv += ["--worker", f"{box.name}.{worker}", "--share", str(box.workers)]
-        environment = {
-            **job_environment(agent),
-            "PYTHONPATH": box.release,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        environment = {**job_environment(agent), "PYTHONPATH": box.release, "PYTHONUNBUFFERED": "1"}
         spec = JobSpec(
             id=work.job_id(box.name, worker, started),
             argv=tuple(argv),

@@ -66,12 +66,7 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
         id=entry.job_id,
         argv=tuple(argv),
         cwd=release_path,
-        env={
-            **job_environment(agent),
-            "PYTHONPATH": release_path,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
+        env={**job_environment(agent), "PYTHONPATH": release_path, "PYTHONUNBUFFERED": "1"},
         cancel_file=f"{run_dir}/cancel",
         grace_s=GRACE_S,
     )

@@ -42,11 +42,11 @@ def main() -> None:
     if wrong:
         words = [f"{name} {found.get(name, 'is missing')}, {wanted[name]} is wanted" for name in wrong]
         sys.exit("; ".join(words[:5]) + (f"; and {len(words) - 5} more" if len(words) > 5 else ""))
-    for name in asked["imports"]:
-        importlib.import_module(name)
     told: dict[str, Any] = {"found": found, "places": places, "made": made_by()}
     if asked["cuda"]:
-        told["torch"] = cuda()
+        told["torch"] = cuda()  # before all else is loaded: without a GPU nothing else matters
+    for name in asked["imports"]:
+        importlib.import_module(name)
     print("\n" + MARK + json.dumps(told))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator
 
 
@@ -18,7 +17,7 @@ from tests.end_to_end.driving import Operator
 def operator(tmp_path: Path) -> Iterator[Operator]:
     root = tmp_path / "рабочая папка"
     someone = Operator(root)
-    subprocess.run([sys.executable, "-m", "console", "init", str(root)], check=True, stdout=subprocess.DEVNULL)
+    create_workspace(root)
     try:
         yield someone
     finally:
@@ -26,7 +25,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        someone.run("cloud", "stop", "--yes", check=None)
+        someone.stop_cloud()
         leftover = someone.processes()
         for process in leftover:
             process.kill()

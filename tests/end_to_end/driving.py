@@ -10,12 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pymupdf
+
+from console.models.fleet import read_fleet
+from console.operations.runbook import Runbook
+from console.operations.session import open_session
+from console.workspace import Workspace
+from remote.localcloud.daemon import stop
 
 
 @dataclass
@@ -73,10 +79,15 @@ class Operator:
                 found.append(process)
         return found
 
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.root)
+
     def run_entry(self) -> dict[str, Any]:
-        entries = self.json("runs")
+        """The newest run as the book has it: what `spotter runs --json` prints."""
+        entries = Runbook(self.workspace).entries()
         assert entries, "no run yet"
-        return dict(entries[0])
+        return entries[0].model_dump(mode="json")
 
     def run_folder(self) -> Path:
         return self.root / "out" / "runs" / str(self.run_entry()["run_id"])
@@ -90,8 +101,13 @@ class Operator:
         """Boxes and whatever runs on them: everything but the marketplace itself."""
         return [process for process in self.processes() if "--detach" not in process.cmdline()]
 
+    def stop_cloud(self) -> None:
+        """End the marketplace, and whatever is rented there."""
+        stop(self.workspace.local_cloud)
+
     def instances(self) -> list[dict[str, Any]]:
-        return list(self.json("ps")["instances"])
+        """What `spotter ps --json` prints."""
+        return [asdict(row) for row in read_fleet(open_session(self.workspace)).instances]
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60) -> Any:

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,13 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
+from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 from tests.end_to_end.test_main_job import events_of
 
 PAGES = 24
 
-pytestmark = pytest.mark.timeout(400)
-"""Several boxes share the processors of the machine that emulates them."""
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("fleet of boxes")]
+"""Several boxes share the processors of the machine that emulates them; all tests compare with one calm run."""
 
 
 def prepare(operator: Operator, source: Path, **settings: int) -> None:
@@ -41,10 +40,10 @@ def prepare(operator: Operator, source: Path, **settings: int) -> None:
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Somebody who parsed the same document on one box, in peace."""
     operator = Operator(tmp_path_factory.mktemp("calm") / "w")
-    subprocess.run([sys.executable, "-m", "console", "init", str(operator.root)], check=True, stdout=subprocess.DEVNULL)
+    create_workspace(operator.root)
     draw_pdf(operator.root / "data" / "long.pdf", PAGES, "Value stack")
     operator.run("run")
-    operator.run("cloud", "stop", "--yes")
+    operator.stop_cloud()
     return operator
 
 

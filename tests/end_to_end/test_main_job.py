@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 
 PAGES = 16
@@ -110,13 +111,14 @@ def worker_processes(operator: Operator) -> list[psutil.Process]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """Somebody who parsed the same document in peace."""
     operator = Operator(tmp_path_factory.mktemp("calm") / "w")
-    subprocess.run([sys.executable, "-m", "console", "init", str(operator.root)], check=True, stdout=subprocess.DEVNULL)
+    create_workspace(operator.root)
     draw_pdf(operator.root / "data" / "long.pdf", PAGES, "Value stack")
     operator.run("run")
-    operator.run("cloud", "stop", "--yes")
+    operator.stop_cloud()
     return operator
 
 
+@pytest.mark.xdist_group("killed workers")  # they compare with one undisturbed run
 @pytest.mark.parametrize("stage", ["render", "detect", "analyze", "records"])
 def test_a_worker_killed_in_any_stage_is_started_again_and_repeats_nothing(
     operator: Operator, undisturbed: Operator, stage: str
@@ -129,6 +131,7 @@ def test_a_worker_killed_in_any_stage_is_started_again_and_repeats_nothing(
     deadline = time.monotonic() + 60
     while begun not in path.read_bytes():
         assert time.monotonic() < deadline, f"{stage} never began: {path.read_bytes()[-500:]!r}"
+        time.sleep(0.001)
     for worker in workers:
         worker.kill()
     assert b'"stage":"%s","state":"finished"' % stage.encode() not in path.read_bytes(), "the kill came too late"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux"),
+    pytest.mark.xdist_group("terminal"),  # they look at one workspace
+]
 
 
 class Terminal:
@@ -67,11 +70,11 @@ class Terminal:
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """A workspace with one finished run in its index."""
     operator = Operator(tmp_path_factory.mktemp("терминал") / "w")
-    subprocess.run([sys.executable, "-m", "console", "init", str(operator.root)], check=True, stdout=subprocess.DEVNULL)
+    create_workspace(operator.root)
     draw_pdf(operator.root / "data" / "stack.pdf", 3, "Слои платформы")
     operator.run("run")
     yield operator
-    operator.run("cloud", "stop", "--yes")
+    operator.stop_cloud()
 
 
 @pytest.fixture

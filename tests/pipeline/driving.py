@@ -39,7 +39,7 @@ def _command(*arguments: str | Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
 
 @dataclass

@@ -238,7 +238,7 @@ def plan(workspace: Path, run_dir: Path) -> dict[str, Any]:
 
 def job(job_id: str, run_path: str, blobs: str) -> JobSpec:
     argv = (sys.executable, "-m", "pipeline", "run", "docparse", "--run-dir", run_path, "--blobs", blobs, "--resume")
-    return JobSpec(job_id, argv, env={"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"})
+    return JobSpec(job_id, argv, env={"PYTHONPATH": str(REPOSITORY)})
 
 
 def executions(ledger: Path) -> Counter[tuple[str, str]]:
