@@ -39,12 +39,12 @@ class DetectStage(MapStage):
 
     name = "detect"
     version = "2"
-    requires = ("render",)
     done_word = "detected"
 
     def __init__(self, params: DocparseParams) -> None:
         self._params = params
         self._detector = make_detector(params)
+        self.requires = ("render",) if params.ocr.name == "none" else ("render", "ocr")
         self.device = self._detector.device
         self.batch_size = self._detector.batch_size
         self.reads_sources = isinstance(params.detector, LayoutParams)

@@ -9,6 +9,7 @@ from pipeline.core.stage import Stage
 from pipeline.docparse.analyze import analyze_stage
 from pipeline.docparse.arrange_stage import ArrangeStage
 from pipeline.docparse.detect import DetectStage
+from pipeline.docparse.ocr import OcrStage
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.records import RecordsStage
 from pipeline.docparse.regions_stage import RegionsStage
@@ -21,6 +22,7 @@ def _stages(params: DocparseParams) -> Sequence[Stage]:
     segmenter = make_segmenter(params)
     return (
         RenderStage(params),
+        *([OcrStage(params)] if params.ocr.name != "none" else []),
         DetectStage(params),
         ArrangeStage(params),
         *([SegmentStage(params, segmenter)] if segmenter else []),
@@ -31,7 +33,12 @@ def _stages(params: DocparseParams) -> Sequence[Stage]:
 
 
 def _means(params: DocparseParams) -> str:
-    named = {"detector": params.detector.name, "segmenter": params.segmenter.name, "analyst": params.analyst.name}
+    named = {
+        "ocr": params.ocr.name,
+        "detector": params.detector.name,
+        "segmenter": params.segmenter.name,
+        "analyst": params.analyst.name,
+    }
     chosen = [f"{part} {name}" for part, name in named.items() if name != "none"]
     return " · ".join([*chosen, f"{params.dpi} dpi"])
 

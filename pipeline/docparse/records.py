@@ -13,6 +13,8 @@ from pipeline.core.manifest import Item
 from pipeline.core.records import Record, RecordMeta
 from pipeline.core.stage import Output, ReduceStage, Reduction
 from pipeline.docparse.chunks import box_of, chunks, flow
+from pipeline.docparse.elements import read_elements
+from pipeline.docparse.elements_records import ElementText, element_texts
 from pipeline.docparse.exports.coco import coco_chunks
 from pipeline.docparse.exports.pages import described
 from pipeline.docparse.headings import headings, outside
@@ -30,7 +32,7 @@ class RecordsStage(ReduceStage):
     """Writes `records/docparse.ndjson` and `coco.json` from all pages that came through, in the manifest's order."""
 
     name = "records"
-    version = "1"
+    version = "2"
     requires = ("render", "regions", "analyze")
     done_word = "recorded"
 
@@ -49,7 +51,10 @@ class RecordsStage(ReduceStage):
         for item, outputs in reduction.rows():
             regions = read_regions(reduction.site.run_dir, item.folder)
             text = read_text(reduction.site.run_dir, item.folder)
-            page = _PageRecords(item, text, self._params.analyst.name)
+            elements, dropped = element_texts(read_elements(reduction.site.run_dir, item.folder) or ())
+            for name, count in dropped.items():
+                counts[name] = counts.get(name, 0.0) + count
+            page = _PageRecords(item, text, elements, self._params.analyst.name)
             for record in page.records(regions, outputs["analyze"]["regions"]):
                 if record.id in seen:
                     continue
@@ -66,22 +71,21 @@ class RecordsStage(ReduceStage):
 class _PageRecords:
     """Makes the records of one page."""
 
-    def __init__(self, item: Item, text: PageText, analyst: str) -> None:
+    def __init__(self, item: Item, text: PageText, elements: Sequence[ElementText], analyst: str) -> None:
         assert item.page is not None
         self._item = item
         self._page = item.page
         self._text = text
+        self._elements = elements
         self._analyst = analyst
 
     def records(self, regions: Sequence[Region], told: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
         """Titles, text, tables, captions, facts."""
-        drawn = [region.box for region in regions if region.label in ("node", "table", "legend")]
-        for heading in outside(headings(self._text), drawn):
-            yield self._record("Title", heading.text, box=heading.box)
-        page = flow(self._text)
-        for chunk in chunks(page):
-            box = box_of(self._text, page, chunk)
-            yield self._record("NarrativeText", chunk.text, box=box, span=(chunk.start, chunk.end))
+        if self._elements:
+            for element in self._elements:
+                yield self._record(element.type, element.text, element.box, element.span, element_id=element.element)
+        else:
+            yield from self._from_words(regions)
         for region, said in zip(regions, told, strict=True):
             if region.label == "table" and said["rows"]:
                 text = "\n".join(" | ".join(row) for row in said["rows"])
@@ -91,6 +95,16 @@ class _PageRecords:
         for region, said in zip(regions, told, strict=True):
             for fact in said["facts"]:
                 yield self._about("VisualFact", fact["text"], region)
+
+    def _from_words(self, regions: Sequence[Region]) -> Iterator[Record]:
+        """Titles and text of a page that no other tool partitioned."""
+        drawn = [region.box for region in regions if region.label in ("node", "table", "legend")]
+        for heading in outside(headings(self._text), drawn):
+            yield self._record("Title", heading.text, box=heading.box)
+        page = flow(self._text)
+        for chunk in chunks(page):
+            box = box_of(self._text, page, chunk)
+            yield self._record("NarrativeText", chunk.text, box=box, span=(chunk.start, chunk.end))
 
     def _about(self, kind: str, text: str, region: Region) -> Record:
         return self._record(
@@ -107,6 +121,6 @@ class _PageRecords:
         meta = RecordMeta(
             type=kind, filename=PurePosixPath(source).name, source_file=source, document_id=self._item.group,
             page=self._page, span=span, bbox_px=bbox, page_size_px=(self._text.width, self._text.height),
-            page_image=f"{self._item.folder}/page.png", **region,
+            page_image=f"{self._item.folder}/page.png", unit=self._item.unit, **region,
         )  # fmt: skip
         return Record(id=hashlib.sha256(orjson.dumps(place)).hexdigest()[:24], text=text, meta=meta)
