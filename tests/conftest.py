@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+import pytest
+
 # A process started in the background of a shell has SIGINT ignored, and so would every process that tests start:
 # Ctrl-C is part of what is tested here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -14,3 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Tests start hundreds of processes that load the same modules: compiled once is enough, whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: these tests wait for processes, connections and clocks half of the time."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, so that none of them is what all wait for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

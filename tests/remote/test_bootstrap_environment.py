@@ -226,13 +226,18 @@ def put_torch_into(image: Path, folder: Path, *, available: bool) -> None:
     packages = image.parent.parent / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "image.pth").write_text(f"{folder}\n")
+    empty(image)
+    smi = image.parent / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho RTX 4090, 24564 MiB, 570.10\n")
+    smi.chmod(0o755)
+
+
+def empty(image: Path) -> None:
+    """Let the image hold no package at all."""
     base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     image.unlink()
     image.symlink_to(base)
     (image.parent.parent / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
-    smi = image.parent / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho RTX 4090, 24564 MiB, 570.10\n")
-    smi.chmod(0o755)
 
 
 def torch_pins(index: PackageIndex) -> list[Pin]:
@@ -282,6 +287,7 @@ def test_torch_is_not_fetched_for_a_gpu_that_it_cannot_use(
     sshd: Sshd, index: PackageIndex, image: Path, prepare: Prepare, smi: str, reason: str
 ) -> None:
     with_path(sshd, image.parent)
+    empty(image)
     (image.parent / "nvidia-smi").write_text(f"#!/bin/sh\n{smi}\n")
     (image.parent / "nvidia-smi").chmod(0o755)
     pins = [*torch_pins(index), index.add(wheel("cuda_toolkit", "13.0.3.0"))]
