@@ -90,7 +90,7 @@ class _PageRecords:
             if region.label == "table" and said["rows"]:
                 text = "\n".join(" | ".join(row) for row in said["rows"])
                 yield self._about("Table", text, region)
-            elif region.label in CAPTIONED or (region.label == "table" and not region.text):
+            elif said["caption"] and (region.label in CAPTIONED or (region.label == "table" and not region.text)):
                 yield self._about("VisualCaption", said["caption"], region)
         for region, said in zip(regions, told, strict=True):
             for fact in said["facts"]:
