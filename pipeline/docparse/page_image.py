@@ -12,5 +12,7 @@ def page_image(task: Task, params: DocparseParams) -> PageImage:
     """The page of a task, as render drew it, with the words that count."""
     page, source = task.item.page, task.item.source
     assert page is not None
-    origin = PageOrigin(str(task.site.sources.path(source)), source.media_type, page)
+    attached = {each.path: str(task.site.sources.path(each)) for each in task.item.attached}
+    path, scratch = str(task.site.sources.path(source)), str(task.site.run_dir)
+    origin = PageOrigin(path, source.media_type, page, attached, scratch)
     return PageImage(page_pixels(task), read_text(task.site.run_dir, task.item.folder), task.item, origin)

@@ -28,6 +28,10 @@ class PageOrigin:
     media_type: str
     page: int
     """1-based."""
+    attached: Mapping[str, str] = field(default_factory=dict)
+    """Further files that tell of the document: path in the workspace → path on this machine."""
+    scratch: str | None = None
+    """A folder that all workers of the run share, for what may be made again."""
 
 
 @dataclass(frozen=True, slots=True)

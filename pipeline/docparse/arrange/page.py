@@ -60,7 +60,7 @@ def arrange(
     steps = _steps(raw, page_size_px, params, vocabulary)
     kept = steps[-1].kept
     found = related(kept, page_size_px, params, ends)
-    order = _in_reading_order(found.detections, text) if params.reading_order else list(range(len(kept)))
+    order = in_reading_order(found.detections, text) if params.reading_order else list(range(len(kept)))
     renumber = {old: new for new, old in enumerate(order)}
     log = {
         "version": VERSION, "raw": len(raw.boxes), "kept": len(kept),
@@ -125,7 +125,7 @@ def _steps(raw: RawPage, page_size_px: tuple[int, int], params: ArrangeParams, v
     return steps
 
 
-def _in_reading_order(detections: Sequence[Detection], text: PageText) -> list[int]:
+def in_reading_order(detections: Sequence[Detection], text: PageText) -> list[int]:
     """Indices of detections as one reads, each followed by what it holds."""
     ranks = text_ranks([one.box for one in detections], text)
     children: dict[int | None, list[int]] = {}

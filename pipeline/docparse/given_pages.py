@@ -1,0 +1,80 @@
+"""Which picture of a corrected file is which page of a run."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pipeline.core.manifest import Item
+from pipeline.docparse.given_files import GivenImage, refuse
+
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an uploaded file."""
+
+
+def match(
+    images: Sequence[GivenImage], items: Iterable[Item], file: str, *, others_empty: bool
+) -> dict[str, GivenImage]:
+    """Item id → its picture: by our own document and page, else by the path of the picture or of the document itself.
+
+    Raises:
+        UsageError: pictures are of no page of the run, or two of one page; or, unless `others_empty`, pages have none.
+    """
+    pages = [item for item in items if item.page is not None and item.problem is None]
+    by_page = {(item.group, item.page): item for item in pages}
+    by_path = _by_path(pages)
+    found: dict[str, GivenImage] = {}
+    unknown, doubled = [], []
+    for image in images:
+        item = by_page.get((image.document or "", image.page)) or _by_name(image.name, by_path)
+        if item is None:
+            unknown.append(repr(image.name))
+        elif item.item_id in found:
+            doubled.append(item.where)
+        else:
+            found[item.item_id] = image
+    refuse(file, "has pictures of pages that are not in this run", unknown, "name the sources that they are of, too")
+    refuse(file, "has several pictures of one page", doubled, "keep one of each")
+    if not others_empty:
+        refuse(
+            file, "names no picture of some pages", [item.where for item in pages if item.item_id not in found],
+            "say detector.other_pages: empty, if nothing is on them",
+        )  # fmt: skip
+    return found
+
+
+def _by_path(pages: Sequence[Item]) -> Mapping[str, list[Item]]:
+    """The end of a path, of one to four parts → the pages that it may mean."""
+    counts: dict[str, int] = defaultdict(int)
+    for item in pages:
+        counts[item.group] += 1
+    ends: dict[str, list[Item]] = defaultdict(list)
+    for item in pages:
+        paths = [f"{item.folder}/page.png"]
+        if counts[item.group] == 1:
+            paths.append(item.source.path)
+        for path in paths:
+            for end in _ends(path):
+                ends[end].append(item)
+    return ends
+
+
+def _by_name(name: str, by_path: Mapping[str, list[Item]]) -> Item | None:
+    """The one page that a picture's path or URL means by its longest known end; None for none and for several."""
+    told = parse_qs(urlsplit(name).query).get("d", [urlsplit(name).path])[0]
+    path = PurePosixPath(unquote(told).replace("\\", "/"))
+    for form in (path, path.with_name(_UPLOAD.sub("", path.name)) if path.name else path):
+        for end in _ends(form.as_posix()):
+            if end in by_path:
+                items = by_path[end]
+                return items[0] if len(items) == 1 else None
+    return None
+
+
+def _ends(path: str) -> list[str]:
+    """The last four, three, two parts of a path, and its last, longest first."""
+    parts = [part for part in PurePosixPath(path).parts if part != "/"]
+    return ["/".join(parts[-count:]) for count in range(min(4, len(parts)), 0, -1)]
