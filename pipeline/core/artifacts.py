@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.core.files import LineFile, fsync_folder, read_lines, sha256_file, write_atomic
+from pipeline.core.artifact_index import ArtifactIndex
+from pipeline.core.files import LineFile, fsync_folder, read_lines, sha256_file, write_atomic, write_chunks_atomic
 
 Retention = Literal["keep", "publish_then_delete", "scratch"]
 
@@ -43,15 +44,38 @@ class ArtifactWriter:
 
     def write(self, name: str, data: bytes, kind: str, retention: Retention = "keep") -> Artifact:
         """Write `name` (may hold `/`) under the item's folder and return its entry; the file is whole or absent."""
+        relative, path = self._place(name)
+        write_atomic(path, data, sync_folder=False)
+        return self._note(relative, hashlib.sha256(data).hexdigest(), len(data), kind, retention)
+
+    def write_chunks(self, name: str, chunks: Iterable[bytes], kind: str, retention: Retention = "keep") -> Artifact:
+        """As `write`, for a file that is too large to be held in memory."""
+        relative, path = self._place(name)
+        hashed = hashlib.sha256()
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in chunks:
+                hashed.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        write_chunks_atomic(path, counted(), sync_folder=False)
+        return self._note(relative, hashed.hexdigest(), size, kind, retention)
+
+    def _place(self, name: str) -> tuple[str, Path]:
         relative = f"{self._folder}/{name}" if self._folder else name
         path = self._run_dir / relative
         if path.parent not in self._touched:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._touched.add(path.parent)
-        write_atomic(path, data, sync_folder=False)
+        return relative, path
+
+    def _note(self, relative: str, sha256: str, size: int, kind: str, retention: Retention) -> Artifact:
         artifact = Artifact(
-            path=relative, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), kind=kind,
-            stage=self._stage, item=self._item, retention=retention,
+            path=relative, sha256=sha256, bytes=size, kind=kind, stage=self._stage, item=self._item,
+            retention=retention,
         )  # fmt: skip
         self.written.append(artifact)
         return artifact
@@ -73,14 +97,19 @@ class ArtifactLog:
     """`artifacts.jsonl`: append-only, a path's last line wins. A line appears only after its file is whole on disk."""
 
     def __init__(self, path: Path) -> None:
-        self.latest = read_artifacts(path)
+        self._index = ArtifactIndex(path)
         self._lines = LineFile(path)
 
     def append(self, artifacts: Iterable[Artifact]) -> None:
         """List finished files; one that is listed already with the same content gets no second line."""
-        fresh = [artifact for artifact in artifacts if self.latest.get(artifact.path) != artifact]
-        self._lines.append([artifact.model_dump(mode="json", exclude_none=True) for artifact in fresh])
-        self.latest.update((artifact.path, artifact) for artifact in fresh)
+        lines = [artifact.model_dump(mode="json", exclude_none=True) for artifact in artifacts]
+        fresh = [line for line in lines if not self._index.holds(line)]
+        self._lines.append(fresh)
+        self._index.note(fresh)
+
+    def sha256(self, path: str) -> str | None:
+        """What a file was last listed with; None for one that is not listed."""
+        return self._index.sha256(path)
 
     def holds(self, run_dir: Path, artifact: Artifact) -> bool:
         """Whether the file is still the one that was written: the same entry listed last, the same size and content.
@@ -88,8 +117,7 @@ class ArtifactLog:
         The content is hashed only up to `HASHED_BELOW_BYTES`; larger files are trusted by size, so that a resume of
         thousands of pages starts in seconds.
         """
-        listed = self.latest.get(artifact.path)
-        if listed is None or listed.sha256 != artifact.sha256:
+        if self._index.sha256(artifact.path) != artifact.sha256:
             return False
         path = run_dir / artifact.path
         try:
@@ -102,6 +130,7 @@ class ArtifactLog:
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
+        self._index.close()
 
 
 HASHED_BELOW_BYTES = 1 << 20

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from pipeline.core.events import RunState
 from pipeline.core.ledger import Result
@@ -50,19 +51,25 @@ class ClosingRunner(Runner):
 
     def _take_over(self, stage: MapStage) -> None:
         eligible, skipped = self._outcomes.split(stage.requires or (SCAN,))
-        results = self._ledger.results(stage.name, self._run.keys[stage.name])
+        wanted = {item.item_id for item in eligible}
+        results: dict[str, Result] = {}
+        span = _Span()
+        for result in self._ledger.each(stage.name, self._run.keys[stage.name]):
+            span.add(result)
+            if result.item_id in wanted and self._is_here(result):
+                results[result.item_id] = result.bare()
         before: Counter[str] = Counter({"skipped": len(skipped)})
         for item in eligible:
-            result = results.get(item.item_id)
-            if result is None or not self._is_here(result):
+            if item.item_id not in results:
                 self._open += 1
                 continue
+            result = results[item.item_id]
             self._outcomes.add(result)
             before[result.status] += 1
             if result.status == "failed":
                 self._events.emit(self._item_event(result))
         self._close_stage(StageProgress(stage.name, len(self._run.scope), before, self._events), stage.name)
-        self._outcomes.stages[stage.name]["elapsed_s"] = _span_s(results.values())
+        self._outcomes.stages[stage.name]["elapsed_s"] = span.elapsed_s
         self._gate()
 
     def _is_here(self, result: Result) -> bool:
@@ -74,7 +81,17 @@ class ClosingRunner(Runner):
         return final_state(self._run, self._outcomes, crash, bool(self._stop or self._open), self._options)
 
 
-def _span_s(results: Iterable[Result]) -> float:
-    """From when the first of these was begun to when the last one ended, by the boxes' own clocks."""
-    ends = [(result.finished_at - result.elapsed_s, result.finished_at) for result in results]
-    return round(max(end for _, end in ends) - min(begun for begun, _ in ends), 3) if ends else 0.0
+class _Span:
+    """From when the first of some results was begun to when the last one ended, by the boxes' own clocks."""
+
+    def __init__(self) -> None:
+        self._begun = math.inf
+        self._ended = -math.inf
+
+    def add(self, result: Result) -> None:
+        self._begun = min(self._begun, result.finished_at - result.elapsed_s)
+        self._ended = max(self._ended, result.finished_at)
+
+    @property
+    def elapsed_s(self) -> float:
+        return round(self._ended - self._begun, 3) if self._ended > self._begun else 0.0

@@ -27,7 +27,8 @@ class Work:
     """One item on its way through a stage."""
 
     item: Item
-    inputs: Mapping[str, Mapping[str, Any]]
+    inputs: Mapping[str, Mapping[str, Any]] | None = None
+    """Output of the stages that this one requires; got when the item's turn comes."""
     attempt: int = 1
     elapsed_s: float = 0.0
     phase: str = "prepare"
@@ -49,7 +50,8 @@ class MapExecution:
         self,
         stage: MapStage,
         cache_key: str,
-        work: Sequence[Work],
+        items: Sequence[Item],
+        inputs: Callable[[Item], Mapping[str, Mapping[str, Any]]],
         *,
         params: RunParams,
         pool: WorkerPool[Work],
@@ -64,7 +66,8 @@ class MapExecution:
         self._stop = stop
         self._settle = settle
         self._beat = beat
-        self._open = deque(work)
+        self._inputs = inputs
+        self._open = deque(Work(item) for item in items)
         self._later: list[tuple[float, int, Work]] = []
         self._prepared: deque[Work] = deque()
         self._found: deque[Work] = deque()
@@ -114,6 +117,8 @@ class MapExecution:
         while self._later and self._later[0][0] <= now:
             self._open.appendleft(heapq.heappop(self._later)[2])
         while self._pool.idle and (work := self._next()) is not None:
+            if work.inputs is None:
+                work.inputs = self._inputs(work.item)
             call = Call(self._stage.name, work.phase, work.item, work.inputs, work.payload)  # type: ignore[arg-type]
             work.payload = None
             self._pool.submit(work, call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,16 @@ _counter = itertools.count()
 
 def write_atomic(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
     """Make `path` hold `data`: temporary neighbour, fsync, rename. A reader sees the old file or the new one."""
+    write_chunks_atomic(path, (data,), sync_folder=sync_folder)
+
+
+def write_chunks_atomic(path: Path, chunks: Iterable[bytes], *, sync_folder: bool = True) -> None:
+    """As `write_atomic`, for data that comes piece by piece."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_counter)}.tmp")
     try:
         with temporary.open("wb") as handle:
-            handle.write(data)
+            for chunk in chunks:
+                handle.write(chunk)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)

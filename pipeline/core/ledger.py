@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,10 @@ class Result:
     """What later stages read; small. Large things are artifacts."""
     artifacts: tuple[Artifact, ...] = ()
     error: ErrorInfo | None = None
+
+    def bare(self) -> Result:
+        """The same without what is large: how it ended, as thousands of them can be held."""
+        return replace(self, output={}, artifacts=()) if self.output or self.artifacts else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,30 @@ class Ledger:
 
     def results(self, stage: str, cache_key: str) -> dict[str, Result]:
         """All results of a stage under one cache key, by item."""
+        return {result.item_id: result for result in self.each(stage, cache_key)}
+
+    def each(self, stage: str, cache_key: str) -> Iterator[Result]:
+        """The results of a stage under one cache key, one after the other; nothing may be recorded meanwhile."""
         rows = self._db.execute("SELECT * FROM results WHERE stage = ? AND cache_key = ?", (stage, cache_key))
-        return {result.item_id: result for result in map(result_from_row, rows)}
+        return map(result_from_row, rows)
+
+    def output(self, item_id: str, stage: str, cache_key: str) -> dict[str, Any]:
+        """What a stage handed on about an item that passed it."""
+        row = self._db.execute(
+            "SELECT output FROM results WHERE stage = ? AND cache_key = ? AND item_id = ?", (stage, cache_key, item_id)
+        ).fetchone()
+        assert row is not None, f"{stage} has a result for {item_id}"
+        output: dict[str, Any] = orjson.loads(row[0])
+        return output
+
+    def fingerprint(self, item_id: str, stage: str, cache_key: str) -> tuple[bytes, bytes]:
+        """What stands for a stage's result about an item: its output and its files with their hashes, as JSON."""
+        row = self._db.execute(
+            "SELECT output, artifacts FROM results WHERE stage = ? AND cache_key = ? AND item_id = ?",
+            (stage, cache_key, item_id),
+        ).fetchone()
+        assert row is not None, f"{stage} has a result for {item_id}"
+        return row[0], row[1]
 
     def result(self, item_id: str, stage: str, cache_key: str) -> Result | None:
         """One item's result in a stage."""

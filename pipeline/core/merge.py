@@ -16,7 +16,8 @@ from pathlib import Path
 
 import orjson
 
-from pipeline.core.artifacts import Artifact, ArtifactLog, read_artifacts
+from pipeline.core.artifact_index import ArtifactIndex
+from pipeline.core.artifacts import Artifact, ArtifactLog
 from pipeline.core.files import fsync_folder
 from pipeline.core.ledger import Ledger, Result, result_from_row
 from pipeline.core.manifest import Item
@@ -46,6 +47,7 @@ class Merger:
         self._db = sqlite3.connect(folder.ledger_file, isolation_level=None, timeout=30, check_same_thread=False)
         self._db.executescript(_SCHEMA)
         self._artifacts = ArtifactLog(folder.artifacts_file)
+        self._parts: dict[str, ArtifactIndex] = {}
 
     def merge(self, name: str, part: RunFolder, now: float) -> Merged:
         """Take over what `part` finished and this folder lacks; `name` stays the same over all merges of a part."""
@@ -54,7 +56,7 @@ class Merger:
         self._db.execute("ATTACH DATABASE ? AS part", (f"{part.ledger_file}",))
         try:
             rows = self._new_rows()
-            listed = read_artifacts(part.artifacts_file) if rows else {}
+            listed = self._listed_in(name, part)
             whole = [row for row in rows if _is_whole(part.path, result_from_row(row), listed)]
             files = [file for row in whole for file in result_from_row(row).artifacts]
             fresh = self._bring(part.path, files)
@@ -72,23 +74,26 @@ class Merger:
         `final`: only what no other attempt can mend counts as an end, as at the beginning of a session.
         """
         mapped = [str(stage["name"]) for stage in stages if stage["kind"] == "map"]
-        results: dict[str, dict[str, tuple[str, bool, bytes]]] = {}
+        results: dict[str, dict[str, tuple[str, bool, bool]]] = {}
         for stage in mapped:
             rows = self._db.execute(
                 "SELECT item_id, status, retryable, artifacts FROM results WHERE stage = ? AND cache_key = ?",
                 (stage, keys[stage]),
             )
-            results[stage] = {row[0]: (row[1], bool(row[2]), row[3]) for row in rows}
+            results[stage] = {
+                row[0]: (row[1], bool(row[2]), not final or row[1] == "failed" or self._are_here(row[3]))
+                for row in rows
+            }
 
         def is_open(item: Item) -> bool:
             for stage in mapped:
                 found = results[stage].get(item.item_id)
                 if found is None:
                     return True
-                status, retryable, files = found
+                status, retryable, here = found
                 if status == "failed":
                     return final and retryable
-                if final and not self._are_here(files):
+                if not here:
                     return True
                 if status == "rejected":
                     return False
@@ -105,6 +110,17 @@ class Merger:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
         self._artifacts.close()
+        for part in self._parts.values():
+            part.close()
+
+    def _listed_in(self, name: str, part: RunFolder) -> ArtifactIndex:
+        """What a part lists; read on from where the last merge of it ended."""
+        listed = self._parts.get(name)
+        if listed is None:
+            listed = self._parts[name] = ArtifactIndex(part.artifacts_file)
+        else:
+            listed.catch_up()
+        return listed
 
     def _new_rows(self) -> list[tuple[object, ...]]:
         return self._db.execute(
@@ -119,9 +135,8 @@ class Merger:
         fresh = 0
         folders: set[Path] = set()
         for file in files:
-            listed = self._artifacts.latest.get(file.path)
             target = self._folder.path / file.path
-            if listed is not None and listed.sha256 == file.sha256 and _size(target) == file.bytes:
+            if self._artifacts.sha256(file.path) == file.sha256 and _size(target) == file.bytes:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             draft = target.with_name(f".{target.name}.{os.getpid()}.merge")
@@ -166,11 +181,10 @@ class Merger:
         self._db.execute("COMMIT")
 
 
-def _is_whole(part: Path, result: Result, listed: Mapping[str, Artifact]) -> bool:
+def _is_whole(part: Path, result: Result, listed: ArtifactIndex) -> bool:
     """Whether every file of a result was fetched; one that was not comes with a later merge."""
     return all(
-        file.path in listed and listed[file.path].sha256 == file.sha256 and _size(part / file.path) == file.bytes
-        for file in result.artifacts
+        listed.sha256(file.path) == file.sha256 and _size(part / file.path) == file.bytes for file in result.artifacts
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.core.artifacts import ArtifactLog, ArtifactWriter
 from pipeline.core.events import RunState
@@ -20,7 +20,7 @@ SCAN = "scan"
 
 
 class Outcomes:
-    """Results of the items in scope, by stage."""
+    """How the items in scope ended, by stage; what stages handed on about them stays in the ledger."""
 
     def __init__(self, scope: Sequence[Item]) -> None:
         self.items = {item.item_id: item for item in scope}
@@ -32,6 +32,7 @@ class Outcomes:
 
     def add(self, result: Result) -> None:
         """Note how an item ended in a stage."""
+        result = result.bare()
         self._results.setdefault(result.stage, {})[result.item_id] = result
         if result.status == "failed":
             self._failed[result.item_id] = result
@@ -58,10 +59,6 @@ class Outcomes:
             [item for item in self.items.values() if item.item_id in passed],
             [item for item in self.items.values() if item.item_id not in passed],
         )
-
-    def inputs(self, item: Item, requires: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """What the required stages found about an item."""
-        return {stage: self._results[stage][item.item_id].output for stage in requires}
 
     def counts(self, stages: Sequence[str]) -> dict[str, int]:
         """Items by how they ended: ok through all `stages`, failed, rejected, or open."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.core.artifacts import ArtifactLog
 from pipeline.core.errors import StageCrash
 from pipeline.core.execution import Work
-from pipeline.core.files import digest
 from pipeline.core.ledger import WHOLE_RUN, Execution, Ledger, Result
 from pipeline.core.manifest import Item
 from pipeline.core.pipeline import MAX_BACKOFF_S, RunParams
@@ -20,15 +19,12 @@ from pipeline.core.stage import ReduceStage
 from pipeline.core.stop import StopSignal
 from pipeline.core.worker import Call, Done
 
-if TYPE_CHECKING:
-    from pipeline.core.outcome import Outcomes
-
 
 def run_reduction(
     stage: ReduceStage,
     stage_key: str,
     items: Sequence[Item],
-    outcomes: Outcomes,
+    keys: Mapping[str, str],
     *,
     ledger: Ledger,
     artifacts: ArtifactLog,
@@ -40,13 +36,12 @@ def run_reduction(
 ) -> Result | None:
     """Reduce `items`, unless the very same were reduced before; None when an urgent stop cut it short.
 
+    `keys`: cache keys of the stages that this one requires. What they handed on is read where the work is done.
+
     Raises:
         StageCrash: the stage failed; there is no item to blame.
     """
-    inputs = {name: {item.item_id: outcomes.inputs(item, [name])[name] for item in items} for name in stage.requires}
-    key = digest(
-        [stage_key, [[item.item_id, {name: inputs[name][item.item_id] for name in inputs}] for item in items]]
-    )[:32]
+    key = _key(stage_key, items, keys, ledger)
     known = ledger.result(WHOLE_RUN, stage.name, key)
     if (
         known is not None
@@ -54,7 +49,7 @@ def run_reduction(
         and all(artifacts.holds(folder.path, file) for file in known.artifacts)
     ):
         return known
-    call = Call(stage.name, "reduce", payload=(tuple(items), inputs))
+    call = Call(stage.name, "reduce", payload=(tuple(items), dict(keys), folder.ledger_file))
     for attempt in range(1, params.attempts + 1):
         done = _call(call, items[0], pool, stop, beat)
         if done is None:
@@ -85,6 +80,17 @@ def run_reduction(
             return None
         time.sleep(min(MAX_BACKOFF_S, params.retry_backoff_s * 2 ** (attempt - 1)))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _key(stage_key: str, items: Sequence[Item], keys: Mapping[str, str], ledger: Ledger) -> str:
+    """A digest of the stage's key and of everything that comes into it: outputs, and files by their hashes."""
+    all_of_it = hashlib.sha256(stage_key.encode())
+    for item in items:
+        all_of_it.update(item.item_id.encode())
+        for stage, cache_key in keys.items():
+            for part in ledger.fingerprint(item.item_id, stage, cache_key):
+                all_of_it.update(hashlib.sha256(part).digest())
+    return all_of_it.hexdigest()[:32]
 
 
 def _call(

@@ -7,10 +7,11 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.artifacts import ArtifactLog, describe_file
 from pipeline.core.errors import ErrorInfo, StageCrash, UsageError
@@ -184,7 +185,8 @@ class Runner:
             self._reduce(stage, eligible, skipped)
             return
         assert isinstance(stage, MapStage)
-        kept = self._kept(stage)
+        wanted = {item.item_id for item in eligible}
+        kept = {result.item_id: result for result in self._kept(stage) if result.item_id in wanted}
         before: Counter[str] = Counter({"skipped": len(skipped)})
         for item in eligible:
             if result := kept.get(item.item_id):
@@ -196,15 +198,22 @@ class Runner:
         open_items = sorted((item for item in eligible if item.item_id not in kept), key=lambda item: -item.priority)
         if stage.reads_sources:
             self._check_sources(open_items)
-        work = [Work(item, self._outcomes.inputs(item, stage.requires)) for item in open_items]
         execution = MapExecution(
-            stage, self._run.keys[stage.name], work, params=self._run.params, pool=self._pool, stop=self._stop,
-            settle=partial(self._settle, progress), beat=progress.beat,
+            stage, self._run.keys[stage.name], open_items, partial(self._inputs, stage), params=self._run.params,
+            pool=self._pool, stop=self._stop, settle=partial(self._settle, progress), beat=progress.beat,
         )  # fmt: skip
         try:
             execution.run()
         finally:
-            self._close_stage(progress, stage.name, fresh=len(work))
+            self._close_stage(progress, stage.name, fresh=len(open_items))
+
+    def _inputs(self, stage: Stage, item: Item) -> dict[str, Mapping[str, Any]]:
+        """What the stages that `stage` requires handed on about an item."""
+        return {name: self._ledger.output(item.item_id, name, key) for name, key in self._keys_of(stage).items()}
+
+    def _keys_of(self, stage: Stage) -> dict[str, str]:
+        """The cache keys of the stages that `stage` requires."""
+        return {name: self._run.keys[name] for name in stage.requires}
 
     def _check_sources(self, items: Sequence[Item]) -> None:
         try:
@@ -212,18 +221,15 @@ class Runner:
         except UsageError as error:
             raise StageCrash(str(error)) from error
 
-    def _kept(self, stage: MapStage) -> dict[str, Result]:
+    def _kept(self, stage: MapStage) -> Iterator[Result]:
         """What earlier sessions finished for good: whole on disk, or failed in a way that trying again cannot mend."""
-        results = self._ledger.results(stage.name, self._run.keys[stage.name])
-        return {
-            item_id: result
-            for item_id, result in results.items()
-            if (
-                not (result.error and result.error.retryable)
-                if result.status == "failed"
-                else all(self._artifacts.holds(self._run.folder.path, artifact) for artifact in result.artifacts)
-            )
-        }
+        for result in self._ledger.each(stage.name, self._run.keys[stage.name]):
+            if result.status == "failed":
+                final = not (result.error and result.error.retryable)
+            else:
+                final = all(self._artifacts.holds(self._run.folder.path, artifact) for artifact in result.artifacts)
+            if final:
+                yield result.bare()
 
     def _settle(
         self,
@@ -258,7 +264,7 @@ class Runner:
         try:
             if eligible:
                 result = run_reduction(
-                    stage, self._run.keys[stage.name], eligible, self._outcomes,
+                    stage, self._run.keys[stage.name], eligible, self._keys_of(stage),
                     ledger=self._ledger, artifacts=self._artifacts, folder=self._run.folder, params=self._run.params,
                     pool=self._pool, stop=self._stop, beat=progress.beat,
                 )  # fmt: skip

@@ -9,7 +9,7 @@ a worker. Stage objects are made anew in every process from the same parameters,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -149,8 +149,8 @@ class Reduction:
 
     items: Sequence[Item]
     """The run's items that passed every required stage, in the manifest's order."""
-    outputs: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """Stage name → item id → output."""
+    outputs: Mapping[str, Callable[[str], Mapping[str, Any]]]
+    """Stage name → (item id → output); read one by one, for there may be thousands."""
     site: Site
     writer: ArtifactWriter
     """Writes relative to the run folder."""
@@ -158,7 +158,7 @@ class Reduction:
     def rows(self) -> Iterator[tuple[Item, dict[str, Mapping[str, Any]]]]:
         """Every item with the outputs of the required stages."""
         for item in self.items:
-            yield item, {stage: outputs[item.item_id] for stage, outputs in self.outputs.items()}
+            yield item, {stage: output(item.item_id) for stage, output in self.outputs.items()}
 
 
 class ReduceStage(Stage):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.core.artifacts import read_artifacts
+from pipeline.core.artifact_index import ArtifactIndex
 from pipeline.core.events import ProgressEvent, StageEvent, StateEvent, read_events
-from pipeline.core.ledger import Ledger, Result
+from pipeline.core.ledger import Ledger
 from pipeline.core.rundir import RunFolder
 from pipeline.core.runner import LoadedRun
 from pipeline.core.stage import MapStage, ReduceStage
@@ -43,12 +43,17 @@ def status(folder: RunFolder) -> dict[str, Any]:
 
 def survey(run: LoadedRun) -> Iterator[str]:
     """One line per stage: how many items are done, and how many the next session would take up."""
-    finished: dict[str, dict[str, Result]] = {}
+    finished: dict[str, dict[str, bool]] = {}
+    listed = ArtifactIndex(run.folder.artifacts_file)
     if run.folder.ledger_file.exists():
         ledger = Ledger(run.folder.ledger_file, read_only=True)
-        finished = {stage.name: ledger.results(stage.name, run.keys[stage.name]) for stage in run.stages}
+        for stage in run.stages:
+            finished[stage.name] = {
+                result.item_id: result.status != "failed" and all(listed.sha256(file.path) for file in result.artifacts)
+                for result in ledger.each(stage.name, run.keys[stage.name])
+            }
         ledger.close()
-    listed = read_artifacts(run.folder.artifacts_file)
+    listed.close()
     bad = sum(item.problem is not None for item in run.scope)
     noun = run.pipeline.noun
     yield f"scan: {len(run.scope) - bad} {noun}s to work on, {bad} cannot be opened"
@@ -58,9 +63,8 @@ def survey(run: LoadedRun) -> Iterator[str]:
             continue
         assert isinstance(stage, MapStage)
         results = finished.get(stage.name, {})
-        ended = [results[item.item_id] for item in run.scope if item.item_id in results]
         open_items = [item for item in run.scope if item.problem is None and item.item_id not in results]
-        done = sum(r.status != "failed" and all(file.path in listed for file in r.artifacts) for r in ended)
+        done = sum(results.get(item.item_id, False) for item in run.scope)
         yield f"{stage.name}: {done} {noun}s done, at most {len(run.scope) - bad - done} to do"
         if open_items and (ahead := stage.forecast(open_items, run.folder.path)):
             yield f"{stage.name}: {ahead}"

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal
 
 from pipeline.core.artifacts import Artifact, ArtifactWriter
 from pipeline.core.errors import ErrorInfo, PipelineError, StageCrash, is_stage_crash
+from pipeline.core.ledger import Ledger
 from pipeline.core.manifest import Item
 from pipeline.core.pipeline import RunParams
 from pipeline.core.registry import load_pipeline
@@ -40,7 +42,7 @@ class Call:
     item: Item | None = None
     inputs: Mapping[str, Mapping[str, Any]] | None = None
     payload: Any = None
-    """For `finish`: what the device found. For `reduce`: (items, outputs)."""
+    """For `finish`: what the device found. For `reduce`: (items, cache keys by stage, ledger)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,14 @@ class StageBench:
 
     def _perform(self, stage: Stage, call: Call) -> tuple[Any, Output | None, tuple[Artifact, ...]]:
         if isinstance(stage, ReduceStage):
-            items, outputs = call.payload
+            items, keys, ledger_file = call.payload
             writer = ArtifactWriter(self._site.run_dir, "", stage.name, None)
-            output = stage.reduce(Reduction(items, outputs, self._site, writer))
+            ledger = Ledger(ledger_file, read_only=True)
+            try:
+                outputs = {name: partial(ledger.output, stage=name, cache_key=key) for name, key in keys.items()}
+                output = stage.reduce(Reduction(items, outputs, self._site, writer))
+            finally:
+                ledger.close()
         else:
             assert isinstance(stage, MapStage)
             assert call.item is not None

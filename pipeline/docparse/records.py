@@ -45,9 +45,16 @@ class RecordsStage(ReduceStage):
 
     def reduce(self, reduction: Reduction) -> Output:
         """Write the records; the same pages give the same bytes."""
-        lines: list[bytes] = []
         counts: dict[str, float] = {}
-        seen: set[str] = set()
+        reduction.writer.write_chunks("records/docparse.ndjson", self._lines(reduction, counts), "records")
+        # Read again, so that a run of thousands of pages need not hold all of their regions.
+        pages = (described(reduction.site.run_dir, item) for item in reduction.items)
+        reduction.writer.write_chunks("coco.json", coco_chunks(pages), "coco")
+        records = sum(count for name, count in counts.items() if name.startswith("records_"))
+        return Output({"records": int(records)}, metrics=counts)
+
+    def _lines(self, reduction: Reduction, counts: dict[str, float]) -> Iterator[bytes]:
+        """Every record as a line; counted by type in `counts`."""
         for item, outputs in reduction.rows():
             regions = read_regions(reduction.site.run_dir, item.folder)
             text = read_text(reduction.site.run_dir, item.folder)
@@ -55,17 +62,13 @@ class RecordsStage(ReduceStage):
             for name, count in dropped.items():
                 counts[name] = counts.get(name, 0.0) + count
             page = _PageRecords(item, text, elements, self._params.analyst.name)
+            seen: set[str] = set()  # an id holds document and page: only within a page can it come twice
             for record in page.records(regions, outputs["analyze"]["regions"]):
                 if record.id in seen:
                     continue
                 seen.add(record.id)
-                lines.append(record.to_line())
+                yield record.to_line()
                 counts[f"records_{record.meta.type}"] = counts.get(f"records_{record.meta.type}", 0.0) + 1
-        reduction.writer.write("records/docparse.ndjson", b"".join(lines), "records")
-        # Read again, so that a run of thousands of pages need not hold all of their regions.
-        pages = (described(reduction.site.run_dir, item) for item in reduction.items)
-        reduction.writer.write("coco.json", b"".join(coco_chunks(pages)), "coco")
-        return Output({"records": len(lines)}, metrics=counts)
 
 
 class _PageRecords:
