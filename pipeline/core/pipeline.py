@@ -63,6 +63,8 @@ class Pipeline:
     """(parameters, workspace) → items. Raises UsageError when there is nothing to do."""
     stages: Callable[[Any], Sequence[Stage]]
     """Parameters → stages in an order in which every stage comes after those that it requires; cheap to call."""
+    settle: Callable[[Any, Path], Any] = lambda params, _workspace: params
+    """(parameters, workspace) → parameters with the files that they name pinned by digest. Raises UsageError."""
     noun: str = "item"
     """What an item is called where a person reads it: `page`, `image`."""
     means: Callable[[Any], str] = lambda _params: ""

@@ -68,7 +68,7 @@ def plan(
     Raises:
         UsageError: wrong parameters, nothing to do, or a folder that cannot be written or holds another run.
     """
-    params = pipeline.parse_params(values)
+    params = pipeline.settle(pipeline.parse_params(values), workspace)
     stages = pipeline.make_stages(params)
     scan = pipeline.scan(params, workspace)
     manifest = Manifest(scan.items)

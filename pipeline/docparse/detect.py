@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.core.stage import MapStage, Output, Task
+from pipeline.docparse.given_params import GivenParams
 from pipeline.docparse.layout_params import LayoutParams
 from pipeline.docparse.page_files import RAW, raw_to_json
 from pipeline.docparse.page_image import page_image
@@ -27,6 +28,10 @@ def make_detector(params: DocparseParams) -> Detector:
             from pipeline.docparse.grounded import GroundedDetector
 
             detector = GroundedDetector(chosen)
+        case GivenParams():
+            from pipeline.docparse.given import GivenDetector
+
+            detector = GivenDetector(chosen)
         case LayoutParams():
             from pipeline.docparse.layout import LayoutDetector
 

@@ -7,7 +7,7 @@ it does not tell is made as for any detector. Boxes that nobody touched keep the
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import Any
 
 from pipeline.core.errors import ItemError, StageCrash, UsageError
 from pipeline.core.files import sha256_file, write_atomic
-from pipeline.core.manifest import Item, read_manifest
+from pipeline.core.manifest import read_manifest
 from pipeline.docparse.arrange.candidates import Candidate
 from pipeline.docparse.arrange.page import in_reading_order, related
 from pipeline.docparse.arrange.params import ArrangeParams
 from pipeline.docparse.exports.brush import from_brush
 from pipeline.docparse.geometry import clipped, iou
-from pipeline.docparse.given_files import GivenImage, GivenRegion, parse
-from pipeline.docparse.given_pages import match
+from pipeline.docparse.given_files import GivenImage, GivenRegion
+from pipeline.docparse.given_pages import check
 from pipeline.docparse.given_params import GivenParams
 from pipeline.docparse.raw import PageImage, RawPage
 from pipeline.docparse.regions import Detection, RegionMask, Rle, SegmenterName
@@ -38,16 +38,6 @@ RULE_PX = 3.0
 ROUNDING_PX = 0.1
 """Files round to this; a box that leaves the page by no more is not cut, so that it comes back as it was."""
 DECIMALS = 3
-
-
-def check(params: GivenParams, data: bytes, items: Iterable[Item]) -> dict[str, GivenImage]:
-    """Item id → its corrected picture; what planning does, so that a wrong file costs nothing.
-
-    Raises:
-        UsageError: the file cannot be read, or it and the run's pages do not fit; one sentence lists what.
-    """
-    images = parse(data, params.regions, params.label_map)
-    return match(images, items, params.regions, others_empty=params.other_pages == "empty")
 
 
 class GivenDetector:

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.core.manifest import Item
-from pipeline.docparse.given_files import GivenImage, refuse
+from pipeline.core.errors import UsageError
+from pipeline.core.manifest import Item, Source
+from pipeline.core.pipeline import Scan
+from pipeline.docparse.given_files import GivenImage, parse, refuse
+from pipeline.docparse.given_params import GivenParams, given_path
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
+
+
+def attached(found: Scan, params: GivenParams, workspace: Path) -> Scan:
+    """The scan with the corrected file attached to every page, so that it goes where the pages go.
+
+    Raises:
+        UsageError: see `check`, or the file changed in this moment.
+    """
+    path = given_path(params, workspace)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != params.sha256:
+        raise UsageError(f"detector.regions: {params.regions!r} was changed while it was read: plan again")
+    check(params, data, found.items)
+    source = Source(path=params.regions, sha256=params.sha256, bytes=len(data), media_type="application/json")
+    items = [
+        item if item.page is None else item.model_copy(update={"attached": (*item.attached, source)})
+        for item in found.items
+    ]
+    return replace(found, items=items)
+
+
+def check(params: GivenParams, data: bytes, items: Iterable[Item]) -> dict[str, GivenImage]:
+    """Item id → its corrected picture; what planning does, so that a wrong file costs nothing.
+
+    Raises:
+        UsageError: the file cannot be read, or it and the run's pages do not fit; one sentence lists what.
+    """
+    images = parse(data, params.regions, params.label_map)
+    return match(images, items, params.regions, others_empty=params.other_pages == "empty")
 
 
 def match(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -48,7 +49,7 @@ def with_digest(params: GivenParams, workspace: Path) -> GivenParams:
             f"detector.regions: {params.regions!r} has the digest {found[:12]}…, not {params.sha256[:12]}… as planned: "
             "put the planned file back, or plan a new run without detector.sha256"
         )
-    return params.model_copy(update={"sha256": found})
+    return params.model_copy(update={"sha256": found, "regions": path.relative_to(workspace.resolve()).as_posix()})
 
 
 def given_path(params: GivenParams, workspace: Path) -> Path:
@@ -58,7 +59,7 @@ def given_path(params: GivenParams, workspace: Path) -> Path:
         UsageError: it is outside of the workspace.
     """
     root = workspace.resolve()
-    path = (root / params.regions).resolve()
+    path = Path(os.path.normpath(root / params.regions))  # links inside stay: `data/` may lie on another disk
     if not path.is_relative_to(root):
         raise UsageError(f"detector.regions: {params.regions!r} lies outside the workspace {root}: copy it in")
     return path

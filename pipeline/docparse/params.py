@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.pipeline import RunParams
 from pipeline.docparse.arrange.params import ArrangeParams
+from pipeline.docparse.given_params import GivenParams
 from pipeline.docparse.labels import LABELS, Label
 from pipeline.docparse.layout_params import LayoutParams
 from pipeline.docparse.ocr_params import NoOcr, TesseractParams
@@ -61,9 +62,9 @@ def _named(what: str, *alternatives: type[BaseModel]) -> BeforeValidator:
 
 
 DetectorParams = Annotated[
-    OpenCvParams | GroundingDinoParams | LayoutParams,
+    OpenCvParams | GroundingDinoParams | LayoutParams | GivenParams,
     Field(discriminator="name"),
-    _named("detector", OpenCvParams, GroundingDinoParams, LayoutParams),
+    _named("detector", OpenCvParams, GroundingDinoParams, LayoutParams, GivenParams),
 ]
 """Who finds regions on a page. Named in every region that it finds."""
 

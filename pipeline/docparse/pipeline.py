@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from pipeline.core.pipeline import Pipeline
+from pipeline.core.pipeline import Pipeline, Scan
 from pipeline.core.stage import Stage
 from pipeline.docparse.analyze import analyze_stage
 from pipeline.docparse.arrange_stage import ArrangeStage
 from pipeline.docparse.detect import DetectStage
+from pipeline.docparse.given_params import GivenParams, with_digest
 from pipeline.docparse.ocr import OcrStage
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.records import RecordsStage
@@ -43,4 +45,20 @@ def _means(params: DocparseParams) -> str:
     return " · ".join([*chosen, f"{params.dpi} dpi"])
 
 
-PIPELINE = Pipeline("docparse", "2", DocparseParams, scan, _stages, noun="page", means=_means)
+def _settle(params: DocparseParams, workspace: Path) -> DocparseParams:
+    if not isinstance(params.detector, GivenParams):
+        return params
+    return params.model_copy(update={"detector": with_digest(params.detector, workspace)})
+
+
+def _scan(params: DocparseParams, workspace: Path) -> Scan:
+    """The pages, each with the corrected regions attached where such are given."""
+    found = scan(params, workspace)
+    if not isinstance(params.detector, GivenParams):
+        return found
+    from pipeline.docparse.given_pages import attached
+
+    return attached(found, params.detector, workspace)
+
+
+PIPELINE = Pipeline("docparse", "2", DocparseParams, _scan, _stages, settle=_settle, noun="page", means=_means)
