@@ -1,4 +1,4 @@
-"""The segmenter `sam2`: SAM 2 masks for the boxes of pages, checked against those boxes."""
+"""The segmenter `sam2`: SAM 2 masks for the boxes of pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import ItemError, StageCrash
-from pipeline.docparse.masks import checked
 from pipeline.docparse.raw import PageImage
 from pipeline.docparse.refining import Window, windows
 from pipeline.docparse.segmenting import Mask
@@ -92,16 +91,15 @@ class Sam2Segmenter:
     def segment(self, pages: Sequence[PageImage], boxes: Sequence[Sequence[Box]]) -> list[list[Mask]]:
         """Masks for the boxes (left, top, right, bottom in page pixels) of every page, in order.
 
+        They are not judged yet: `masks.checked` does that where no device waits for it.
+
         Raises:
             ItemError: the network's answer about a page is not made of numbers.
         """
         masks = self._cut([page.pixels for page in pages], boxes)
         if self._params.refine_below_px is not None:
             self._refine(pages, boxes, masks, self._params.refine_below_px)
-        return [
-            [checked(mask, box) for mask, box in zip(of_page, of_page_boxes, strict=True)]
-            for of_page, of_page_boxes in zip(masks, boxes, strict=True)
-        ]
+        return masks
 
     def _cut(self, pages: Sequence[numpy.ndarray[Any, Any]], boxes: Sequence[Sequence[Box]]) -> list[list[Mask]]:
         assert self._predictor is not None, "setup comes before segment"

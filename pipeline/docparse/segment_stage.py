@@ -71,12 +71,12 @@ class SegmentStage(MapStage):
 
     def finish(self, task: Task, result: Any) -> Output:
         """Keep them as run lengths over the page."""
-        from pipeline.docparse.masks import region_mask
+        from pipeline.docparse.masks import checked, region_mask
 
         page = task.inputs["render"]
         cut = iter(result)
         masks = [
-            one.mask or region_mask(next(cut), page["width"], page["height"])
+            one.mask or region_mask(checked(next(cut), one.box), page["width"], page["height"])
             for one in read_arranged(task.site.run_dir, task.item.folder)
         ]
         task.writer.write(MASKS, masks_to_json(masks), "masks")

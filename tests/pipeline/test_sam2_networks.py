@@ -23,6 +23,8 @@ CPU = torch.device("cpu")
 MASK_SIDE = SIDE_PX // 4
 BOXES = [(10.0, 12.0, 90.0, 100.0), (3.0, 3.0, 60.0, 20.0), (100.0, 40.0, 127.0, 127.0)]
 
+pytestmark = pytest.mark.xdist_group("sam2")  # one process imports what runs the models
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:

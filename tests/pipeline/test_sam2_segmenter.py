@@ -30,6 +30,8 @@ from tests.pipeline.tiny_sam2 import write_tiny_sam2
 ON_CPU = {"checkpoint": "sam2-test", "device": "cpu", "precision": "float32"}
 BOXES = [(40.0, 60.0, 400.0, 300.0), (50.0, 500.0, 300.0, 504.0), (10.0, 600.0, 30.0, 640.0)]
 
+pytestmark = pytest.mark.xdist_group("sam2")  # one process imports what runs the models
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
