@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
+
+import torch
 
 from pipeline.core.errors import StageCrash
-
-if TYPE_CHECKING:
-    import torch
 
 MASK_STRIDE = 4
 """The network's mask grid has a quarter of its picture's side: 256 for 1024."""
@@ -53,6 +54,16 @@ class Sam2Network(Protocol):
         """Have the encoder compiled when it first runs."""
 
 
+@contextmanager
+def inference() -> Iterator[None]:
+    """Inference in exactly the precision that was asked for: no TF32 for float32, no algorithm picked by timing."""
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
+        yield
+
+
 def load_network(
     backend: Literal["transformers", "original"],
     folder: Path,
@@ -64,8 +75,6 @@ def load_network(
     Raises:
         StageCrash: a package or a file of the checkpoint is missing, or the weights don't fit.
     """
-    import torch
-
     dtype = torch.float16 if precision == "float16" else torch.float32
     try:
         if backend == "transformers":

@@ -14,7 +14,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from pipeline.models.loading import load_state
 from pipeline.models.sam2.checkpoint import Sizes, open_checkpoint
 from pipeline.models.sam2.keys import FILM_PREFIXES_ORIGINAL, to_original
-from pipeline.models.sam2.network import Features
+from pipeline.models.sam2.network import Features, inference
 
 # The authors' own builder adds these to the configuration of every model for pictures; without them a box's single mask
 # is kept even when it is unstable.
@@ -37,7 +37,7 @@ class OriginalNetwork:
         self._dtype = dtype
         self.side_px = int(model.image_size)
         self._corners = torch.tensor([[2, 3]], dtype=torch.int32, device=device)
-        with torch.inference_mode():
+        with inference():
             self._positions = model.sam_prompt_encoder.get_dense_pe().to(dtype)
 
     @classmethod
@@ -51,14 +51,14 @@ class OriginalNetwork:
 
     def encode(self, pictures: torch.Tensor) -> Features:
         """Normalised float32 pictures (pictures, 3, side, side) → their features."""
-        with torch.inference_mode():
+        with inference():
             fine, middle, coarse = self._model.forward_image(pictures.to(self._dtype))["backbone_fpn"]
             coarse = coarse.to(self._dtype) + self._model.no_mem_embed.view(1, -1, 1, 1)
         return Features(fine, middle, coarse)
 
     def decode(self, features: Features, rows: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One mask per box: logits (boxes, side ÷ 4, side ÷ 4) and quality (boxes,), float32."""
-        with torch.inference_mode():
+        with inference():
             points, dense = self._model.sam_prompt_encoder(
                 points=(boxes.view(-1, 2, 2), self._corners.expand(len(boxes), 2)), boxes=None, masks=None
             )

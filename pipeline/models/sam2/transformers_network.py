@@ -11,7 +11,7 @@ from transformers import Sam2Config, Sam2HieraDetConfig, Sam2Model, Sam2VisionCo
 from pipeline.models.loading import load_state
 from pipeline.models.sam2.checkpoint import Sizes, open_checkpoint
 from pipeline.models.sam2.keys import to_transformers
-from pipeline.models.sam2.network import Features
+from pipeline.models.sam2.network import Features, inference
 
 
 class TransformersNetwork:
@@ -25,7 +25,7 @@ class TransformersNetwork:
         self._model = model.to(device).eval()
         self._dtype = dtype
         self.side_px = int(model.prompt_encoder.input_image_size)
-        with torch.inference_mode():
+        with inference():
             self._positions = model.get_image_wide_positional_embeddings().to(dtype)
 
     @classmethod
@@ -47,13 +47,13 @@ class TransformersNetwork:
 
     def encode(self, pictures: torch.Tensor) -> Features:
         """Normalised float32 pictures (pictures, 3, side, side) → their features."""
-        with torch.inference_mode():
+        with inference():
             fine, middle, coarse = self._model.get_image_embeddings(pictures.to(self._dtype))
         return Features(fine, middle, coarse)
 
     def decode(self, features: Features, rows: torch.Tensor, boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One mask per box: logits (boxes, side ÷ 4, side ÷ 4) and quality (boxes,), float32."""
-        with torch.inference_mode():
+        with inference():
             points, dense = self._model.prompt_encoder(
                 input_points=None, input_labels=None, input_boxes=boxes[:, None].contiguous(), input_masks=None
             )
