@@ -14,7 +14,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item, Source
 from pipeline.core.pipeline import Scan
 from pipeline.docparse.given_files import GivenImage, parse, refuse
-from pipeline.docparse.given_params import GivenParams, given_path
+from pipeline.docparse.given_params import MEDIA_TYPE, GivenParams, given_path
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
@@ -31,7 +31,7 @@ def attached(found: Scan, params: GivenParams, workspace: Path) -> Scan:
     if hashlib.sha256(data).hexdigest() != params.sha256:
         raise UsageError(f"detector.regions: {params.regions!r} was changed while it was read: plan again")
     check(params, data, found.items)
-    source = Source(path=params.regions, sha256=params.sha256, bytes=len(data), media_type="application/json")
+    source = Source(path=params.regions, sha256=params.sha256, bytes=len(data), media_type=MEDIA_TYPE)
     items = [
         item if item.page is None else item.model_copy(update={"attached": (*item.attached, source)})
         for item in found.items

@@ -14,6 +14,10 @@ from pipeline.core.files import sha256_file
 from pipeline.docparse.labels import LABELS, Label
 
 
+MEDIA_TYPE = "application/vnd.spotter.regions+json"
+"""What the file is called in a manifest, beside elements, which are JSON too."""
+
+
 class GivenParams(BaseModel):
     """Regions from a file that people corrected, as the truth for everything after detection."""
 

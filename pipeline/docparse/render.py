@@ -13,7 +13,7 @@ from pipeline.core.files import sha256_file
 from pipeline.core.manifest import Source
 from pipeline.core.stage import MapStage, Output, Site, Task
 from pipeline.docparse.documents import draw_page, kept_open
-from pipeline.docparse.elements import ELEMENTS_FILE, page_elements
+from pipeline.docparse.elements import ELEMENTS_FILE, JSON, page_elements
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.words import PageText
 
@@ -79,6 +79,8 @@ class RenderStage(MapStage):
         item = task.item
         assert item.page is not None
         for attached in item.attached:
+            if attached.media_type != JSON:
+                continue
             file = planned_source(task.site, attached)
             document = kept_open(planned_source(task.site, item.source), item.source.media_type, self._params.renderer)
             name = PurePosixPath(item.source.path).name
