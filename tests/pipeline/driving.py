@@ -77,8 +77,9 @@ class Bench:
         """The run as a process group of its own, killed at the end if it is still there."""
         command = _command("run", self.pipeline, "--run-dir", self.run_dir, "--workspace", self.root, *options)
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(), start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(),
+            start_new_session=True,
+        )  # fmt: skip
         try:
             yield process
         finally:
