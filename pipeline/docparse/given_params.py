@@ -13,7 +13,6 @@ from pipeline.core.errors import UsageError
 from pipeline.core.files import sha256_file
 from pipeline.docparse.labels import LABELS, Label
 
-
 MEDIA_TYPE = "application/vnd.spotter.regions+json"
 """What the file is called in a manifest, beside elements, which are JSON too."""
 

@@ -26,7 +26,7 @@ def coco_chunks(pages: Iterable[PageRegions]) -> Iterator[bytes]:
     """
     yield b'{"info":{"description":"regions of document pages","version":"1"},"licenses":[],"images":['
     annotations = images = 0
-    with tempfile.SpooledTemporaryFile(max_size=16 * CHUNK_BYTES) as waiting:
+    with tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES) as waiting:
         for page in pages:
             images += 1
             entry = orjson.dumps(_image(images, page))
