@@ -16,9 +16,10 @@ from pipeline.docparse.raw import RawBox
 
 BOX_PX = 1.5
 LEAST_IOU = 0.995
-MATCHED_SHARE = 0.99
+MATCHED_SHARE = 0.95
 """The gate: so many of the boxes of either arm that score SURE_SCORE or more lie within BOX_PX of one of the other's,
-and masks agree by LEAST_IOU on average."""
+and masks agree by LEAST_IOU on average. The boxes left are those whose proposals tie: rounding exchanges one for
+another, and a random model has many alike."""
 SURE_SCORE = 0.10
 """Twice the floor of raw boxes: just above the floor, rounding decides whether a box is there at all."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from pipeline.docparse.regions import RegionMask, Rle
@@ -35,22 +36,23 @@ def checked(mask: Mask, box: Box) -> Mask:
     FULL_BOX_SHARE of the box or more. `many-parts`: more than MOST_PARTS parts (connected over corners, too) of
     PART_SHARE of it or more. `thin`: nowhere wider than 2 px, where a mask at SAM's own resolution is a guess.
     """
-    inside = _box_pixels(mask, box)
-    area = area_px(mask)
+    pixels = mask.pixels
+    rows, columns = _touched(mask, box)
+    area, inside = area_px(mask), int(pixels[rows, columns].sum())
     flags = []
-    if area and (mask.pixels & ~inside).sum() > LEAVES_BOX_SHARE * area:
+    if area - inside > LEAVES_BOX_SHARE * area:
         flags.append("leaves-box")
-        mask = replace(mask, pixels=mask.pixels & inside)
-        area = area_px(mask)
+        pixels, area = _only(pixels, rows, columns), inside
     if not area:
-        return replace(mask, flags=(*mask.flags, *flags, "empty"))
-    if (mask.pixels & inside).sum() >= FULL_BOX_SHARE * inside.sum():
-        flags.append("nearly-full-box")
-    if _parts(mask.pixels) > MOST_PARTS:
-        flags.append("many-parts")
-    if _is_thin(mask.pixels):
-        flags.append("thin")
-    return replace(mask, flags=(*mask.flags, *flags))
+        flags.append("empty")
+    else:
+        if inside >= FULL_BOX_SHARE * pixels[rows, columns].size:
+            flags.append("nearly-full-box")
+        if _parts(pixels, area) > MOST_PARTS:
+            flags.append("many-parts")
+        if _is_thin(pixels):
+            flags.append("thin")
+    return replace(mask, pixels=pixels, flags=(*mask.flags, *flags))
 
 
 def to_rle(mask: Mask, width: int, height: int) -> Rle:
@@ -106,26 +108,30 @@ def read_mask_png(data: bytes) -> numpy.ndarray[Any, Any]:
     return np.asarray(pixels > 0)
 
 
-def _box_pixels(mask: Mask, box: Box) -> numpy.ndarray[Any, Any]:
-    """Which pixels of the mask's crop the box touches: bool, as the crop."""
-    import numpy as np
-
-    rows, columns = mask.pixels.shape
+def _touched(mask: Mask, box: Box) -> tuple[slice, slice]:
+    """The rows and columns of the mask's crop that the box touches, if only in part."""
     left, top, right, bottom = box
-    x, y = np.arange(columns) + mask.left, np.arange(rows) + mask.top
-    across: numpy.ndarray[Any, Any] = (x + 1 > left) & (x < right)
-    down = (y + 1 > top) & (y < bottom)
-    touched: numpy.ndarray[Any, Any] = down[:, None] & across[None, :]
-    return touched
+    height, width = mask.pixels.shape
+    return _span(top - mask.top, bottom - mask.top, height), _span(left - mask.left, right - mask.left, width)
 
 
-def _parts(pixels: numpy.ndarray[Any, Any]) -> int:
-    import cv2
+def _span(low: float, high: float, pixels: int) -> slice:
+    return slice(min(pixels, max(0, floor(low))), min(pixels, max(0, ceil(high))))
+
+
+def _only(pixels: numpy.ndarray[Any, Any], rows: slice, columns: slice) -> numpy.ndarray[Any, Any]:
     import numpy as np
 
-    _, _, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    return int((areas >= PART_SHARE * pixels.sum()).sum())
+    kept = np.zeros_like(pixels)
+    kept[rows, columns] = pixels[rows, columns]
+    return kept
+
+
+def _parts(pixels: numpy.ndarray[Any, Any], area: int) -> int:
+    import cv2
+
+    _, _, stats, _ = cv2.connectedComponentsWithStats(_bytes(pixels), connectivity=8)
+    return int((stats[1:, cv2.CC_STAT_AREA] >= PART_SHARE * area).sum())
 
 
 def _is_thin(pixels: numpy.ndarray[Any, Any]) -> bool:
@@ -133,4 +139,11 @@ def _is_thin(pixels: numpy.ndarray[Any, Any]) -> bool:
     import cv2
     import numpy as np
 
-    return not cv2.erode(pixels.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).any()
+    return not cv2.erode(_bytes(pixels), np.ones((3, 3), np.uint8)).any()
+
+
+def _bytes(pixels: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    """The same pixels for OpenCV, which knows no bool: 0 and 1."""
+    import numpy as np
+
+    return np.ascontiguousarray(pixels).view(np.uint8)
