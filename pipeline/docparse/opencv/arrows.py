@@ -1,34 +1,42 @@
-"""Arrows: thin strokes that end in a head, traced between the shapes that they join."""
+"""Arrows: thin lines that end in a head, followed from shape to shape through bends, crossings, gaps and labels.
+
+What is left of the page's ink is closed over the gaps of dashes and over labels, thinned to a graph, cleared of the
+spurs that heads leave, and each end of the graph is looked at: which shape is near, and is there a head. In a part with
+several ends, heads are joined to bare ends along the ways that turn least; arrows may share part of their way.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.docparse.opencv.geometry import distance, gap, grown, union
+from pipeline.docparse.opencv.geometry import gap, grown, union
 from pipeline.docparse.opencv.shapes import Shape
-from pipeline.docparse.opencv.sheet import Pixels, Sheet
+from pipeline.docparse.opencv.sheet import Pixels
+from pipeline.docparse.opencv.skeleton import Graph, Pixel, direction, graph_of, thinned, turn
 from pipeline.docparse.opencv.text import TextLine
+from pipeline.docparse.opencv.unexplained import ring_of
 from pipeline.docparse.words import Box
 
-JOIN_PX = 9
-"""Strokes no further apart than this are one: dashes, and what a crossing frame cut."""
-CONTACT_PX = 13.0
-"""A stroke that comes so close to a shape ends at it."""
-END_POINTS = 15
-HEAD_RADIUS_PX = 12.0
-HEAD_RATIO = 1.45
+DASH_GAP_PX = 9
+CONTACT_PX = 22.0
+"""An end so near to a shape ends at it: the outline's ring, and the gap that arrows keep."""
+SPUR_PX = 22.0
+"""Ways of an open head are shorter."""
+HEAD_RADIUS_PX = 11.0
+HEAD_RATIO = 1.4
 """An end with so much more ink than the bare line would have there carries a head."""
-MIN_LENGTH_PX = 20.0
-MIN_LOOSE_LENGTH_PX = 60.0
-MIN_PIECE_PX = 7.0
-"""What a label leaves of an arrow on either side may be so short."""
-MAX_DENSITY = 0.55
-"""A stroke as long as this share of its box's half perimeter times its width would fill more: a blot, not a line."""
-LABEL_REACH_PX = 9.0
+MIN_LENGTH_PX = 14.0
+MIN_LOOSE_LENGTH_PX = 44.0
+LABEL_REACH_PX = 11.0
+LABEL_WIDEST_PX = 200.0
+MOST_WAYS = 12
+"""A part with more ends is a drawing of another kind."""
+MOST_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,8 @@ class Arrow:
     """One arrow; `start` and `end` are indices of the shapes that it joins."""
 
     box: Box
+    points: Pixels
+    """float (n, 2): outermost points of its ink, for boxes on a tilted page."""
     start: int | None
     end: int | None
     both_ways: bool
@@ -44,138 +54,64 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stroke:
-    points: Pixels
-    """float (n, 2): x, y of its pixels."""
-    width: float
-
-    @property
-    def box(self) -> Box:
-        low, high = self.points.min(axis=0), self.points.max(axis=0)
-        return float(low[0]), float(low[1]), float(high[0]) + 1, float(high[1]) + 1
-
-    @property
-    def reach(self) -> float:
-        left, top, right, bottom = self.box
-        return max(right - left, bottom - top)
+class _End:
+    node: int
+    at: tuple[float, float]
+    shape: int | None
+    away: float
+    head: float
 
 
-def find_arrows(strokes: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine], sheet: Sheet) -> list[Arrow]:
-    """Arrows among `strokes`, from which text, shapes and frames were taken out; a label may interrupt an arrow."""
-    scale = sheet.scale
-    found = [stroke for stroke in _strokes(strokes, scale) if _slender(stroke, scale)]
-    contacts = [_contacts(stroke, shapes, scale) for stroke in found]
-    merged = _across_labels(found, contacts, lines, scale)
+def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Arrow]:
+    """Arrows in ink (uint8) from which text, shapes and frames were taken out."""
+    if not ink.any():
+        return []
+    joined = _over_labels(ink, lines)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (DASH_GAP_PX, DASH_GAP_PX))
+    closed = cv2.dilate(joined, kernel)
+    half = (cv2.resize(closed * 255, (ink.shape[1] // 2, ink.shape[0] // 2), interpolation=cv2.INTER_AREA) > 90).astype(np.uint8)
+    half = _long_enough(half)
+    if not half.any():
+        return []
+    graph = graph_of(thinned(half))
+    near = _Nearness(shapes, half.shape)
+    _pruned(graph, near)
+    thickness = cv2.distanceTransform(joined, cv2.DIST_L2, 3)
     arrows: list[Arrow] = []
-    for stroke, touching in merged:
-        if stroke.reach < MIN_LENGTH_PX * scale:
-            continue
-        arrows += _arrows(stroke, touching, shapes, scale)
+    for part in graph.parts():
+        arrows += _arrows_of(graph, part, near, ink, thickness, shapes)
     return arrows
 
 
-def _strokes(mask: Pixels, scale: float) -> list[_Stroke]:
-    joint = max(3, round(JOIN_PX * scale)) | 1
-    binary = mask.astype(np.uint8)
-    joined = cv2.dilate(binary, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (joint, joint)))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    thickness = cv2.distanceTransform(binary, cv2.DIST_L2, 3)
-    strokes = []
-    least = MIN_PIECE_PX * scale
-    for index in range(1, len(stats)):
-        x, y, w, h, _ = (int(v) for v in stats[index])
-        if max(w, h) - joint < least:
+def _over_labels(ink: Pixels, lines: Sequence[TextLine]) -> Pixels:
+    """The ink with a stroke over each label that interrupts an arrow: one that lines reach from two sides."""
+    joined = ink.copy()
+    for box in _label_boxes(lines):
+        left, top, right, bottom = (round(side) for side in grown(box, LABEL_REACH_PX))
+        left, top = max(0, left), max(0, top)
+        ring = ink[top:bottom, left:right].copy()
+        inner = [round(side) for side in grown(box, 1)]
+        ring[max(0, inner[1] - top) : inner[3] - top, max(0, inner[0] - left) : inner[2] - left] = 0
+        count, _, stats, middles = cv2.connectedComponentsWithStats(ring, connectivity=8)
+        seen = [index for index in range(1, count) if stats[index, 4] >= 8]
+        if len(seen) != 2:
             continue
-        here = (labels[y : y + h, x : x + w] == index) & mask[y : y + h, x : x + w]
-        ys, xs = np.nonzero(here)
-        if not len(xs):
+        a, b = ((middles[index][0] + left, middles[index][1] + top) for index in seen)
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        if turn(math.atan2(a[1] - y, a[0] - x), math.atan2(b[1] - y, b[0] - x)) < 1.9:
             continue
-        # Across an even line the distance to its edge averages a quarter of its width.
-        width = 4 * float(np.median(thickness[y : y + h, x : x + w][here])) * 0.75
-        strokes.append(_Stroke(np.stack([xs + x, ys + y], axis=1).astype(np.float32), max(1.5, width)))
-    return strokes
+        cv2.line(joined, (round(a[0]), round(a[1])), (round(b[0]), round(b[1])), 1, 3)
+    return joined
 
 
-def _slender(stroke: _Stroke, scale: float) -> bool:
-    """Whether it is a line: long, with no more ink than a line of its box's extent has."""
-    left, top, right, bottom = stroke.box
-    length = max(right - left, bottom - top)
-    path = (right - left) + (bottom - top)
-    ink = len(stroke.points)
-    return (
-        length >= MIN_PIECE_PX * scale
-        and ink <= path * stroke.width * 1.9 + 160 * scale**2
-        and stroke.width < 9 * scale
-    )
-
-
-def _contacts(stroke: _Stroke, shapes: Sequence[Shape], scale: float) -> dict[int, Pixels]:
-    """Shape index → the stroke's point nearest to it, for the shapes that it reaches."""
-    reach = CONTACT_PX * scale
-    found: dict[int, Pixels] = {}
-    for index, shape in enumerate(shapes):
-        if gap(shape.box, stroke.box) > reach:
-            continue
-        away = _distances(stroke.points, shape)
-        nearest = int(away.argmin())
-        if away[nearest] <= reach:
-            # The median of several, so that a speck of the shape's own outline is not taken for the stroke's end.
-            closest = np.argsort(away, kind="stable")[:END_POINTS]
-            found[index] = np.median(stroke.points[closest], axis=0)
-    return found
-
-
-def _distances(points: Pixels, shape: Shape) -> Pixels:
-    """Distance in pixels of points (n, 2) to a shape's outline from outside; near enough for ellipse and diamond."""
-    dx = np.abs(points[:, 0] - (shape.box[0] + shape.box[2]) / 2)
-    dy = np.abs(points[:, 1] - (shape.box[1] + shape.box[3]) / 2)
-    half_width, half_height = shape.width / 2, shape.height / 2
-    away: Pixels
-    if shape.form == "ellipse":
-        radius = np.hypot(dx / half_width, dy / half_height)
-        away = (radius - 1) * np.hypot(dx, dy) / np.maximum(radius, 1e-6)
-    elif shape.form == "diamond":
-        away = (dx / half_width + dy / half_height - 1) * half_width * half_height / np.hypot(half_width, half_height)
-    else:
-        away = np.hypot(np.maximum(dx - half_width, 0), np.maximum(dy - half_height, 0))
-    return np.maximum(away, 0)
-
-
-def _across_labels(
-    strokes: Sequence[_Stroke], contacts: Sequence[dict[int, Pixels]], lines: Sequence[TextLine], scale: float
-) -> list[tuple[_Stroke, dict[int, Pixels]]]:
-    """Put together the pieces of an arrow that a label interrupts: both end at the label, each at one shape at most."""
-    group = list(range(len(strokes)))
-    for block in _label_boxes(lines, scale):
-        near = [
-            index
-            for index, stroke in enumerate(strokes)
-            if len(contacts[index]) <= 1
-            and gap(block, stroke.box) <= LABEL_REACH_PX * scale
-            and _ends_at(stroke, block, scale)
-        ]
-        if len(near) == 2 and not (contacts[near[0]].keys() & contacts[near[1]].keys()):
-            old, new = group[near[1]], group[near[0]]
-            group = [new if value == old else value for value in group]
-    merged = []
-    for root in dict.fromkeys(group):
-        members = [index for index, value in enumerate(group) if value == root]
-        points = np.concatenate([strokes[index].points for index in members])
-        touching: dict[int, Pixels] = {}
-        for index in members:
-            touching |= contacts[index]
-        merged.append((_Stroke(points, min(strokes[index].width for index in members)), touching))
-    return merged
-
-
-def _label_boxes(lines: Sequence[TextLine], scale: float) -> list[Box]:
+def _label_boxes(lines: Sequence[TextLine]) -> list[Box]:
     """Short texts, with lines right under one another taken together."""
     boxes: list[Box] = []
     for line in sorted(lines, key=lambda line: line.box[1]):
-        if line.box[2] - line.box[0] > 200 * scale:
+        if line.box[2] - line.box[0] > LABEL_WIDEST_PX:
             continue
         for index, box in enumerate(boxes):
-            if gap(box, line.box) <= 6 * scale and abs((box[0] + box[2]) - (line.box[0] + line.box[2])) <= 30 * scale:
+            if gap(box, line.box) <= 8 and abs((box[0] + box[2]) - (line.box[0] + line.box[2])) <= 30:
                 boxes[index] = union([box, line.box])
                 break
         else:
@@ -183,62 +119,239 @@ def _label_boxes(lines: Sequence[TextLine], scale: float) -> list[Box]:
     return boxes
 
 
-def _ends_at(stroke: _Stroke, box: Box, scale: float) -> bool:
-    near = grown(box, LABEL_REACH_PX * scale)
-    x, y = stroke.points[:, 0], stroke.points[:, 1]
-    return bool(((x >= near[0]) & (x <= near[2]) & (y >= near[1]) & (y <= near[3])).any())
+def _long_enough(half: Pixels) -> Pixels:
+    """The mask without specks, blots and what is too large to be an arrow's line."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
+    w, h, ink = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
+    longest = np.maximum(w, h)
+    kept = (longest >= MIN_LENGTH_PX / 2) & (ink <= 9 * (w + h) + 80)
+    kept[0] = False
+    mask: Pixels = kept[labels].astype(np.uint8)
+    return mask
 
 
-def _arrows(stroke: _Stroke, contacts: dict[int, Pixels], shapes: Sequence[Shape], scale: float) -> list[Arrow]:
-    heads = {index: _head(stroke, point, scale) for index, point in contacts.items()}
-    if len(contacts) >= 2:
-        return _between(stroke, heads)
-    ends = _far_ends(stroke, contacts)
-    loose = [_head(stroke, point, scale) for point in ends]
-    left, top, right, bottom = stroke.box
-    straight = min(right - left, bottom - top) <= 22 * scale
-    if len(contacts) == 1:
-        (index, at_shape), away = next(iter(heads.items())), max(loose)
-        leaves = distance((float(ends[0][0]), float(ends[0][1])), shapes[index].box) >= 0.5 * stroke.reach
-        if not leaves or max(at_shape, away) < HEAD_RATIO or stroke.reach < MIN_LENGTH_PX * 1.5 * scale:
-            return []
-        towards = at_shape >= away
-        return [Arrow(stroke.box, None if towards else index, index if towards else None, False, max(at_shape, away))]
-    if straight and stroke.reach >= MIN_LOOSE_LENGTH_PX * scale and max(loose) >= HEAD_RATIO:
-        return [Arrow(stroke.box, None, None, min(loose) >= HEAD_RATIO, max(loose))]
-    return []
+class _Nearness:
+    """Which shape is near a pixel."""
+
+    def __init__(self, shapes: Sequence[Shape], size: tuple[int, ...]) -> None:
+        self._labels = np.zeros(size, np.int32)
+        self._rings = [ring_of(shape) for shape in shapes]
+        covered = np.ones(size, np.uint8)
+        for number, shape in enumerate(shapes, start=1):
+            contour = shape.contour // 2
+            cv2.drawContours(covered, [contour], -1, 0, -1)
+            cv2.drawContours(self._labels, [contour], -1, number, -1)  # type: ignore[call-overload]
+        self._any = bool(shapes)
+        self._away = cv2.distanceTransform(covered, cv2.DIST_L2, 3).clip(0, 1e4) * 2
+
+    def of(self, pixel: Pixel) -> tuple[int | None, float]:
+        """(index of the nearest shape within reach or None, distance to its inside in page pixels)."""
+        x, y = pixel
+        height, width = self._labels.shape
+        away = float(self._away[min(y, height - 1), min(x, width - 1)]) if self._any else math.inf
+        reach = round(CONTACT_PX / 2) + 3
+        if away > CONTACT_PX + 6:
+            return None, away
+        left, top = max(0, x - reach), max(0, y - reach)
+        window = self._labels[top : y + reach + 1, left : x + reach + 1]
+        ys, xs = np.nonzero(window)
+        if not len(xs):
+            return None, away
+        nearest = int(((xs + left - x) ** 2 + (ys + top - y) ** 2).argmin())
+        index = int(window[ys[nearest], xs[nearest]]) - 1
+        return (index if away <= CONTACT_PX else None), away
 
 
-def _between(stroke: _Stroke, heads: dict[int, float]) -> list[Arrow]:
-    """Arrows of a stroke that reaches several shapes: from every bare end to every head."""
-    ranked = sorted(heads, key=lambda index: heads[index])
-    if len(ranked) == 2:
-        tail, head = ranked
-        if heads[head] < 1.15:
-            return [Arrow(stroke.box, None, None, False, 1.0)]
-        both = heads[tail] >= HEAD_RATIO and heads[tail] > 0.75 * heads[head]
-        return [Arrow(stroke.box, tail, head, both, heads[head])]
-    pointed = [index for index in ranked if heads[index] >= HEAD_RATIO]
-    bare = [index for index in ranked if heads[index] < HEAD_RATIO]
-    if len(pointed) >= 1 and len(bare) == 1:
-        return [Arrow(stroke.box, bare[0], index, False, heads[index]) for index in pointed]
-    if len(pointed) == 1 and bare:
-        return [Arrow(stroke.box, index, pointed[0], False, heads[pointed[0]]) for index in bare]
-    return [Arrow(stroke.box, None, None, False, 1.0)]
+def _pruned(graph: Graph, near: _Nearness) -> None:
+    """Take away spurs: short ways from a junction to an end, but not the one that leads on to a shape."""
+    for _ in range(4):
+        spurs = []
+        for way in graph.ways:
+            ends = [node for node in (way.start, way.end) if len(graph.at(node)) == 1]
+            if len(ends) != 1 or 2 * len(way.pixels) > SPUR_PX:
+                continue
+            root = way.other(ends[0])
+            here, there = near.of(graph.places[ends[0]])[1], near.of(graph.places[root])[1]
+            leads_on = here < there - 2 and here <= CONTACT_PX
+            longer = sorted((len(other.pixels) for other in graph.at(root) if other is not way), reverse=True)
+            if len(longer) >= 2 and not (leads_on and all(other is way or not _leads(graph, other, root, near, here) for other in graph.at(root))):
+                spurs.append((len(way.pixels), way))
+        if not spurs:
+            return
+        roots: set[int] = set()
+        gone = []
+        for _, way in sorted(spurs, key=lambda pair: pair[0]):
+            root = way.end if len(graph.at(way.start)) == 1 else way.start
+            if root not in roots:
+                roots.add(root)
+                gone.append(way)
+        graph.ways = [way for way in graph.ways if not any(way is other for other in gone)]
+        graph.smooth()
 
 
-def _head(stroke: _Stroke, end: Pixels, scale: float) -> float:
-    """Ink around an end over what the bare line would leave there."""
-    radius = HEAD_RADIUS_PX * scale
-    near = np.hypot(*(stroke.points - end).T) <= radius
-    return float(near.sum()) / (radius * stroke.width)
+def _leads(graph: Graph, way: object, root: int, near: _Nearness, here: float) -> bool:
+    """Whether another short way at the same junction leads nearer to a shape."""
+    for other in graph.at(root):
+        if other is way and 2 * len(other.pixels) <= SPUR_PX:
+            end = other.other(root)
+            return len(graph.at(end)) == 1 and near.of(graph.places[end])[1] < here
+    return False
 
 
-def _far_ends(stroke: _Stroke, contacts: dict[int, Pixels]) -> list[Pixels]:
-    """The ends of a stroke: the point farthest from where it touches a shape, or the two farthest from its middle."""
-    points = stroke.points
-    origin = next(iter(contacts.values())) if contacts else points.mean(axis=0)
-    first = points[np.hypot(*(points - origin).T).argmax()]
-    if contacts:
-        return [first]
-    return [first, points[np.hypot(*(points - first).T).argmax()]]
+def _arrows_of(
+    graph: Graph, part: Sequence[int], near: _Nearness, ink: Pixels, thickness: Pixels, shapes: Sequence[Shape]
+) -> list[Arrow]:
+    ways = [way for way in graph.ways if way.start in set(part)]
+    pixels = [pixel for way in ways for pixel in way.pixels]
+    if len(pixels) * 2 < MIN_LENGTH_PX:
+        return []
+    xs, ys = np.array([p[0] for p in pixels]) * 2, np.array([p[1] for p in pixels]) * 2
+    core = thickness[ys.clip(0, ink.shape[0] - 1), xs.clip(0, ink.shape[1] - 1)]
+    width = max(1.6, 2 * float(np.median(core[core > 0])) - 0.7) if (core > 0).any() else 2.0
+    if width > 10:
+        return []
+    ends = [_end(graph, node, near, ink, width) for node in part if len(graph.at(node)) == 1]
+    if not 2 <= len(ends) <= MOST_WAYS:
+        return []
+    if len(ends) == 2:
+        return _single(graph, ends[0], ends[1], ink, width, shapes)
+    return _several(graph, ends, ink, width, shapes)
+
+
+def _end(graph: Graph, node: int, near: _Nearness, ink: Pixels, width: float) -> _End:
+    pixel = graph.places[node]
+    shape, away = near.of(pixel)
+    (way,) = graph.at(node)
+    # The head's ink lies behind its tip, where thinning ends a little early.
+    inward = way.seen_from(node)[min(len(way.pixels) - 1, 2)]
+    x, y = 2 * inward[0], 2 * inward[1]
+    radius = round(HEAD_RADIUS_PX)
+    left, top = max(0, x - radius), max(0, y - radius)
+    window = ink[top : y + radius + 1, left : x + radius + 1]
+    gy, gx = np.nonzero(window)
+    within = np.hypot(gx + left - x, gy + top - y) <= radius
+    head = float(within.sum()) / (1.55 * radius * width)
+    return _End(node, (2.0 * pixel[0], 2.0 * pixel[1]), shape, away, head)
+
+
+def _single(graph: Graph, a: _End, b: _End, ink: Pixels, width: float, shapes: Sequence[Shape]) -> list[Arrow]:
+    tail, head = (a, b) if b.head >= a.head else (b, a)
+    route = _route(graph, tail.node, head.node)
+    if route is None:
+        return []
+    _, pixels = route
+    length = 2.0 * len(pixels)
+    joined = tail.shape is not None and head.shape is not None and tail.shape != head.shape
+    if joined:
+        both = tail.head >= HEAD_RATIO and tail.head > 0.8 * head.head
+        return [_arrow(pixels, tail, head, both, ink, width, shapes)]
+    if head.head < HEAD_RATIO or length < (MIN_LENGTH_PX if head.shape is not None or tail.shape is not None else MIN_LOOSE_LENGTH_PX):
+        return []
+    return [_arrow(pixels, tail, head, False, ink, width, shapes)]
+
+
+def _several(graph: Graph, ends: Sequence[_End], ink: Pixels, width: float, shapes: Sequence[Shape]) -> list[Arrow]:
+    touching = [end for end in ends if end.shape is not None]
+    if len(touching) < 2:
+        return []
+    heads = [end for end in touching if end.head >= HEAD_RATIO]
+    bare = [end for end in touching if end.head < HEAD_RATIO]
+    if not heads or not bare:
+        # All alike: the least and the most inked are told apart, so that every end belongs to an arrow.
+        ranked = sorted(touching, key=lambda end: end.head)
+        bare, heads = ranked[:1], ranked[1:]
+    routes = {}
+    for head in heads:
+        for tail in bare:
+            route = _route(graph, tail.node, head.node)
+            if route is not None and tail.shape != head.shape:
+                routes[head.node, tail.node] = route
+    order = sorted(routes, key=lambda pair: routes[pair][0])
+    by_node = {end.node: end for end in touching}
+    chosen: list[tuple[int, int]] = []
+    for once in (True, False):
+        for pair in order:
+            head_free = all(pair[0] != other[0] for other in chosen)
+            tail_free = all(pair[1] != other[1] for other in chosen)
+            if (head_free and tail_free) if once else (head_free or tail_free):
+                chosen.append(pair)
+    return [
+        _arrow(routes[pair][1], by_node[pair[1]], by_node[pair[0]], False, ink, width, shapes) for pair in chosen
+    ]
+
+
+def _route(graph: Graph, start: int, end: int) -> tuple[float, list[Pixel]] | None:
+    """(cost, pixels) of the way from one node to another that turns least at junctions; None when there is none."""
+    import heapq
+
+    (first,) = graph.at(start)
+    queue: list[tuple[float, int, int, float, list[Pixel]]] = []
+    count = 0
+    other = first.other(start)
+    pixels = first.seen_from(start)
+    heapq.heappush(queue, (0.002 * len(pixels), count, other, direction(pixels[::-1]) + math.pi, pixels))
+    seen: dict[tuple[int, int], float] = {}
+    for _ in range(MOST_STEPS):
+        if not queue:
+            return None
+        cost, _, node, heading, pixels = heapq.heappop(queue)
+        if node == end:
+            return cost, pixels
+        for index, way in enumerate(graph.ways):
+            if node not in (way.start, way.end):
+                continue
+            onward = way.seen_from(node)
+            bend = turn(heading, direction(onward))
+            if bend > 2.6:
+                continue
+            total = cost + bend + 0.002 * len(onward)
+            if seen.get((node, index), math.inf) <= total:
+                continue
+            seen[node, index] = total
+            count += 1
+            heapq.heappush(queue, (total, count, way.other(node), direction(onward[::-1]) + math.pi, pixels + onward[1:]))
+    return None
+
+
+def _arrow(
+    pixels: Sequence[Pixel], tail: _End, head: _End, both: bool, ink: Pixels, width: float, shapes: Sequence[Shape]
+) -> Arrow:
+    """The arrow along a way: the way's width, the ink of its heads, and what was taken off at the shapes."""
+    way = np.array(pixels, np.float64) * 2 + 0.5
+    half = width / 2
+    corners = [way + offset for offset in ((-half, -half), (half, half), (-half, half), (half, -half))]
+    parts = [*corners]
+    for end in (head, tail) if both else (head,):
+        parts.append(_near(ink, end.at, HEAD_RADIUS_PX + 3))
+    for end in (tail, head):
+        parts.append(_near(ink, end.at, 4))
+        if end.shape is not None:
+            parts.append(_reaching(end, way, shapes[end.shape]))
+    points = np.concatenate([part for part in parts if len(part)])
+    low, high = points.min(axis=0), points.max(axis=0)
+    hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
+    box = (float(low[0]), float(low[1]), float(high[0]) + 1, float(high[1]) + 1)
+    return Arrow(box, hull, tail.shape, head.shape, both, head.head)
+
+
+def _reaching(end: _End, way: Pixels, shape: Shape) -> Pixels:
+    """The point at which an end that was cut with the shape's outline met it; none where it stopped before."""
+    taken = ring_of(shape)
+    if end.away > taken + 4:
+        return np.zeros((0, 2))
+    inner = way[-8] if np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at)) and len(way) > 8 else way[min(7, len(way) - 1)]
+    along = np.array(end.at) - inner
+    length = float(np.hypot(*along))
+    if length < 1:
+        return np.zeros((0, 2))
+    return np.array([np.array(end.at) + along / length * max(0.0, end.away - 3)])
+
+
+def _near(ink: Pixels, at: tuple[float, float], radius: float) -> Pixels:
+    """Inked points (n, 2) around a point."""
+    x, y, reach = round(at[0]), round(at[1]), round(radius)
+    left, top = max(0, x - reach), max(0, y - reach)
+    ys, xs = np.nonzero(ink[top : y + reach + 1, left : x + reach + 1])
+    points = np.stack([xs + left, ys + top], axis=1).astype(np.float64)
+    near: Pixels = points[np.hypot(points[:, 0] - x, points[:, 1] - y) <= radius]
+    return near

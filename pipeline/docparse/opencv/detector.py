@@ -24,7 +24,7 @@ class OpenCvDetector:
     """
 
     name = "opencv"
-    version = "1"
+    version = "2"
 
     def __init__(self, min_score: float, labels: Sequence[Label]) -> None:
         self._min_score = min_score
@@ -44,7 +44,7 @@ class OpenCvDetector:
 
     def _page(self, pixels: Pixels, text: PageText) -> list[Detection]:
         height, width = pixels.shape[:2]
-        seen = PageFinds(make_sheet(pixels), text).detections()
+        seen = PageFinds(make_sheet(pixels, text.dpi), text).detections()
         found = suppress([replace(one, box=clipped(one.box, width, height)) for one in seen])
         kept = [i for i, one in enumerate(found) if one.score >= self._min_score and one.label in self._labels]
         renumber = {old: new for new, old in enumerate(kept)}

@@ -1,4 +1,4 @@
-"""Drawings: shapes and arrows that stand together and make a diagram."""
+"""Drawings: shapes that arrows join, and what stands among them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.docparse.opencv.arrows import Arrow
-from pipeline.docparse.opencv.geometry import area, centre, clusters, share_inside, union
+from pipeline.docparse.opencv.geometry import area, gap, share_inside, union
 from pipeline.docparse.words import Box
 
-REACH_PX = 70.0
-"""Nodes and arrows no further apart than this are one diagram."""
+REACH_PX = 26.0
+"""A loose arrow so near to a drawing belongs to it."""
+LEVEL_REACH_PX = 90.0
+"""A shape that no arrow reaches belongs to a drawing that it stands in, or so near beside or above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +33,71 @@ class Drawing:
 
 
 def find_drawings(
-    shapes: Sequence[Box], arrows: Sequence[Arrow], frames: Sequence[Box], lanes: Sequence[Box], scale: float
+    shapes: Sequence[Box], arrows: Sequence[Arrow], frames: Sequence[Box], lanes: Sequence[Box]
 ) -> list[Drawing]:
-    """Clusters with an arrow and two shapes or more that belong to it; `lanes` are grids that nodes stand in."""
-    boxes = [*shapes, *(arrow.box for arrow in arrows), *frames, *lanes]
+    """Groups of at least two shapes that arrows connect, with the frames around them; `lanes` are grids that nodes
+    stand in."""
     first_arrow, first_frame = len(shapes), len(shapes) + len(arrows)
-    reached = {index for arrow in arrows for index in (arrow.start, arrow.end) if index is not None}
+    outer = [*frames, *lanes]
+    group = list(range(first_frame + len(outer)))
+
+    def find(index: int) -> int:
+        while group[index] != index:
+            group[index] = group[group[index]]
+            index = group[index]
+        return index
+
+    def join(a: int, b: int) -> None:
+        group[find(a)] = find(b)
+
+    reached = set()
+    for number, arrow in enumerate(arrows):
+        for index in (arrow.start, arrow.end):
+            if index is not None:
+                reached.add(index)
+                join(first_arrow + number, index)
+    for number, frame in enumerate(outer):
+        for index in reached:
+            if share_inside(shapes[index], frame) > 0.9:
+                join(first_frame + number, index)
+        for inner, other in enumerate(outer):
+            if inner != number and share_inside(other, frame) > 0.9:
+                join(first_frame + number, first_frame + inner)
+    for number, arrow in enumerate(arrows):
+        if arrow.start is None and arrow.end is None:
+            near = [index for index in reached if gap(shapes[index], arrow.box) <= REACH_PX]
+            if near:
+                join(first_arrow + number, near[0])
+    parts: dict[int, list[int]] = {}
+    for index in range(len(group)):
+        parts.setdefault(find(index), []).append(index)
     drawings = []
-    for members in clusters(boxes, REACH_PX * scale):
+    for members in parts.values():
         drawn = [arrows[index - first_arrow] for index in members if first_arrow <= index < first_frame]
-        outer = [boxes[index] for index in members if index >= first_frame]
-        if not drawn:
+        around = [outer[index - first_frame] for index in members if index >= first_frame]
+        nodes = [index for index in members if index < first_arrow and index in reached]
+        if not drawn or not nodes:
             continue
-        candidates = [index for index in members if index < first_arrow]
-        core = union([*(arrow.box for arrow in drawn), *outer, *(shapes[i] for i in candidates if i in reached)])
-        nodes = [index for index in candidates if index in reached or _level(shapes[index], core)]
+        box = union([*(shapes[index] for index in nodes), *(arrow.box for arrow in drawn), *around])
+        for index, shape in enumerate(shapes):
+            if index not in reached and _level(shape, box, [shapes[node] for node in nodes]):
+                nodes.append(index)
         if len(nodes) < 2:
             continue
-        box = union([*(shapes[index] for index in nodes), *(arrow.box for arrow in drawn), *outer])
+        box = union([box, *(shapes[index] for index in nodes)])
         zones = [
             frame
-            for frame in outer
-            if frame not in lanes
-            and area(frame) < 0.9 * area(box)
-            and any(share_inside(shapes[index], frame) > 0.9 for index in nodes)
+            for frame in around
+            if frame not in lanes and any(share_inside(shapes[index], frame) > 0.9 for index in nodes)
         ]
-        drawings.append(Drawing(box, tuple(nodes), tuple(drawn), tuple(zones)))
+        drawings.append(Drawing(box, tuple(sorted(nodes)), tuple(drawn), tuple(zones)))
     return drawings
 
 
-def _level(box: Box, drawing: Box) -> bool:
-    """Whether a shape that no arrow reaches stands level with the drawing: beside or above what arrows do reach."""
-    x, y = centre(box)
-    return drawing[0] <= x <= drawing[2] or drawing[1] <= y <= drawing[3]
+def _level(box: Box, drawing: Box, nodes: Sequence[Box]) -> bool:
+    """Whether a shape that no arrow reaches stands in a drawing, or beside it with the size of its nodes."""
+    if share_inside(box, drawing) > 0.7:
+        return True
+    alike = any(0.5 <= area(box) / area(node) <= 2.0 for node in nodes)
+    height = min(box[3], drawing[3]) - max(box[1], drawing[1])
+    return alike and gap(box, drawing) <= LEVEL_REACH_PX and height > 0.6 * (box[3] - box[1])

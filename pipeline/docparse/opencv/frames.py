@@ -7,7 +7,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from pipeline.docparse.opencv.sheet import Pixels, Sheet
+from pipeline.docparse.opencv.sheet import Pixels
 from pipeline.docparse.words import Box
 
 DASH_GAP_PX = 15
@@ -18,11 +18,11 @@ MIN_COVER = 0.7
 """Share of a side that its line must cover; arrows may cross it."""
 
 
-def find_frames(strokes: Pixels, sheet: Sheet) -> list[Box]:
+def find_frames(strokes: Pixels) -> list[Box]:
     """Boxes of dashed frames; `strokes` without text, and without what closed shapes explain."""
-    across = _long_lines(strokes, sheet, vertical=False)
-    down = _long_lines(strokes, sheet, vertical=True)
-    corner = CORNER_PX * sheet.scale
+    across = _long_lines(strokes, vertical=False)
+    down = _long_lines(strokes, vertical=True)
+    corner = CORNER_PX
     frames: list[Box] = []
     for upper, lower in combinations(sorted(across, key=lambda line: line[1]), 2):
         if abs(upper[0] - lower[0]) > corner or abs(upper[2] - lower[2]) > corner:
@@ -35,9 +35,9 @@ def find_frames(strokes: Pixels, sheet: Sheet) -> list[Box]:
     return frames
 
 
-def _long_lines(strokes: Pixels, sheet: Sheet, *, vertical: bool) -> list[Box]:
+def _long_lines(strokes: Pixels, *, vertical: bool) -> list[Box]:
     """Boxes of long horizontal or vertical lines, dashes joined."""
-    gap, length = (max(3, round(px * sheet.scale)) for px in (DASH_GAP_PX, MIN_LENGTH_PX))
+    gap, length = (DASH_GAP_PX, MIN_LENGTH_PX)
 
     def kernel(size: int) -> Pixels:
         return np.ones((size, 1) if vertical else (1, size), np.uint8)
@@ -45,7 +45,7 @@ def _long_lines(strokes: Pixels, sheet: Sheet, *, vertical: bool) -> list[Box]:
     joined = cv2.morphologyEx(strokes.astype(np.uint8), cv2.MORPH_CLOSE, kernel(gap))
     lines = cv2.morphologyEx(joined, cv2.MORPH_OPEN, kernel(length))
     contours, _ = cv2.findContours(lines, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    thick = 9 * sheet.scale
+    thick = 9.0
     boxes = [cv2.boundingRect(contour) for contour in contours]
     return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes if (w if vertical else h) <= thick]
 

@@ -8,11 +8,12 @@ from itertools import pairwise
 from statistics import median
 
 from pipeline.docparse.opencv.geometry import area, merge_close, overlap, share_inside, shared_span, union
-from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.shapes import Shape, holds
 from pipeline.docparse.opencv.text import TextLine, held
 from pipeline.docparse.words import Box
 
 CELL_GAP_PX = 6.0
+MIN_CELL_PX = 12.0
 MIN_COVER = 0.8
 """Share of its box that a grid's cells fill."""
 CANVAS_LINES = 2.6
@@ -40,27 +41,23 @@ class Grid:
     """Share of the box that cells fill."""
 
 
-def find_grids(shapes: Sequence[Shape], scale: float) -> list[Grid]:
+def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
     """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips."""
-    boxes = [shape for shape in shapes if shape.form == "box"]
-    leaves = [shape for shape in boxes if not any(_holds(shape, other) for other in boxes)]
+    boxes = [shape for shape in shapes if shape.boxy and shape.height >= MIN_CELL_PX]
+    leaves = [shape for shape in boxes if not any(holds(shape, other) for other in boxes)]
     grids = []
-    for group in _adjacent(leaves, CELL_GAP_PX * scale):
+    for group in _adjacent(leaves, CELL_GAP_PX):
         cells = [leaves[index] for index in group]
         if len(cells) < 3:
             continue
         box = union([cell.box for cell in cells])
-        columns = _rules([(cell.box[0], cell.box[2], cell.height) for cell in cells], box[3] - box[1], 10 * scale)
-        rows = _rules([(cell.box[1], cell.box[3], cell.width) for cell in cells], box[2] - box[0], 10 * scale)
+        columns = _rules([(cell.box[0], cell.box[2], cell.height) for cell in cells], box[3] - box[1], 10)
+        rows = _rules([(cell.box[1], cell.box[3], cell.width) for cell in cells], box[2] - box[0], 10)
         cover = min(1.0, sum(area(cell.box) for cell in cells) / area(box))
         strips = len(columns) == 2 and len(rows) >= 4
         if cover >= MIN_COVER and len(rows) >= 3 and (len(columns) >= 3 or strips):
             grids.append(Grid(box, tuple(cells), tuple(columns), tuple(rows), cover))
     return grids
-
-
-def _holds(outer: Shape, inner: Shape) -> bool:
-    return outer is not inner and area(inner.box) < 0.9 * area(outer.box) and share_inside(inner.box, outer.box) > 0.9
 
 
 def _adjacent(cells: Sequence[Shape], reach: float) -> list[list[int]]:
@@ -100,9 +97,9 @@ def _rules(edges: Sequence[tuple[float, float, float]], extent: float, within: f
     return kept
 
 
-def is_canvas(grid: Grid, lines: Sequence[TextLine], scale: float) -> bool:
+def is_canvas(grid: Grid, lines: Sequence[TextLine]) -> bool:
     """Whether a grid is a canvas: few large cells that hold lists, line close under line."""
-    body = [cell for cell in grid.cells if cell.height > 0.5 * CANVAS_CELL_PX * scale]
+    body = [cell for cell in grid.cells if cell.height > 0.5 * CANVAS_CELL_PX]
     if not body or len(body) > MAX_CANVAS_CELLS:
         return False
     inside = [held(lines, cell.box) for cell in body]
@@ -111,7 +108,7 @@ def is_canvas(grid: Grid, lines: Sequence[TextLine], scale: float) -> bool:
     pitches = [pitch for pitch in pitches if pitch > 0.5]
     return (
         sum(map(len, inside)) / len(inside) >= CANVAS_LINES
-        and tall >= CANVAS_CELL_PX * scale
+        and tall >= CANVAS_CELL_PX
         and bool(pitches)
         and median(pitches) <= CANVAS_PITCH
     )
@@ -150,7 +147,7 @@ def _between(rules: Sequence[float], spans: Sequence[tuple[float, float]], least
 
 def crowd(shapes: Sequence[Shape], frame: Shape) -> list[Shape]:
     """The boxes right inside a frame, when at least three of them fill half of it: a board."""
-    within = [s for s in shapes if s is not frame and s.form == "box" and share_inside(s.box, frame.box) > 0.95]
-    direct = [s for s in within if not any(_holds(other, s) for other in within)]
+    within = [s for s in shapes if s is not frame and s.boxy and share_inside(s.box, frame.box) > 0.95]
+    direct = [s for s in within if not any(holds(other, s) for other in within)]
     filled = sum(overlap(s.box, frame.box) for s in direct)
     return direct if len(direct) >= 3 and filled >= 0.5 * area(frame.box) else []

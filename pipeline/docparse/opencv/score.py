@@ -4,9 +4,9 @@ They are heuristics, not probabilities, and only order regions of one label:
 
 - table, canvas: share of the box that cells fill, a little less for cells that no rule separates.
 - legend: rises with the swatches seen, to 0.95 with a frame and 0.75 without.
-- node: fit of its outline to a box, ellipse or diamond; less when no arrow reaches it.
+- node: how convex its outline is; less when no arrow reaches it.
 - arrow: 0.9 between two shapes with a head, 0.75 at one shape, 0.6 on its own, 0.45 without a head.
-- diagram: rises with the arrows that join two of its nodes.
+- diagram: 0.9 for a chart with numbers on both axes; else rises with the arrows that join two of its nodes.
 - textbox: 0.9 in an outline of its own, else by the number of its letters.
 """
 
@@ -16,16 +16,24 @@ from pipeline.docparse.opencv.arrows import Arrow
 from pipeline.docparse.opencv.grids import Grid
 from pipeline.docparse.opencv.legends import Legend
 from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.tables import OpenTable
 from pipeline.docparse.opencv.text import TextBlock
 
+CHART = 0.9
+"""Score of a chart."""
 DASHED_ZONE = 0.7
-"""Score of a dashed frame around nodes of a diagram."""
+"""Score of a frame around nodes of a diagram."""
 
 
 def of_grid(grid: Grid) -> float:
     """Score of a table or a canvas made of cells."""
     ruled = 1.0 if len(grid.columns) > 2 and len(grid.rows) > 2 else 0.85
     return min(0.98, grid.cover) * ruled
+
+
+def of_open_table(table: OpenTable) -> float:
+    """Score of a table without cells."""
+    return min(0.95, table.evidence * (0.8 + 0.02 * min(6, len(table.rows))))
 
 
 def of_board(children: int) -> float:
@@ -41,7 +49,7 @@ def of_legend(legend: Legend) -> float:
 
 def of_node(shape: Shape, arrows: int) -> float:
     """Score of a node that so many arrows reach."""
-    return min(0.98, shape.fit * (0.85 + 0.05 * min(arrows, 3)))
+    return min(0.98, min(1.0, shape.solidity) * (0.8 + 0.05 * min(arrows, 3)))
 
 
 def of_arrow(arrow: Arrow) -> float:

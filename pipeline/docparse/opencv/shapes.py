@@ -1,4 +1,4 @@
-"""Closed shapes: areas of one colour, or framed by a line, that are rectangles, ellipses or diamonds."""
+"""Closed shapes: areas of one colour with an outline around them, whatever their form."""
 
 from __future__ import annotations
 
@@ -9,31 +9,47 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipeline.docparse.opencv.geometry import area, grown
+from pipeline.docparse.opencv.geometry import area, overlap, share_inside
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box
 
-Form = Literal["box", "ellipse", "diamond"]
+Source = Literal["dark", "lined", "tinted"]
 
-MIN_SIDE_PX = 9
-MIN_AREA_PX = 130
+MIN_SIDE_PX = 4
+"""At half size."""
+MIN_AREA_PX = 20
 MAX_PAGE_SHARE = 0.92
-BORDER_PX = 2.5
+EDGE_PX = 3.0
 """How far a shape's visible edge lies outside of its flat inside."""
+EDGE_SEARCH_PX = 8
+BOX_FILL = 0.90
+FILLED_BY = 14
+"""A shape whose colour is so far from the paper's, in any channel, is filled."""
+TRIM_PX = 7
+DARK_BY = 60
+"""A shape so much darker than the paper may hold light letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One closed shape."""
+    """One closed shape, in pixels of the working page."""
 
     box: Box
-    form: Form
-    fit: float
-    """How well the outline fits the form, 0 to 1."""
+    """Outer edge of its outline."""
+    inner: Box
+    """Its flat inside."""
+    contour: Pixels
+    """int32 (n, 1, 2): outline of the inside."""
+    fill: float
+    """Share of the inner box that it covers, bays and all."""
+    solidity: float
+    """Share of its convex hull that it covers: 1 has no bays."""
     colour: tuple[int, int, int]
     """Median blue, green, red of its inside."""
-    contour: Pixels
-    """int32 (n, 1, 2): outline of its inside in page pixels."""
+    filled: bool
+    """Its colour isn't the paper's."""
+    dark: bool
+    source: Source
 
     @property
     def width(self) -> float:
@@ -45,94 +61,125 @@ class Shape:
         """Pixels."""
         return self.box[3] - self.box[1]
 
+    @property
+    def boxy(self) -> bool:
+        """Whether it is a rectangle, round corners allowed."""
+        return self.fill >= BOX_FILL
+
 
 def find_shapes(sheet: Sheet) -> list[Shape]:
-    """All closed shapes of a page, swatches and table cells included, largest first."""
-    width, height = sheet.size
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        sheet.flat.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
-    )
-    least_side, least_area = MIN_SIDE_PX * sheet.scale * 0.8, MIN_AREA_PX * sheet.scale**2 * 0.6
-    shapes = []
-    for index in range(1, len(stats)):
-        x, y, w, h, count = (int(value) for value in stats[index])
-        if w < least_side or h < least_side or count < least_area or w * h > MAX_PAGE_SHARE * width * height:
-            continue
-        if count < 0.25 * w * h and count < 0.5 * least_area * 8:
-            continue
-        region = labels[y : y + h, x : x + w] == index
-        shape = _shape(region, x, y, sheet)
-        if shape is not None:
-            shapes.append(shape)
-    return sorted(shapes, key=lambda shape: -area(shape.box))
+    """All closed shapes of a page, swatches and table cells included, largest first.
 
-
-def _shape(region: Pixels, x: int, y: int, sheet: Sheet) -> Shape | None:
-    contours, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    contour = max(contours, key=cv2.contourArea)
-    form, fit = classify(contour)
-    if form is None:
-        return None
-    h, w = region.shape
-    patch = sheet.colour[y : y + h, x : x + w][region]
-    colour = tuple(int(value) for value in np.median(patch[:: max(1, len(patch) // 400)], axis=0))
-    left, top, bw, bh = cv2.boundingRect(contour)
-    box = grown((left, top, left + bw, top + bh), BORDER_PX * sheet.scale)
-    width, height = sheet.size
-    box = (max(0.0, box[0]), max(0.0, box[1]), min(float(width), box[2]), min(float(height), box[3]))
-    return Shape(box, form, fit, colour, contour)  # type: ignore[arg-type]
-
-
-BOX_FILL = 0.90
-ELLIPSE_FILL = np.pi / 4
-DIAMOND_FILL = 0.5
-FILL_TOLERANCE = 0.06
-MIN_SOLIDITY = 0.93
-
-
-def classify(contour: Pixels) -> tuple[Form | None, float]:
-    """(form, fit) of an outline by how much of its bounding box it fills; None when it is none of the three.
-
-    A box fills its bounding box (0.90 allows for round corners and a tilt of a degree), an ellipse π/4 of it, a diamond
-    half. An outline with bays is none of them.
+    They come from three sides: what lines close in, what is dark, and what is tinted. Where two of these see the same
+    shape, the dark one stays, then the lined one.
     """
+    width, height = sheet.flat.shape[1], sheet.flat.shape[0]
+    dark = cv2.resize(sheet.solid.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 127
+    found: list[Shape] = []
+    for mask, source in ((dark, "dark"), (sheet.flat, "lined"), (sheet.tint, "tinted")):
+        for shape in _of_mask(mask, sheet, source):
+            if source == "lined" or not any(_same(shape, other) for other in found):
+                found.append(shape)
+    found = [shape for shape in found if not (shape.source == "lined" and any(_same(shape, o) for o in found if o.source == "dark"))]
+    return sorted(found, key=lambda shape: -area(shape.box))
+
+
+def _same(a: Shape, b: Shape) -> bool:
+    return overlap(a.box, b.box) > 0.75 * max(area(a.box), area(b.box))
+
+
+def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:
+    height, width = mask.shape
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    w, h, ink = (stats[:, column] for column in (2, 3, 4))
+    kept = (w >= MIN_SIDE_PX) & (h >= MIN_SIDE_PX) & (ink >= MIN_AREA_PX)
+    kept &= (w * h <= MAX_PAGE_SHARE * width * height) & (ink >= 0.2 * w * h)
+    kept[0] = False
+    found = [_shape(labels, int(index), stats[index], sheet, source) for index in np.flatnonzero(kept)]
+    return [shape for shape in found if shape is not None]
+
+
+def _shape(labels: Pixels, index: int, stat: Pixels, sheet: Sheet, source: Source) -> Shape | None:
+    x, y, w, h = (int(value) for value in stat[:4])
+    region = (labels[y : y + h, x : x + w] == index).astype(np.uint8)
+    contour = _largest(region)
+    if source == "dark" and min(w, h) > 2 * TRIM_PX:
+        # An arrow's head that touches it would widen its box.
+        solid = np.zeros_like(region)
+        cv2.drawContours(solid, [contour], -1, 1, -1)
+        solid = cv2.morphologyEx(np.pad(solid, TRIM_PX), cv2.MORPH_OPEN, np.ones((TRIM_PX, TRIM_PX), np.uint8))
+        trimmed = solid[TRIM_PX:-TRIM_PX, TRIM_PX:-TRIM_PX]
+        if trimmed.any():
+            contour = _largest(np.ascontiguousarray(trimmed))
     filled = float(cv2.contourArea(contour))
-    _, _, w, h = cv2.boundingRect(contour)
-    if filled <= 0 or filled / max(1.0, float(cv2.contourArea(cv2.convexHull(contour)))) < MIN_SOLIDITY:
-        return None, 0.0
-    fill = filled / max(1, (w - 1) * (h - 1))
-    if fill >= BOX_FILL:
-        return "box", min(1.0, fill)
-    (_, _), (side_a, side_b), _ = cv2.minAreaRect(contour)
-    if filled / max(1.0, side_a * side_b) >= BOX_FILL + 0.03 and fill >= 0.8:
-        return "box", 0.9
-    if abs(fill - ELLIPSE_FILL) <= FILL_TOLERANCE and len(contour) > 8:
-        return "ellipse", 1 - abs(fill - ELLIPSE_FILL) / FILL_TOLERANCE * 0.4
-    if abs(fill - DIAMOND_FILL) <= FILL_TOLERANCE and _corners_mid_side(contour, w, h):
-        return "diamond", 1 - abs(fill - DIAMOND_FILL) / FILL_TOLERANCE * 0.4
-    return None, 0.0
+    if filled <= 0:
+        return None
+    left, top, w2, h2 = cv2.boundingRect(contour)
+    solidity = filled / max(1.0, float(cv2.contourArea(cv2.convexHull(contour))))
+    fill = filled / max(1, (w2 - 1) * (h2 - 1))
+    patch = sheet.half[y : y + h, x : x + w][region.astype(bool)]
+    colour = np.median(patch[:: max(1, len(patch) // 300)], axis=0)
+    inner = (2.0 * (x + left), 2.0 * (y + top), 2.0 * (x + left + w2), 2.0 * (y + top + h2))
+    away = np.array(sheet.paper) - colour
+    grey = 0.114 * away[0] + 0.587 * away[1] + 0.299 * away[2]
+    whole = contour * 2 + np.array([2 * x + 1, 2 * y + 1], np.int32)
+    if source == "lined":
+        box = _outer(inner, sheet) if fill >= BOX_FILL else _grown(inner, EDGE_PX, sheet)
+    else:
+        box = _grown(inner, EDGE_PX / 3, sheet)
+    return Shape(
+        box, inner, whole, fill, solidity, tuple(int(value) for value in colour),  # type: ignore[arg-type]
+        source != "lined" or bool(np.abs(away).max() > FILLED_BY), source == "dark" or bool(grey > DARK_BY), source,
+    )  # fmt: skip
 
 
-def _corners_mid_side(contour: Pixels, w: int, h: int) -> bool:
-    """Whether the outline touches its bounding box in the middle of every side, as a diamond does."""
-    points = contour[:, 0, :].astype(float)
-    left, top = points.min(axis=0)
-    for axis, size, origin, other_size, other_origin in ((0, w, left, h, top), (1, h, top, w, left)):
-        for side in (origin, origin + size - 1):
-            at = points[np.abs(points[:, axis] - side) <= 1.5]
-            middle = at[:, 1 - axis].mean()
-            if abs(middle - (other_origin + other_size / 2)) > 0.15 * other_size:
-                return False
-    return True
+def _largest(region: Pixels) -> Pixels:
+    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    largest: Pixels = max(contours, key=cv2.contourArea)
+    return largest
 
 
-def inside(shapes: Sequence[Shape], box: Box) -> list[Shape]:
-    """The shapes whose box lies in `box`."""
-    return [
-        shape
-        for shape in shapes
-        if box[0] - 1 <= shape.box[0]
-        and box[1] - 1 <= shape.box[1]
-        and shape.box[2] <= box[2] + 1
-        and shape.box[3] <= box[3] + 1
-    ]
+def _grown(box: Box, by: float, sheet: Sheet) -> Box:
+    width, height = sheet.size
+    return max(0.0, box[0] - by), max(0.0, box[1] - by), min(float(width), box[2] + by), min(float(height), box[3] + by)
+
+
+def _outer(inner: Box, sheet: Sheet) -> Box:
+    """Outer edge of the line around a box, or of the box's colour where it has no line."""
+    left, top, right, bottom = (round(side) for side in inner)
+    width, height = sheet.size
+    reach = EDGE_SEARCH_PX
+    strokes = sheet.strokes
+
+    def edge(bands: Pixels) -> float:
+        """How far outward the last band lies that a line fills; `bands` (reach, length), from the inside."""
+        covered = np.flatnonzero(bands.mean(axis=1) > 0.5) if bands.size else np.array([])
+        if not len(covered):
+            return EDGE_PX
+        last = int(covered[0])
+        for band in covered[1:]:
+            if band > last + 1:
+                break
+            last = int(band)
+        return float(last + 1)
+
+    inset_x, inset_y = (right - left) // 6, (bottom - top) // 6
+    rows, columns = slice(top + inset_y, bottom - inset_y), slice(left + inset_x, right - inset_x)
+    by_left = edge(strokes[rows, max(0, left - reach) : left].T[::-1])
+    by_right = edge(strokes[rows, right : right + reach].T)
+    by_top = edge(strokes[max(0, top - reach) : top, columns][::-1])
+    by_bottom = edge(strokes[bottom : bottom + reach, columns])
+    return (
+        max(0.0, left - by_left), max(0.0, top - by_top), min(float(width), right + by_right),
+        min(float(height), bottom + by_bottom),
+    )  # fmt: skip
+
+
+def holds(outer: Shape, inner: Shape) -> bool:
+    """Whether a shape lies in another one."""
+    return outer is not inner and area(inner.box) < 0.9 * area(outer.box) and share_inside(inner.box, outer.box) > 0.9
+
+
+def inside(shapes: Sequence[Shape], box: Box, share: float = 0.9) -> list[Shape]:
+    """The shapes that lie in a box."""
+    return [shape for shape in shapes if share_inside(shape.box, box) > share]

@@ -1,4 +1,7 @@
-"""A page made ready for looking: noise taken out, thin dark strokes lifted, flat areas told apart."""
+"""A page made ready for looking: upright, dark on light, at one size; strokes lifted and areas told apart.
+
+All lengths in the finders are pixels of this working page, whose A4 is 1240 × 1754 (150 dpi).
+"""
 
 from __future__ import annotations
 
@@ -8,78 +11,251 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pipeline.docparse.opencv.tilt import Straightening, straightening, tilt_degrees
+
 Pixels = np.ndarray[Any, Any]
 
-REFERENCE_WIDTH_PX = 1240
-"""Width of an A4 page at 150 dpi; lengths below are meant for that and scale with the page."""
+REFERENCE_DPI = 150
+REFERENCE_AREA_PX = 1240 * 1754
+"""A page that does not say its resolution is taken for an A4 sheet."""
+SCALE_SLACK = 0.15
+"""A page so little off the reference size is looked at as it is."""
+MOST_ENLARGED = 2.0
+DARK_PAGE_BELOW = 115
+"""A page whose middle grey is below this is light on dark."""
+STROKE_SIDE_PX = 17
+"""Things narrower than this are strokes; an arrow's head is."""
+STROKE_CONTRAST = 26
+CONTRAST_PER_GRAIN = 9.0
+"""How much more contrast a stroke needs per grey level of noise."""
+FLAT_STEP = 4.0
+"""Largest change within 3 × 3 pixels at half size, of an area of one colour."""
+TINT_STEP = 4.0
+TINT_STEP_NOISY = 8.5
+"""An area that differs from the paper by more, in any channel, is tinted."""
+RINGING = 0.8
+RINGING_GRAIN = 0.5
+"""Grain that a page with ringing edges counts as having at least."""
+LINE_PX = 61
+LINE_THICK_PX = 9
+LINE_CONTRAST = 12.0
+LINE_CONTRAST_PER_GRAIN = 3.0
+SOLID_CONTRAST = 38
+SOLID_SIDE_PX = 7
+NOISY_ABOVE = 0.3
+"""Grain above which a page counts as a scan or photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What the finders look at; all arrays are (height, width)."""
+    """What the finders look at; arrays are (height, width) of the working page unless they say half."""
 
-    colour: Pixels
-    """uint8, (height, width, 3): the page, smoothed if it is noisy."""
     grey: Pixels
-    """uint8, never smoothed."""
+    """uint8; light paper."""
+    half: Pixels
+    """uint8 (height / 2, width / 2, 3): colours, smoothed where the page is noisy."""
     strokes: Pixels
     """bool: thin dark things on anything lighter: lines, outlines, letters."""
-    bright_strokes: Pixels
-    """bool: thin light things on anything darker: letters in a dark bar."""
+    inked: Pixels
+    """bool: the same without faint hairlines, which would run through letters."""
+    solid: Pixels
+    """bool: dark or coloured things wider than a stroke: fills, swatches, dots."""
     flat: Pixels
-    """bool: where colour does not change, that is, the inside of areas."""
-    noisy: bool
-    """A scan or photo."""
-    scale: float
-    """Length on this page of what is 1 px on the reference."""
+    """bool, half: the inside of areas: no stroke runs there, and on a clean page the colour does not change."""
+    tint: Pixels
+    """bool, half: areas that are coloured lightly, text and lines in them filled up."""
+    across: Pixels
+    """bool: long level lines, hairlines that are too faint for `strokes` as well."""
+    down: Pixels
+    """bool: long upright lines."""
+    paper: tuple[int, int, int]
+    """Blue, green, red of the paper."""
+    paper_grey: int
+    contrast: float
+    """Grey levels from which a stroke counts."""
+    grain: float
+    """Noise in grey levels."""
+    way: Straightening
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return self.grey.shape[1], self.grey.shape[0]
 
-
-NOISE_LIMIT = 0.3
-"""Grain above which a page counts as noisy."""
-STROKE_WIDTH_PX = 17
-"""Things narrower than this are strokes; an arrow's head is."""
-STROKE_CONTRAST = 38
-DARK_BELOW = 150
-"""Light strokes are looked for where it is on average darker than this; on paper they are gaps between dark ones."""
-FLAT_STEP = 4
-"""Largest change within 3 × 3 pixels of a clean page's flat area."""
-FLAT_STEP_PER_NOISE = 8.0
-"""How much more change a noisy page's flat area may show, per grey level of noise."""
+    @property
+    def noisy(self) -> bool:
+        """Whether it was scanned or photographed."""
+        return self.grain > NOISY_ABOVE
 
 
-def make_sheet(pixels: Pixels) -> Sheet:
-    """Prepare a page; costs some 60 ms for A4 at 150 dpi."""
+def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
+    """Prepare a page of blue-green-red pixels."""
     height, width = pixels.shape[:2]
-    scale = max(width, height * 0.707) / REFERENCE_WIDTH_PX
-    grain = noise(pixels)
-    noisy = grain > NOISE_LIMIT
-    colour = cv2.medianBlur(pixels, 3) if noisy else pixels
-    # Smoothing is for areas only: it would run the letters of small type together.
+    scale = _scale(width, height, dpi)
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    side = max(9, round(STROKE_WIDTH_PX * scale)) | 1
-    kernel = np.ones((side, side), np.uint8)
-    strokes = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel) > STROKE_CONTRAST
-    lighter = cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, kernel)
-    bright = (lighter > STROKE_CONTRAST) & (cv2.blur(grey, (2 * side - 1, 2 * side - 1)) < DARK_BELOW)
-    small = np.ones((3, 3), np.uint8)
-    blue, green, red = cv2.split(cv2.morphologyEx(colour, cv2.MORPH_GRADIENT, small))
-    step = cv2.max(cv2.max(blue, green), red)
-    flat = step <= FLAT_STEP + FLAT_STEP_PER_NOISE * grain
-    return Sheet(colour, grey, strokes, bright, flat, noisy, scale)
+    dark = float(np.median(grey[::4, ::4])) < DARK_PAGE_BELOW
+    if dark:
+        grey = cv2.bitwise_not(grey)
+    grain = max(noise(grey), RINGING_GRAIN if rings(grey) else 0.0)
+    way = straightening(0.0, (width, height), scale)
+    if scale != 1.0:
+        grey = _sized(grey, scale)
+    turn = _tilt(grey, grain)
+    if turn:
+        way = straightening(turn, (width, height), scale)
+        local = straightening(turn, (grey.shape[1], grey.shape[0]), 1.0)
+        grey = cv2.warpAffine(
+            grey, np.array(local.forth), (grey.shape[1], grey.shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )  # fmt: skip
+    half = _half_of(pixels, way, grey.shape[1], grey.shape[0])
+    if dark:
+        half = cv2.bitwise_not(half)
+    if grain > NOISY_ABOVE:
+        half = cv2.medianBlur(half, 5 if grain > 1.0 and min(half.shape[:2]) > 5 else 3)
+    contrast = STROKE_CONTRAST + CONTRAST_PER_GRAIN * max(0.0, grain - NOISY_ABOVE)
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0) if grain > 1.0 else grey
+    lifted = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, np.ones((STROKE_SIDE_PX, STROKE_SIDE_PX), np.uint8))
+    across, down = _long_lines(smooth, grain)
+    inked = lifted > contrast
+    strokes = inked | across | down
+    paper = tuple(_most_common(half[:, :, channel]) for channel in range(3))
+    paper_grey = _most_common(grey)
+    dark_area = (smooth < paper_grey - SOLID_CONTRAST).astype(np.uint8)
+    solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).astype(bool)
+    flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)  # type: ignore[arg-type]
+    return Sheet(grey, half, strokes, inked, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way)  # type: ignore[arg-type]
 
 
-def noise(pixels: Pixels) -> float:
+def _long_lines(grey: Pixels, grain: float) -> tuple[Pixels, Pixels]:
+    """(level, upright) thin lines of at least `LINE_PX`: what is dark in all of that length along the line, averaged a
+    little along it, so that a faint hairline stands out of the noise and a row of letters does not."""
+    least = LINE_CONTRAST + LINE_CONTRAST_PER_GRAIN * max(0.0, grain - NOISY_ABOVE)
+    masks = []
+    for level in (True, False):
+        thin = np.ones((LINE_THICK_PX, 1) if level else (1, LINE_THICK_PX), np.uint8)
+        lifted = cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, thin)
+        if grain > NOISY_ABOVE:
+            lifted = cv2.blur(lifted, (7, 1) if level else (1, 7))
+        along = lifted > least
+        size = (1, LINE_PX) if level else (LINE_PX, 1)
+        masks.append(cv2.morphologyEx(along.astype(np.uint8), cv2.MORPH_OPEN, np.ones(size, np.uint8)).astype(bool))
+    return masks[0], masks[1]
+
+
+def _half_size(mask: Pixels, width: int, height: int) -> Pixels:
+    """Share of ink (0 to 255) of a mask at half size."""
+    shares: Pixels = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
+    return shares
+
+
+def rings(grey: Pixels) -> bool:
+    """Whether edges ring, as they do after JPEG and scanners: many pixels change a little. Drawn ones jump or don't."""
+    step = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[::2, ::2]
+    counts = cv2.calcHist([np.ascontiguousarray(step)], [0], None, [256], [0, 256]).ravel()
+    return bool(counts[1:7].sum() > RINGING * max(50.0, counts[30:].sum()))
+
+
+def _scale(width: int, height: int, dpi: int | None) -> float:
+    wanted = REFERENCE_DPI / dpi if dpi else (REFERENCE_AREA_PX / (width * height)) ** 0.5
+    wanted = min(MOST_ENLARGED, wanted)
+    if min(width, height) * wanted < 24 or abs(wanted - 1) <= SCALE_SLACK:
+        return 1.0
+    return wanted
+
+
+def _sized(image: Pixels, scale: float) -> Pixels:
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def _half_of(pixels: Pixels, way: Straightening, width: int, height: int) -> Pixels:
+    """The straightened page at half size, in colour."""
+    size = (max(1, width // 2), max(1, height // 2))
+    (a, b, c), (d, e, f) = way.forth
+    if b == 0.0:
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    shrunk = pixels.shape[1] / size[0]
+    # The page was shrunk first, so its pixels are `shrunk` times as large, and the target's twice the working ones.
+    forth = np.array([[a * shrunk / 2, b * shrunk / 2, c / 2], [d * shrunk / 2, e * shrunk / 2, f / 2]])
+    return cv2.warpAffine(small, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _tilt(grey: Pixels, grain: float) -> float:
+    """Tilt by the strokes at half size; a drawn page has no grain and no tilt."""
+    if grain <= NOISY_ABOVE or min(grey.shape) < 100:
+        return 0.0
+    small = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    lifted = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((9, 9), np.uint8))
+    return tilt_degrees(lifted > 30 + 4 * grain)
+
+
+def _most_common(values: Pixels) -> int:
+    """The most common value of a uint8 array, smoothed over neighbours: the paper."""
+    counts = np.bincount(values[::2, ::2].ravel(), minlength=256).astype(np.float64)
+    return int(np.convolve(counts, np.ones(7), "same").argmax())
+
+
+def _flat(half: Pixels, strokes: Pixels, solid: Pixels, grain: float) -> Pixels:
+    height, width = half.shape[:2]
+    flat: Pixels = _half_size(strokes | solid, width, height) < 100
+    if grain <= NOISY_ABOVE:
+        # Only here does a change of colour mean an edge; in a scan it is noise, and lines alone close areas.
+        step = _strongest(cv2.morphologyEx(half, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
+        flat &= step <= FLAT_STEP
+    return flat
+
+
+def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, grain: float) -> Pixels:
+    """Lightly coloured areas: what differs from paper after lines and letters were closed and light was evened out."""
+    height, width = half.shape[:2]
+    closed = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    least = TINT_STEP
+    if grain > NOISY_ABOVE:
+        away = _strongest(_from_plane(cv2.blur(closed, (5, 5)), paper))
+        least = TINT_STEP_NOISY
+    else:
+        away = _strongest(cv2.absdiff(closed, np.full_like(closed, paper)))
+    tinted = ((away > least) & (_half_size(solid, width, height) < 60)).astype(np.uint8)
+    tinted = cv2.morphologyEx(tinted, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    return tinted.astype(bool)
+
+
+def _strongest(image: Pixels) -> Pixels:
+    """The largest of the three channels."""
+    blue, green, red = cv2.split(image)
+    return cv2.max(cv2.max(blue, green), red)
+
+
+def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
+    """How far pixels are from the paper under a lamp that stands to one side: per channel, a plane through the paper."""
+    height, width = image.shape[:2]
+    ys, xs = np.mgrid[0:height:8, 0:width:8]
+    sample = image[::8, ::8].astype(np.float64)
+    far = np.zeros(image.shape, np.float32)
+    terms = np.stack([np.ones(xs.size), xs.ravel() / width, ys.ravel() / height], axis=1)
+    for channel in range(3):
+        values = sample[:, :, channel].ravel()
+        level = float(np.median(values[np.abs(values - paper[channel]) < 25])) if len(values) else float(paper[channel])
+        known = np.abs(values - level) < 16
+        if int(known.sum()) < 20:
+            continue
+        plane, *_ = np.linalg.lstsq(terms[known], values[known], rcond=None)
+        known = np.abs(values - terms @ plane) < 8
+        if int(known.sum()) >= 20:
+            plane, *_ = np.linalg.lstsq(terms[known], values[known], rcond=None)
+        row = (plane[0] + plane[1] * np.arange(width) / width).astype(np.float32)
+        column = (plane[2] * np.arange(height) / height).astype(np.float32)
+        far[:, :, channel] = np.abs(image[:, :, channel] - row[None, :] - column[:, None])
+    return far
+
+
+def noise(grey: Pixels) -> float:
     """How grainy the paper is, in grey levels: the mean absolute Laplacian (Immerkær 1996) where it is least disturbed.
 
     Taken over 16 × 16 tiles, of which the quietest quarter counts, so that drawings and letters do not; a drawn page
     gives 0, a scan 0.5 and more.
     """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     laplacian = cv2.convertScaleAbs(cv2.filter2D(grey, cv2.CV_16S, kernel))
     tiles = cv2.resize(laplacian, (grey.shape[1] // 16 or 1, grey.shape[0] // 16 or 1), interpolation=cv2.INTER_AREA)

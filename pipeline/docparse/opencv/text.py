@@ -11,19 +11,24 @@ import cv2
 import numpy as np
 
 from pipeline.docparse.lines import BULLETS
-from pipeline.docparse.opencv.geometry import grown, share_inside, shared_span, union
+from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
+from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box, PageText
 
-MIN_LETTER_PX = 5
-MAX_LETTER_PX = 90
+MIN_LETTER_PX = 6.5
+MAX_LETTER_PX = 64.0
 MAX_LETTER_ASPECT = 4.0
 TALL_ASPECT = 2.6
 """What is higher than so many times its width and than its neighbours is a line or an arrow, no letter."""
 MIN_LETTER_INK = 0.12
 MAX_RUN_ASPECT = 10.0
-MIN_RUN_INK = 0.45
-"""Letters that a scan ran together are wider, and denser than an arrow."""
+WORD_DENSITY = 0.33
+MAX_WORD_PX = 260
+SWATCH_LEAST_PX = 12
+LAYER_HEIGHT = 0.62
+"""Of the room that a text layer gives a line, what its larger letters fill."""
+
 LETTER_GAP = 0.55
 """Letters further apart than this share of their height are in different words."""
 SPACE = 1.7
@@ -62,18 +67,53 @@ class TextBlock:
     lines: tuple[TextLine, ...]
 
 
-def find_lines(sheet: Sheet, text: PageText, boxes: Sequence[Box]) -> list[TextLine]:
-    """The page's lines of text from the top; `boxes` are closed boxes, whose outlines are no letters."""
-    lines = _lines_of_layer(text) if text.words else _lines_of_pixels(sheet, boxes)
-    lines = [_with_bullet(line, dots) for dots in [_dots(sheet)] for line in lines]
-    return _with_markers(sorted(lines, key=lambda line: (line.middle, line.box[0])))
+def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[TextLine]:
+    """The page's lines of text from the top; `shapes` are what else may look like letters, or holds light ones."""
+    ink = letter_ink(sheet, shapes)
+    if text.words:
+        lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
+    else:
+        lines = _lines_of_pixels(ink, shapes)
+    dots = _dots(sheet)
+    return _with_markers(sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0])))
+
+
+def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
+    """uint8: what may be letters: thin dark things outside of dark shapes, thin light ones inside."""
+    ink = sheet.inked.astype(np.uint8)
+    width, height = sheet.size
+    for shape in shapes:
+        if not shape.dark or shape.height < 14 or shape.width < 20:
+            continue
+        left, top, right, bottom = (round(side) for side in shape.box)
+        left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+        within = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.drawContours(within, [shape.contour], -1, 1, -1, offset=(-left, -top))
+        crop = sheet.grey[top:bottom, left:right]
+        light = cv2.morphologyEx(crop, cv2.MORPH_TOPHAT, np.ones((17, 17), np.uint8)) > sheet.contrast
+        inner = cv2.erode(within, np.ones((5, 5), np.uint8))
+        part = ink[top:bottom, left:right]
+        part[within > 0] = 0
+        part[light & (inner > 0)] = 1
+    return ink
+
+
+def _tight(line: TextLine, ink: Pixels) -> TextLine:
+    """The line with its box drawn in to its ink: a text layer tells the room of a line, not its letters."""
+    left, top, right, bottom = (round(side) for side in line.box)
+    left, top = max(0, left), max(0, top)
+    part = ink[top : max(top, bottom), left : max(left, right)]
+    ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if not len(ys):
+        return line
+    return replace(line, box=(float(left + xs[0]), float(top + ys[0]), float(left + xs[-1] + 1), float(top + ys[-1] + 1)))
 
 
 def _dots(sheet: Sheet) -> Pixels:
     """Boxes (n, 4) of small round spots, as bullets are that a document draws instead of writing them."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(sheet.strokes.astype(np.uint8), connectivity=8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(sheet.inked.astype(np.uint8), connectivity=8)
     x, y, w, h, ink = (stats[1:, column].astype(np.float64) for column in range(5))
-    low, high = BULLET_PX[0] * sheet.scale, BULLET_PX[1] * sheet.scale
+    low, high = BULLET_PX
     kept = (np.minimum(w, h) >= low) & (np.maximum(w, h) <= high) & (np.abs(w - h) <= 2) & (ink >= 0.6 * w * h)
     dots: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
     return dots
@@ -92,7 +132,8 @@ def _with_bullet(line: TextLine, dots: Pixels) -> TextLine:
     return replace(line, box=(float(dots[at, 0].min()), top, right, bottom), marked=True)
 
 
-def _lines_of_layer(text: PageText) -> list[TextLine]:
+def _lines_of_layer(text: PageText, sheet: Sheet) -> list[TextLine]:
+    boxes = [sheet.way.from_page(word.box) for word in text.words]
     groups: dict[tuple[int, int], list[int]] = {}
     for index, word in enumerate(text.words):
         groups.setdefault((word.block, word.line), []).append(index)
@@ -100,11 +141,11 @@ def _lines_of_layer(text: PageText) -> list[TextLine]:
     for indices in groups.values():
         run: list[int] = []
         for index in indices:
-            if run and _far(text.words[run[-1]].box, text.words[index].box):
-                lines.append(_line(text, run))
+            if run and _far(boxes[run[-1]], boxes[index]):
+                lines.append(_line(text, boxes, run))
                 run = []
             run.append(index)
-        lines.append(_line(text, run))
+        lines.append(_line(text, boxes, run))
     return lines
 
 
@@ -114,54 +155,78 @@ def _far(left: Box, right: Box) -> bool:
     return not upright and right[0] - left[2] > WORD_GAP * height
 
 
-def _line(text: PageText, run: Sequence[int]) -> TextLine:
+def _line(text: PageText, boxes: Sequence[Box], run: Sequence[int]) -> TextLine:
     words = [text.words[index] for index in run]
-    box = union([word.box for word in words])
+    box = union([boxes[index] for index in run])
     letters = sum(len(word.text) for word in words)
     tall, wide = box[3] - box[1], box[2] - box[0]
     if tall > 2 * wide and letters > 2:
         height = wide
     else:
-        height = float(np.median([word.box[3] - word.box[1] for word in words]))
+        height = LAYER_HEIGHT * float(np.median([boxes[index][3] - boxes[index][1] for index in run]))
     first = words[0].text
     marked = first in BULLETS or (len(words) > 1 and _NUMBERING.fullmatch(first) is not None)
     return TextLine(box, letters, height, (box[1] + box[3]) / 2, marked)
 
 
-def _lines_of_pixels(sheet: Sheet, boxes: Sequence[Box]) -> list[TextLine]:
-    letters = [*_letters(sheet.strokes, sheet), *_letters(sheet.bright_strokes, sheet)]
-    small = [box for box in boxes if box[3] - box[1] < MAX_LETTER_PX * sheet.scale / 2]
-    letters = [letter for letter in letters if not any(share_inside(letter, box) > 0.6 for box in small)]
-    if not letters:
+def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
+    letters, densities = _letters(ink)
+    letters, densities = _without_swatches(letters, densities, shapes)
+    if not len(letters):
         return []
-    typical = float(np.median([box[3] - box[1] for box in letters]))
-    letters = [
-        box
-        for box in letters
-        if not (box[3] - box[1] > TALL_ASPECT * (box[2] - box[0]) and box[3] - box[1] > 1.6 * typical)
-    ]
-    width, height = sheet.size
+    tall = letters[:, 3] - letters[:, 1]
+    wide = letters[:, 2] - letters[:, 0]
+    typical = float(np.median(tall))
+    kept = ~((tall > TALL_ASPECT * wide) & (tall > 1.6 * typical))
+    letters, densities, tall = letters[kept], densities[kept], tall[kept]
+    height, width = ink.shape
     mask = np.zeros((height, width), np.uint8)
-    for box in letters:
-        reach = LETTER_GAP * min(box[3] - box[1], 2.5 * typical) / 2
-        left, top, right, bottom = (round(v) for v in (box[0] - reach, box[1], box[2] + reach, box[3]))
-        # Only the middle of a letter, so that tails of one line do not touch the next on a tilted page.
-        core = (bottom - top) // 4
-        cv2.rectangle(mask, (left, top + core), (right, bottom - core - 1), 255, -1)
+    reach = LETTER_GAP * np.minimum(tall, 2.5 * typical) / 2
+    # Only the middle of a letter, so that tails of one line do not touch the next.
+    core = (tall // 4).astype(int)
+    bars = np.stack([letters[:, 0] - reach, letters[:, 1] + core, letters[:, 2] + reach, letters[:, 3] - core], axis=1)
+    for left, top, right, bottom in np.round(bars).astype(int).clip(0).tolist():
+        mask[top : max(top + 1, bottom), left:right] = 1
     _, labels = cv2.connectedComponents(mask, connectivity=4)
+    x, y = ((letters[:, 0] + letters[:, 2]) / 2).astype(int), ((letters[:, 1] + letters[:, 3]) / 2).astype(int)
+    names = labels[y.clip(0, height - 1), x.clip(0, width - 1)]
     members: dict[int, list[Box]] = {}
-    for box in letters:
-        x, y = int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2)
-        members.setdefault(int(labels[min(y, height - 1), min(x, width - 1)]), []).append(box)
+    dense: dict[int, float] = {}
+    for name, box, density in zip(names.tolist(), letters.tolist(), densities.tolist(), strict=True):
+        members.setdefault(name, []).append((box[0], box[1], box[2], box[3]))
+        dense[name] = max(density, dense.get(name, 0.0))
     members.pop(0, None)
-    lines = [found for found in _joined(list(members.values())) if _reads(found)]
-    slope = _slope(lines)
-    return [_line_of_letters(found, slope) for found in lines]
+    words = [found for name, found in members.items() if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])]
+    return [_line_of_letters(found) for found in _joined(words) if _reads(found)]
+
+
+def _without_swatches(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> tuple[Pixels, Pixels]:
+    """Letters that are not the outline of a small closed shape, nor a filled one."""
+    kept = np.ones(len(letters), bool)
+    for shape in shapes:
+        if not (SWATCH_LEAST_PX <= shape.height <= MAX_LETTER_PX / 2 and shape.width >= 1.4 * shape.height):
+            continue
+        left, top, right, bottom = shape.box
+        within = (letters[:, 0] >= left - 3) & (letters[:, 1] >= top - 3) & (letters[:, 2] <= right + 3) & (letters[:, 3] <= bottom + 3)
+        kept &= ~(within & (letters[:, 2] - letters[:, 0] > 0.8 * shape.width))
+    return letters[kept], densities[kept]
+
+
+def _is_word(box: Box, density: float) -> bool:
+    """Whether a component may be a whole word that blur ran together; an arrow is as wide, but thinner."""
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    return wide >= 1.2 * tall and density >= WORD_DENSITY
+
+
+def _may_join(box: Box) -> bool:
+    """Whether a component may be a word of one letter; alone it is none, beside other words it is."""
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    return wide <= 2 * tall and tall <= 3.5 * wide
 
 
 def _joined(words: Sequence[list[Box]]) -> list[list[Box]]:
     """Words put together to lines: each level with the one before, of one size, a space apart."""
-    row = sorted(((_line_of_letters(word, 0.0), word) for word in words), key=lambda pair: pair[0].box[0])
+    row = sorted(((_line_of_letters(word), word) for word in words), key=lambda pair: pair[0].box[0])
     lines: list[tuple[TextLine, list[Box]]] = []
     for word, letters in row:
         for index, (before, earlier) in enumerate(lines):
@@ -181,42 +246,36 @@ def _joined(words: Sequence[list[Box]]) -> list[list[Box]]:
 
 
 def _reads(letters: Sequence[Box]) -> bool:
-    """Whether components look like writing: several side by side, and not mostly dashes. One alone may be anything."""
-    dashes = sum((box[2] - box[0]) > 2.4 * (box[3] - box[1]) for box in letters)
+    """Whether components look like writing: several side by side, or one word, and not mostly dashes."""
+    dashes = sum((box[2] - box[0]) > 2.4 * (box[3] - box[1]) and box[3] - box[1] < 8 for box in letters)
     box = union(letters)
-    return len(letters) > 1 and dashes < len(letters) / 2 and box[2] - box[0] >= 0.8 * (box[3] - box[1])
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    return dashes < len(letters) / 2 and wide >= (0.8 if len(letters) > 1 else 1.2) * tall
 
 
-def _slope(lines: Sequence[Sequence[Box]]) -> float:
-    """Tilt of the page, from the long lines of text: dy/dx."""
-    slopes = []
-    for letters in lines:
-        if len(letters) >= 12:
-            x = np.array([(box[0] + box[2]) / 2 for box in letters])
-            y = np.array([box[3] for box in letters])
-            slopes.append(float(np.polyfit(x, y, 1)[0]))
-    return float(np.median(slopes)) if slopes else 0.0
-
-
-def _line_of_letters(letters: Sequence[Box], slope: float) -> TextLine:
+def _line_of_letters(letters: Sequence[Box]) -> TextLine:
     box = union(letters)
     height = float(np.quantile([letter[3] - letter[1] for letter in letters], 0.75))
-    middle = float(np.median([(b[1] + b[3]) / 2 - slope * (b[0] + b[2]) / 2 for b in letters]))
-    return TextLine(box, len(letters), height, middle)
+    middle = float(np.median([(b[1] + b[3]) / 2 for b in letters]))
+    # A word that blur ran together counts for the letters that it must hold.
+    count = sum(max(1, round((b[2] - b[0]) / max(1.0, 0.9 * (b[3] - b[1])))) for b in letters)
+    return TextLine(box, count, height, middle)
 
 
-def _letters(mask: Pixels, sheet: Sheet) -> list[Box]:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    least, most = MIN_LETTER_PX * sheet.scale, MAX_LETTER_PX * sheet.scale
-    x, y, w, h, ink = (stats[1:, column].astype(np.float64) for column in range(5))
-    kept = (h >= least) & (h <= most) & (w > 1) & (w <= most)
-    run_together = (w <= MAX_RUN_ASPECT * h) & (ink >= MIN_RUN_INK * w * h)
+def _letters(ink: Pixels) -> tuple[Pixels, Pixels]:
+    """(boxes (n, 4), share of each that is ink) of components that may be letters or words run together."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    x, y, w, h, count = (stats[1:, column].astype(np.float64) for column in range(5))
+    kept = (h >= MIN_LETTER_PX) & (h <= MAX_LETTER_PX) & (w > 1) & (w <= MAX_WORD_PX)
+    density = count / np.maximum(1, w * h)
+    run_together = (w <= MAX_RUN_ASPECT * h) & (density >= WORD_DENSITY)
     kept &= ((w <= MAX_LETTER_ASPECT * h) | run_together) & (h <= 2 * MAX_LETTER_ASPECT * w)
-    kept &= ink >= MIN_LETTER_INK * w * h
-    return [
-        (float(left), float(top), float(left + wide), float(top + tall))
-        for left, top, wide, tall in zip(x[kept], y[kept], w[kept], h[kept], strict=True)
-    ]
+    kept &= density >= MIN_LETTER_INK
+    # A dash of a line, level or upright: full of ink, and too low for a letter.
+    bar = (density > 0.72) & (np.minimum(w, h) < 8.5) & (np.maximum(w, h) < 26) & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
+    kept &= ~(bar & (h < 13.0))
+    boxes: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
+    return boxes, density[kept]
 
 
 def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
@@ -250,17 +309,11 @@ def _same_row(marker: TextLine, line: TextLine) -> bool:
 
 SIZE_RATIO = 1.22
 """Lines of one block have letters of about one size; letters seen in pixels differ by what the words are."""
-SIZE_RATIO_PIXELS = 1.5
-LINE_GAP = 0.7
-"""Lines of one block are no further apart than this share of their height."""
-LINE_GAP_PIXELS = 1.7
-"""The same for lines seen in pixels, whose boxes hold no empty room above and below the letters."""
-PITCH_SLACK = 0.25
-"""The distance from line to line in a block varies by less than this share of their height, but for list entries."""
-
-
-PIXEL_MARGIN = 0.25
-"""Letters seen in pixels are mostly small ones; their line reaches this share of their height further."""
+SIZE_RATIO_PIXELS = 1.45
+LINE_GAP = 1.5
+"""Lines of one block have no more room between them than so many letter heights."""
+PITCH_SLACK = 0.3
+"""The distance from line to line in a block varies by less than this share of their height."""
 
 
 def group_lines(lines: Sequence[TextLine], from_layer: bool) -> list[TextBlock]:
@@ -272,9 +325,7 @@ def group_lines(lines: Sequence[TextLine], from_layer: bool) -> list[TextBlock]:
             blocks.append([line])
         else:
             home.append(line)
-    margin = 0.0 if from_layer else PIXEL_MARGIN
-    boxes = [grown(union([line.box for line in block]), margin * block[0].height) for block in blocks]
-    return [TextBlock(box, tuple(block)) for box, block in zip(boxes, blocks, strict=True)]
+    return [TextBlock(union([line.box for line in block]), tuple(block)) for block in blocks]
 
 
 def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> bool:
@@ -286,10 +337,8 @@ def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> boo
         return False
     pitch = line.middle - last.middle
     down = pitch - (last.height + line.height) / 2
-    if not -0.5 * height <= down <= (LINE_GAP if from_layer else LINE_GAP_PIXELS) * height:
+    if not -0.2 * height <= down <= LINE_GAP * height:
         return False
-    if line.marked:
-        return block[0].marked
     if len(block) == 1:
         return True
     least = min(b.middle - a.middle for a, b in pairwise(block))
@@ -299,3 +348,29 @@ def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> boo
 def held(lines: Sequence[TextLine], box: Box, share: float = 0.6) -> list[TextLine]:
     """The lines that lie in a box."""
     return [line for line in lines if share_inside(line.box, box) > share]
+
+
+JOIN_SPACE = 2.2
+"""Pieces of a line so few letter heights apart are one line, once tables are known to be elsewhere."""
+
+
+def in_rows(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Lines with the pieces joined that a faint letter or a full stop tore apart."""
+    joined: list[TextLine] = []
+    for line in sorted(lines, key=lambda line: line.box[0]):
+        home = next((index for index, other in enumerate(joined) if _continues(other, line)), None)
+        if home is None:
+            joined.append(line)
+            continue
+        other = joined[home]
+        joined[home] = replace(
+            other, box=union([other.box, line.box]), letters=other.letters + line.letters,
+            height=max(other.height, line.height), middle=(other.middle + line.middle) / 2,
+        )  # fmt: skip
+    return joined
+
+
+def _continues(line: TextLine, piece: TextLine) -> bool:
+    height = min(line.height, piece.height)
+    level = shared_span(line.box[1], line.box[3], piece.box[1], piece.box[3]) > 0.6
+    return level and -height <= piece.box[0] - line.box[2] <= JOIN_SPACE * height and max(line.height, piece.height) <= 2.2 * height

@@ -1,4 +1,4 @@
-"""What is left of a page's strokes once text, shapes and frames are taken out: arrows, and rules."""
+"""What is left of a page's ink once text, shapes and frames are taken out: arrows, and rules."""
 
 from __future__ import annotations
 
@@ -12,39 +12,50 @@ from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box
 
-RING_PX = 4.0
-"""Width of what is taken away on either side of an outline."""
-OUTLINE_COVER = 0.85
+RING_PX = 4
+"""What is taken away outside of an outline."""
+OUTLINE_COVER = 0.8
 """Share of each side of a box that a line must cover to be its outline."""
 
 
+def ink_of(sheet: Sheet) -> Pixels:
+    """uint8: everything dark, thin or not."""
+    return (sheet.inked | sheet.solid).astype(np.uint8)
+
+
 def unexplained(
-    sheet: Sheet, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape], outlines: Sequence[Box]
+    ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape], outlines: Sequence[Box]
 ) -> Pixels:
-    """Strokes (bool) outside of `texts` and `taken`, outside of `shapes`, and not on one of the `outlines`."""
-    mask = sheet.strokes.astype(np.uint8)
-    ring = RING_PX * sheet.scale
+    """Ink (uint8) outside of `texts` and `taken`, outside of `shapes`, and not on one of the `outlines`."""
+    mask = ink.copy()
 
     def blank(box: Box, by: float) -> None:
         left, top, right, bottom = (round(side) for side in grown(box, by))
         mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 0
 
     for box in texts:
-        blank(box, 1.0)
+        blank(box, 1.5)
     for box in taken:
-        blank(box, ring)
+        blank(box, RING_PX)
     for shape in shapes:
         cv2.drawContours(mask, [shape.contour], -1, 0, -1)
-        cv2.drawContours(mask, [shape.contour], -1, 0, round(2 * ring) + 2)
+        cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring_of(shape))
+        if shape.boxy:
+            blank(shape.box, 1.5)
     for box in outlines:
         left, top, right, bottom = (round(side) for side in box)
-        cv2.rectangle(mask, (left, top), (right, bottom), 0, round(1.6 * ring))
-    return mask.astype(bool)
+        cv2.rectangle(mask, (left, top), (right, bottom), 0, 2 * RING_PX)
+    return mask
+
+
+def ring_of(shape: Shape) -> int:
+    """How far beyond its inside a shape's outline reaches."""
+    return RING_PX if shape.source == "dark" else RING_PX + 3
 
 
 def drawn_all_round(sheet: Sheet, box: Box) -> bool:
     """Whether a dark line runs along all four sides; an area that arrows happen to close has no such outline."""
-    near = round(RING_PX * sheet.scale)
+    near = RING_PX
     left, top, right, bottom = (round(side) for side in box)
     bands = (
         sheet.strokes[max(0, top - near) : top + near, left:right].any(axis=0),

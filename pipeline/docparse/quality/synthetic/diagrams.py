@@ -20,7 +20,7 @@ from pipeline.docparse.quality.synthetic.nodes import (
     node_size,
     placed_at,
 )
-from pipeline.docparse.quality.synthetic.outline import outline
+from pipeline.docparse.quality.synthetic.outline import outline, room
 from pipeline.docparse.quality.synthetic.running_text import set_lines
 from pipeline.docparse.quality.synthetic.sketch import Sketch
 
@@ -149,6 +149,9 @@ def _node(sketch: Sketch, manner: Manner, cx: float, cy: float, most: float, dot
     text = sketch.phrases.name()
     if sketch.random.random() < 0.25:
         text += " " + sketch.phrases.words(1, 3)
+    size, face = manner.letters_pt, sketch.theme.face
+    if max(text_width(word, face, size) for word in text.split()) > room(form, most):
+        form = "box"
     width, height, lines = node_size(sketch, manner, form, text, most)
     return placed_at(form, cx, cy, width, height), lines
 
@@ -158,7 +161,7 @@ def _grid(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> L
     columns = random.randint(2, 4) if width > 330 else random.randint(2, 3) if width > 230 else 2
     rows = random.randint(2, 4)
     pitch_x = width / columns
-    most = min(120.0, pitch_x - random.choice((30, 38, 48)))
+    most = max(76.0, min(120.0, pitch_x - random.choice((30, 38, 48))))
     pitch_y = random.choice((78, 88, 100))
     places, names, cells = [], [], {}
     for row in range(rows):

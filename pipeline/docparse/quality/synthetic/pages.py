@@ -124,7 +124,12 @@ def _tried(sketch: Sketch, block: Callable[[float], float], y: float, limit: flo
 
 def _figure(sketch: Sketch, kind: str, x: float, y: float, width: float, limit: float) -> float:
     if kind.startswith("diagram"):
-        bottom = diagram(sketch, x, y, width, limit - y, kind.endswith("touching"))
+        for _ in range(3):
+            count = len(sketch.elements)
+            bottom = diagram(sketch, x, y, width, limit - y, kind.endswith("touching"))
+            if bottom <= limit:
+                break
+            sketch.forget(count)
         if bottom < limit - 60 and sketch.random.random() < 0.3:
             return legend(sketch, x, bottom + 16, width)
         return bottom

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.docparse import mupdf
-from pipeline.docparse.params import Label
+from pipeline.docparse.labels import Label
 from pipeline.docparse.quality.synthetic.ink import Ink, Rect
 from pipeline.docparse.quality.synthetic.phrases import Phrases
 from pipeline.docparse.quality.synthetic.theme import Theme
