@@ -217,11 +217,16 @@ def load_settings(workspace: Workspace) -> Settings:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        return Settings(**data)
+        settings = Settings(**data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{path}: {key}: {_reason(first['type'], first['msg'], key)}") from error
+    try:
+        settings.profile()
+    except SettingsError as error:
+        raise SettingsError(f"{path}: cloud.profile: {error}") from error
+    return settings
 
 
 def _reason(kind: str, message: str, key: str) -> str:

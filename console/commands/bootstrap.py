@@ -59,9 +59,18 @@ def _print_steps(here: Session, instance: int, lines: list[StepLine]) -> None:
     from console.terminal import print_table
     from console.words import duration
 
-    note = f"instance {instance}: {cost_words(here, instance)}"
-    rows = [(line.step, line.outcome, duration(line.took_s or 0.0), _brief(line.evidence)) for line in lines]
+    note = f"{'EMULATED · ' if here.emulated else ''}instance {instance}: {cost_words(here, instance)}"
+    rows = [(line.step, line.outcome, duration(line.took_s or 0.0), _told(line)) for line in lines]
     print_table(("step", "outcome", "took", "evidence"), rows, note if rows else f"{note}; it was not bootstrapped")
+
+
+def _told(line: StepLine) -> str:
+    """What a step found, in words: of a dead-man what it will do, of all others their evidence."""
+    from console.models.fleet import guard_view
+    from console.models.fleet_words import guard_sentence
+
+    guarded = guard_view(line.evidence)
+    return _brief(line.evidence) if guarded is None else guard_sentence(guarded, time.time())[0]
 
 
 def _brief(evidence: dict[str, object]) -> str:

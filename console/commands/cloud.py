@@ -110,15 +110,23 @@ def cloud_scenario(
 
 
 @cloud.command("stop")
-def cloud_stop(yes: Yes = False) -> None:
-    """End the emulated marketplace and destroy its instances."""
+def cloud_stop(
+    force: Annotated[bool, typer.Option("--force", help="Give up what is on its instances and not here.")] = False,
+    yes: Yes = False,
+) -> None:
+    """End the emulated marketplace and destroy its instances; not while one holds what is not here."""
 
     def stop() -> int:
+        from console.operations.destroy import check_may_go
+
         here = session()
         rented = here.living_rentals() if here.emulated else []
         if rented:
             ids = ", ".join(str(row.instance_id) for row in rented)
-            ask(f"Destroy {ids} and end the local cloud? What is not pulled is lost.", yes=yes)
+            ask(f"Destroy {ids} and end the local cloud?", yes=yes)
+        if not force and here.living_cloud() is not None:
+            for row in rented:
+                check_may_go(here, row.instance_id)
         print("the local cloud is stopped" if here.stop_local_cloud() else "the local cloud was not running")
         return 0
 

@@ -45,5 +45,5 @@ def guard(
     if as_json:
         print_json(status.to_json() | {"instance": instance, "guards": status.guards})
         return 0 if status.guards else 1
-    print(words_of(instance, status))
+    print(("EMULATED: " if here.emulated else "") + words_of(instance, status))
     return 0 if status.guards else 1

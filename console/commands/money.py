@@ -84,6 +84,14 @@ def _print(report: MoneyReport) -> None:
             f"instance {each.instance_id}: the cloud charged {usd(each.charged_usd)}, "
             f"the ledger has {usd(each.ledger_usd)}; {settled}"
         )
+    told = {each.instance_id for each in report.differences}
+    for cost in report.instances:
+        if cost.instance_id not in told and f"{abs(cost.settled_usd):.4f}" != "0.0000":
+            word = "more" if cost.settled_usd > 0 else "less"
+            print(
+                f"instance {cost.instance_id}: the cloud's own bill says {usd(cost.usd)}, "
+                f"{usd(abs(cost.settled_usd))} {word} than was counted by the second"
+            )
     if report.problem is not None:
         print(f"not compared with the cloud's bill: {report.problem}")
     elif report.reconciled and not report.differences:

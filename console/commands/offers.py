@@ -104,6 +104,8 @@ def offers(
         from console.models.offer_columns import offer_json
 
         print_json([offer_json(offer, found.query) for offer in found.offers])
+        if not found.offers:
+            print(f"spotter: {found.note}", file=sys.stderr)
     else:
         _show(found)
     return 0 if found.offers else 1

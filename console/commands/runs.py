@@ -177,7 +177,8 @@ def runs(as_json: Json = False) -> int:
     from console.models.runs import RunList
     from console.words import duration
 
-    rows = RunList(workspace()).refresh()
+    here = session()
+    rows = RunList(here.workspace).refresh()
     if as_json:
         print_json(
             [
@@ -196,6 +197,8 @@ def runs(as_json: Json = False) -> int:
         print(f"{entry.run_id}  {figures}  {row.note}")
     if not rows:
         print("no run yet: `spotter run docparse` parses everything in data/")
+    elif here.emulated:
+        print("EMULATED: this workspace rents from the local cloud")
     return 0
 
 

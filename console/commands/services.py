@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.commands.frame import Json, guard, print_json, reporting, session
+from console.commands.frame import Json, fail, guard, print_json, reporting, session
 
 if TYPE_CHECKING:
     from console.operations.session import Session
@@ -114,7 +114,7 @@ def service_stop(
 
 
 @service.command("list")
-def service_list(instance: Instance = None, as_json: Json = False) -> None:
+def service_list(instance: Instance = None, on: OnInstance = None, as_json: Json = False) -> None:
     """Show the services of an instance."""
 
     def show() -> int:
@@ -124,8 +124,10 @@ def service_list(instance: Instance = None, as_json: Json = False) -> None:
         from console.words import count, duration
         from remote.services import uptime_s
 
+        if None not in (instance, on) and instance != on:
+            fail(f"name one instance: {instance} or --on {on}", 2)
         here = session()
-        chosen = the_instance(here, instance)
+        chosen = the_instance(here, instance if on is None else on)
         found = list_services(here, chosen)
         if as_json:
             print_json([_service_data(each) for each in found])

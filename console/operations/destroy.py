@@ -60,7 +60,8 @@ def check_nothing_is_lost(session: Session, instance_id: int) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise StillNeeded(
             f"instance {instance_id} holds what is not here: {lost[0]}{more}; "
-            "`spotter pull` and `spotter diff --take box` fetch it"
+            "`spotter pull` and `spotter diff --take box` fetch it, "
+            f"`spotter destroy {instance_id} --force` gives it up"
         )
 
 
@@ -132,6 +133,28 @@ def _edited_there(session: Session, transport: Transport) -> list[str]:
     return edited
 
 
+def check_may_go(session: Session, instance_id: int) -> None:
+    """See that nothing is lost with an instance.
+
+    Raises:
+        StillNeeded: a run on it is not pulled, a file was edited there, or it cannot be asked; the text says the way.
+    """
+    entry = unfinished_run(session, instance_id)
+    driver = None if entry is None else Runbook(session.workspace).holder(entry.run_id)
+    if entry is not None and driver not in (None, os.getpid()):
+        raise StillNeeded(
+            f"run {entry.run_id} works on instance {instance_id}, driven by process {driver}: "
+            f"`spotter cancel {entry.run_id}` stops it, keeps what is done and destroys the instance"
+        )
+    if entry is not None:
+        raise StillNeeded(
+            f"instance {instance_id} holds results of run {entry.run_id} that are not here: "
+            f"`spotter pull {entry.run_id}` "
+            f"fetches them; `spotter destroy {instance_id} --force` gives them up"
+        )
+    check_nothing_is_lost(session, instance_id)
+
+
 def destroy(session: Session, instance_id: int, *, force: bool = False, report: Report = silent) -> None:
     """Destroy an instance and see the cloud confirm it; one that is already gone is no error.
 
@@ -142,22 +165,10 @@ def destroy(session: Session, instance_id: int, *, force: bool = False, report: 
     """
     if not force:
         check_is_ours(session, instance_id)
+        check_may_go(session, instance_id)
     entry = unfinished_run(session, instance_id)
     runbook = Runbook(session.workspace)
     driver = runbook.holder(entry.run_id) if entry is not None else None
-    if entry is not None and driver not in (None, os.getpid()) and not force:
-        raise StillNeeded(
-            f"run {entry.run_id} works on instance {instance_id}, driven by process {driver}: "
-            f"`spotter cancel {entry.run_id}` stops it, keeps what is done and destroys the instance"
-        )
-    if entry is not None and not force:
-        raise StillNeeded(
-            f"instance {instance_id} holds results of run {entry.run_id} that are not here: "
-            f"`spotter pull {entry.run_id}` "
-            f"fetches them; `spotter destroy {instance_id} --force` gives them up"
-        )
-    if not force:
-        check_nothing_is_lost(session, instance_id)
     with Step("destroy", f"destroying instance {instance_id}", report) as step:
         session.provisioner.destroy(instance_id, relay("destroy", report))
         spent = session.ledger.spent_usd(cloud=session.cloud_name, instance_id=instance_id)

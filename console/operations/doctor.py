@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from console.words import count, size
 from console.workspace import Workspace
+
+if TYPE_CHECKING:
+    from console.settings import Secrets, Settings
 
 Level = Literal["ok", "warning", "error"]
 LOW_DISK_BYTES = 2 * 1024**3
@@ -107,7 +110,6 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
 
     try:
         settings = load_settings(workspace)
-        settings.profile()
         secrets = load_secrets(workspace)
     except SettingsError as error:
         yield Finding("settings", "error", str(error))
@@ -121,9 +123,23 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
         if secrets.vast_api_key is None:
             yield Finding("vast.ai key", "error", f"VAST_API_KEY is missing: put it in {workspace.env_file}")
         else:
-            yield Finding("vast.ai key", "ok", "there")
+            yield _vast_key(workspace, settings, secrets)
     else:
         yield Finding("cloud", "ok", "the local cloud is EMULATED: no account needed, no GPU behind it")
+
+
+def _vast_key(workspace: Workspace, settings: Settings, secrets: Secrets) -> Finding:
+    """Whether the cloud takes the key: the one call that every rental begins with."""
+    from console.operations.session import Session
+    from remote.cloud import CloudError, Unauthorized
+
+    try:
+        credit_usd = Session(workspace, settings, secrets).cloud.account().credit_usd
+    except Unauthorized as error:
+        return Finding("vast.ai key", "error", f"{error}; a working VAST_API_KEY belongs in {workspace.env_file}")
+    except CloudError as error:
+        return Finding("vast.ai key", "warning", f"there, but could not be tried: {error}")
+    return Finding("vast.ai key", "ok", "works" + ("" if credit_usd is None else f", credit ${credit_usd:.2f}"))
 
 
 def _money(workspace: Workspace) -> Iterator[Finding]:

@@ -74,9 +74,9 @@ class FleetWork:
         def tell(event: OperationEvent) -> None:
             with self._lock:
                 self._report(
-                    OperationEvent(
+                    OperationEvent(  # never as raised: whoever waits for the run sees no box's error
                         event.operation, event.state, f"{box} · {event.message}" if event.message else box,
-                        event.done, event.total, event.unit, event.raised, event.ts,
+                        event.done, event.total, event.unit, raised=False, ts=event.ts,
                     )
                 )  # fmt: skip
 

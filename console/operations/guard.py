@@ -120,6 +120,7 @@ def extend(
     """
     before = allowed(session, instance_id)
     allowance = Allowance(max_usd or before.max_usd, max_hours or before.max_hours)
+    _say_what_binds(session, instance_id, allowance, max_usd, max_hours, report)
     left_s = max(LEAST_S, _left_s(session, instance_id, allowance))
     return _arm(session, agent, instance_id, _order(session, left_s, _box_time(agent)), allowance, report)
 
@@ -192,19 +193,53 @@ def _order(session: Session, left_s: float, box_time: float) -> DeadmanOrder:
 
 def _left_s(session: Session, instance_id: int, allowance: Allowance) -> float:
     """Seconds until the allowance is used up at the instance's price; negative when it is."""
+    return min(_limits_s(session, instance_id, allowance).values())
+
+
+def _say_what_binds(
+    session: Session,
+    instance_id: int,
+    allowance: Allowance,
+    max_usd: float | None,
+    max_hours: float | None,
+    report: Report,
+) -> None:
+    """Tell of a limit that was asked for and does not decide, because another one comes first."""
+    limits = _limits_s(session, instance_id, allowance)
+    first = min(limits, key=lambda name: limits[name])
+    wanted = {"max_usd": max_usd, "max_hours": max_hours}
+    if wanted.get(first) is None and any(value is not None for value in wanted.values()):
+        asked = " and ".join(name for name, value in wanted.items() if value is not None)
+        ways = {
+            "max_usd": "`--max-usd` raises it",
+            "max_hours": "`--max-hours` raises it",
+            "longest_hours": "[guard] longest_hours in spotter.toml sets it",
+        }
+        report(
+            OperationEvent(
+                "guard",
+                "progress",
+                f"{asked} would let it go on longer, but {first} ends it in {duration(max(0.0, limits[first]))} "
+                f"at the latest: {ways[first]}",
+            )
+        )
+
+
+def _limits_s(session: Session, instance_id: int, allowance: Allowance) -> dict[str, float]:
+    """Seconds until each of the limits is reached; negative when it is."""
     cloud = session.cloud_name
     row = session.ledger.instance(cloud, instance_id)
     usd_per_hour = row.usd_per_hour if row is not None else 0.0
     opened_at = row.opened_at if row is not None else time.time()
     if not usd_per_hour:  # not rented from here: the cloud knows its price
         usd_per_hour = session.instance(instance_id).usd_per_hour
-    left = [float("inf")]
+    limits = {"longest_hours": session.settings.guard.longest_hours * 3600}
     if usd_per_hour > 0:
         spent_usd = session.ledger.spent_usd(cloud=cloud, instance_id=instance_id)
-        left.append((allowance.max_usd - spent_usd) / usd_per_hour * 3600)
+        limits["max_usd"] = (allowance.max_usd - spent_usd) / usd_per_hour * 3600
     if allowance.max_hours is not None:
-        left.append(opened_at + allowance.max_hours * 3600 - time.time())
-    return min(*left, session.settings.guard.longest_hours * 3600)
+        limits["max_hours"] = opened_at + allowance.max_hours * 3600 - time.time()
+    return limits
 
 
 def _box_time(agent: Agent) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ class InstanceCost:
     usd: float
     bytes_in: int
     bytes_out: int
+    settled_usd: float = 0.0
+    """What the cloud's own bill added to what was counted, or, negative, took off; it is in `usd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ def progress_of(row: RunRow) -> tuple[int, int, float | None]:
 
 def _instances(session: Session, since: float) -> list[InstanceCost]:
     ledger, name = session.ledger, session.cloud_name
+    settled: defaultdict[int, float] = defaultdict(float)
+    for adjustment in ledger.adjustments(name):
+        settled[adjustment.instance_id] += adjustment.usd
     found = []
     for row in ledger.instances(cloud=name):
         if not row.alive and row.opened_at < since:
@@ -114,7 +120,7 @@ def _instances(session: Session, since: float) -> list[InstanceCost]:
             InstanceCost(
                 row.instance_id, row.gpu_name, row.state, row.alive, row.run_id, row.opened_at, row.closed_at,
                 row.usd_per_hour, ledger.spent_usd(cloud=name, instance_id=row.instance_id),
-                traffic.bytes_in, traffic.bytes_out,
+                traffic.bytes_in, traffic.bytes_out, settled[row.instance_id],
             )
         )  # fmt: skip
     return sorted(found, key=lambda each: (not each.alive, -each.opened_at))

@@ -188,6 +188,8 @@ class Session:
         """
         cloud = self.living_cloud()
         found = cloud.instance(instance_id) if cloud else None
+        if found is None and self.ledger.instance(self.cloud_name, instance_id) is None:
+            raise InstanceGone(f"there is no instance {instance_id}: the {self.cloud_name} cloud does not know it")
         if found is None:
             raise InstanceGone(f"instance {instance_id} is gone: the {self.cloud_name} cloud does not know it")
         return found

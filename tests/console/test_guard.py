@@ -68,6 +68,12 @@ def test_what_is_rented_is_guarded_by_cap_and_price_and_armed_anew_only_for_a_re
         assert allowed(session, instance_id) == Allowance(6.0, None)
         assert guard(session, agent, instance_id).order == more.order
         assert log.read_text().count("guarding") == 3
+        told: list[OperationEvent] = []
+        extend(session, agent, instance_id, max_usd=9000.0, report=told.append)
+        assert "max_usd would let it go on longer, but longest_hours ends it in" in told[0].message
+        told.clear()
+        extend(session, agent, instance_id, max_usd=6.0, max_hours=1.0, report=told.append)
+        assert [event for event in told if "go on longer" in event.message] == []
 
 
 @pytest.fixture

@@ -139,6 +139,9 @@ def test_a_free_query_of_the_command_line_is_answered_or_explained(here: Session
     assert empty.returncode == 1
     assert "EMULATED · no offer passes every filter" in empty.stdout
     assert "“≤ $0.1/h”" in empty.stdout
+    told = spotter(here, "offers", "--free", "--gpu", "H100 SXM", "--max-per-hour", "0.1", "--json")
+    assert (told.returncode, json.loads(told.stdout)) == (1, [])
+    assert "“≤ $0.1/h”" in told.stderr
 
 
 @pytest.mark.parametrize(

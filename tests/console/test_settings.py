@@ -25,6 +25,7 @@ def test_the_written_template_holds_exactly_the_defaults(workspace: Workspace) -
         ("[cloud]\nname = 'aws'\n", "cloud.name"),
         ("[cloud\n", "is not TOML"),
         ("[pipelines.docparse]\ndpi = 5\n", "pipelines.docparse.dpi"),
+        ('[cloud]\nprofile = "Z"\n', "cloud.profile: no profile 'Z' in spotter.toml (it has: A, B, C)"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_file_and_key(workspace: Workspace, text: str, named: str) -> None:

@@ -40,7 +40,9 @@ def test_a_run_whose_box_is_lost_goes_on_with_another_and_repeats_nothing_that_w
     os.killpg(console.pid, signal.SIGKILL)
     console.wait()
     before = fetched()
-    operator.run("cloud", "stop", "--yes")  # the machine and its disk are gone
+    refused = operator.run("cloud", "stop", "--yes", check=1)
+    assert "holds results of run" in refused.stderr
+    operator.run("cloud", "stop", "--yes", "--force")  # the machine and its disk are gone
 
     outcome = operator.json("run", "--resume", "last")
     assert outcome["state"] == "succeeded"
@@ -93,7 +95,7 @@ def test_an_instance_that_is_not_there_is_refused_and_nothing_is_rented(operator
     draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     operator.run("offers")
     done = operator.run("run", "--instance", "5", check=2)
-    assert "instance 5 is gone" in done.stderr
+    assert "there is no instance 5" in done.stderr
     assert "Traceback" not in done.stderr
     assert operator.json("ps")["spent_today_usd"] == 0
     assert operator.json("run")["state"] == "succeeded"
