@@ -216,6 +216,7 @@ def make_regions(
                 crop=f"{stem}.png",
                 prompt=found.prompt,
                 alternatives={label: round(score, 3) for label, score in found.alternatives.items()},
+                crop_px=None if crops is None else _as_coco(crops[index]),
                 segmenter=segmenter if mask is None or mask.segmenter is None else mask.segmenter,
                 **({} if mask is None else _of_mask(mask, f"{stem}.mask.png")),
             )
