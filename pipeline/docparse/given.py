@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +49,7 @@ class GivenDetector:
 
     def __init__(self, params: GivenParams) -> None:
         self._params = params
+        self._open: tuple[str, _Split] | None = None
 
     def key_parts(self) -> Mapping[str, Any]:
         """The file's content and how its labels are read."""
@@ -63,7 +63,8 @@ class GivenDetector:
         """It needs nothing."""
 
     def teardown(self) -> None:
-        """It holds nothing."""
+        """Forget the file."""
+        self._open = None
 
     def find(self, pages: Sequence[PageImage]) -> list[RawPage]:
         """The given regions of every page.
@@ -81,13 +82,13 @@ class GivenDetector:
         path = page.origin.attached.get(self._params.regions)
         if path is None:
             raise StageCrash(f"the run's manifest does not name {self._params.regions!r}: plan the run again")
-        split = _split(Path(path), Path(page.origin.scratch), self._params)
-        image = split.image(page.item.item_id)
+        if self._open is None or self._open[0] != page.origin.scratch:
+            self._open = page.origin.scratch, _split(Path(path), Path(page.origin.scratch), self._params)
+        image = self._open[1].image(page.item.item_id)
         height, width = page.pixels.shape[:2]
         return RawPage(composed=()) if image is None else detections(image, width, height, page)
 
 
-@lru_cache(maxsize=2)
 def _split(path: Path, scratch: Path, params: GivenParams) -> _Split:
     """The file as one line a page: made by the first worker of a run, for a large file is held whole only once."""
     folder = scratch / ".given"
@@ -300,13 +301,18 @@ def _segmentation(
 
 
 def _filled(polygons: Sequence[Sequence[float]], width: int, height: int, scale: tuple[float, float]) -> Rle:
-    """What polygons (x, y, x, y … in the picture's pixels) cover together."""
-    import cv2
+    """The pixels whose middle lies in one of the polygons (x, y, x, y … in the picture's pixels), by even and odd."""
     import numpy as np
 
-    page = np.zeros((height, width), np.uint8)
+    page = np.zeros((height, width), bool)
+    middles = np.arange(height) + 0.5
     for polygon in polygons:
-        points = np.asarray(polygon, np.float64).reshape(-1, 2) * scale
-        # Points lie on the corners of pixels, OpenCV's on their middles.
-        cv2.fillPoly(page, [np.round(points - 0.5).astype(np.int32)], 1)
-    return rle_of(0, 0, page > 0, width, height)
+        corners = np.asarray(polygon, np.float64).reshape(-1, 2) * scale
+        (x0, y0), (x1, y1) = corners.T[..., None], np.roll(corners, -1, axis=0).T[..., None]
+        edge, row = np.nonzero((y0 <= middles) != (y1 <= middles))
+        rise = (y1 - y0)[edge, 0]
+        x = x0[edge, 0] + (middles[row] - y0[edge, 0]) * (x1 - x0)[edge, 0] / rise
+        crossings = np.zeros((height, width + 1), np.int32)
+        np.add.at(crossings, (row, np.clip(np.ceil(x - 0.5), 0, width).astype(int)), 1)
+        page |= crossings.cumsum(axis=1)[:, :-1] % 2 == 1
+    return rle_of(0, 0, page, width, height)

@@ -100,9 +100,8 @@ def test_the_labelling_configuration_names_what_the_tasks_use(world: World) -> N
     world.export("label-studio")
     root = ElementTree.fromstring((world.out / "label-studio" / "label-studio.xml").read_text())
     names = {each.get("name") for each in root.iter() if each.get("name")}
-    results = [
-        each for task in world.read("label-studio", "label-studio.json") for each in task["predictions"][0]["result"]
-    ]
+    tasks = world.read("label-studio", "label-studio.json")
+    results = [each for task in tasks for each in task["predictions"][0]["result"]]
     used = {result[key] for result in results for key in ("from_name", "to_name") if key in result}
     assert used <= names
     assert [each.get("value") for each in root.iter("Label")] == [*LABELS, *LABELS]
