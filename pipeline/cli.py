@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keys", required=True, help="cache keys by stage, as `keys` told them where the parts were made"
     )
     close.add_argument("--problem", help="why the rest could not be done")
+    close.add_argument("--stopped", action="store_true", help="leave the laptop's map stages to a later session")
     close.add_argument("--leash", action="store_true", help="stop when standard input is closed")
     close.set_defaults(command=_close)
     return parser
@@ -241,7 +242,9 @@ def _close(options: argparse.Namespace) -> int:
     run = load_run(folder, options.pipeline, RunOptions(), keys=json.loads(options.keys))
     stop = StopSignal()
     with folder.hold(), stop.on_signals(), _leash(stop, options.leash):
-        return ClosingRunner(run, Sources(Path(), False), stop, _say, problem=options.problem).run()
+        return ClosingRunner(
+            run, Sources(Path(), False), stop, _say, problem=options.problem, stopped=options.stopped
+        ).run()
 
 
 def _status(options: argparse.Namespace) -> int:

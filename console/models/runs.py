@@ -34,7 +34,9 @@ class RunRow:
             return self.entry.state
         if self.driver is None:
             return "detached" if self.entry.phase is Phase.LAUNCHED else "stopped"
-        return self.entry.phase.value if self.entry.phase is not Phase.LAUNCHED else self.view.state
+        if self.entry.phase is Phase.LAUNCHED or (self.entry.phase is Phase.PULLED and self.entry.laptop_stages):
+            return self.view.state
+        return self.entry.phase.value
 
     @property
     def note(self) -> str:

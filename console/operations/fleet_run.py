@@ -107,8 +107,13 @@ class FleetDriver:
         return self._work.update(phase=Phase.DONE)
 
     def _start_over(self) -> None:
-        self._work.book.begin_again()
+        if not self._only_the_laptop_is_left():
+            self._work.book.begin_again()
         self._work.update(phase=Phase.PLANNED, state="queued", problem=None, exit_code=None)
+
+    def _only_the_laptop_is_left(self) -> bool:
+        """Whether boxes could change nothing: their stages are through, by the keys that they told."""
+        return bool(self._entry.laptop_stages and self._work.book.fleet.keys) and not self._work.open_items(final=True)
 
     def _do_shards(self) -> None:
         """Until every shard is settled and every box gone.
@@ -179,11 +184,12 @@ class FleetDriver:
 
     # the end
 
-    def _close(self) -> None:
-        """Reduce and report over what is merged."""
+    def _close(self, *, stopped: bool = False) -> None:
+        """Do the laptop's stages, reduce and report over what is merged; only report when it is `stopped`."""
         self._account.close()
         self._work.close()
-        closed = close_run(self._work, self._crew.problem if self._work.shards.left else None, self._report)
+        why = self._crew.problem if self._work.shards.left else None
+        closed = close_run(self._work, why, self._report, stopped=stopped)
         self._work.update(phase=Phase.PULLED, state=closed.state, exit_code=closed.exit_code, problem=closed.problem)
 
     def _ingest(self) -> None:
@@ -242,7 +248,7 @@ class FleetDriver:
             if not self._account.is_open:
                 self._account.open(len(self._crew))
             self._account.take_in()
-            self._close()
+            self._close(stopped=True)
         except Exception as error:  # noqa: BLE001 - the machines are given back; the results stay as they are
             self._say(f"the run could not be closed in order: {error}")
         return self._entry.state in ("succeeded", "incomplete")

@@ -46,6 +46,8 @@ class Plan:
     """sha256 → file of this workspace."""
     known: bool
     """Whether the same work was planned before; `entry` is then that run's."""
+    forecasts: tuple[str, ...] = ()
+    """What stages will cost beside the machine: one line for each that asks somebody who charges."""
 
 
 def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +107,8 @@ def plan(
                     pipeline=pipeline,
                     plan_key=str(answer["plan_key"]),
                     created_at=time.time(),
+                    laptop_stages=tuple(answer["laptop_stages"]),
+                    secrets=tuple(answer["secrets"]),
                 )
             )
         else:
@@ -122,6 +126,7 @@ def plan(
         problems,
         {row["sha256"]: workspace.root / row["path"] for row in answer["sources"]},
         known,
+        tuple(answer["forecasts"]),
     )
 
 

@@ -61,7 +61,7 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
     assert entry.instance_id is not None
     run_dir = f"{agent.root}/runs/{entry.run_id}"
     argv = [entry.interpreter, "-m", "pipeline", "run", entry.pipeline, "--run-dir", run_dir]
-    argv += ["--blobs", f"{agent.root}/blobs", "--resume"]
+    argv += ["--blobs", f"{agent.root}/blobs", "--resume", "--place", "box"]
     spec = JobSpec(
         id=entry.job_id,
         argv=tuple(argv),

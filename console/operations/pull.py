@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from console.errors import WrongInput
 from console.operations.events import Report, Step, relay, silent
+from console.operations.runbook import Phase, Runbook
 from console.operations.session import Session
 from console.words import count, size
+
+
+class AllIsHere(WrongInput):
+    """Fetching a run again would undo what was done here since."""
 
 
 class NotPulled(Exception):
@@ -22,10 +28,14 @@ def pull(session: Session, instance_id: int, run_id: str, report: Report = silen
 
     Raises:
         NotPulled: something listed could not be had; the instance must not be destroyed yet.
+        AllIsHere: it was pulled, and this machine has gone on from there.
     """
     from remote.jobs import Agent
     from remote.sync.live import pull_live
 
+    entry = Runbook(session.workspace).read(run_id)
+    if entry.laptop_stages and entry.phase.reached(Phase.PULLED):
+        raise AllIsHere(f"what run {run_id} made on instance {instance_id} is here, and this machine went on from it")
     folder = session.workspace.run_folder(run_id)
     root = session.settings.cloud.remote_root
     with (

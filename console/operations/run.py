@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
 from console.operations.events import Journal, Report, silent, tee
+from console.operations.laptop_stages import check_secrets
 from console.operations.run_needs import check_cloud
 from console.operations.run_terms import InstanceTaken, Wishes
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -26,6 +27,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
 
     Raises:
         RunBusy: another process drives it.
+        SecretMissing: it will want a key that is not here.
         InstanceTaken: `wishes` name another instance than the one that it works on.
         InstanceGone, remote.transport.TransportError: the box was lost on the way; resume goes on.
         remote.bootstrap.steps.BootstrapFailed: the box cannot be made ready; it is held or was given back, as asked.
@@ -38,6 +40,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         try:
             check_cloud(session, run_id)
             driver.grant(wishes)
+            check_secrets(session, runbook.read(run_id))
             return driver.drive()
         except KeyboardInterrupt:
             driver.wind_down()

@@ -39,6 +39,7 @@ class Phase(StrEnum):
     LAUNCHED = "launched"
     ENDED = "ended"
     PULLED = "pulled"
+    COMPLETED = "completed"
     INGESTED = "ingested"
     DONE = "done"
 
@@ -71,6 +72,12 @@ class RunEntry(BaseModel):
     """Rent another machine by itself when one is lost."""
     replacements: int = 0
     """How often it did."""
+    laptop_stages: tuple[str, ...] = ()
+    """Stages that are done on this machine, when its boxes are through and gone."""
+    secrets: tuple[str, ...] = ()
+    """Variables of the environment that those want."""
+    box_state: str | None = None
+    """How the box's stages ended, once their results are here."""
     job_id: str | None = None
     attempt: int = 0
     interpreter: str | None = None

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from console.models.run_view import EventFile
 from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import OperationEvent, Report
 from console.operations.giving_back import give_back, rented_for
 from console.operations.ingest import ingest
+from console.operations.laptop_stages import finish_here
 from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.plan import planned_sources
 from console.operations.prepare import GRACE_S, launch, push_code, push_data
@@ -26,6 +28,8 @@ from console.operations.watch import watch
 if TYPE_CHECKING:
     from remote.jobs import Agent, JobStatus
 
+ORDERLY = ("succeeded", "incomplete")
+"""How a session ends that did all it could."""
 MAX_RELAUNCHES = 2
 """How often a worker that died without a word is started again on the same box before the run is given back."""
 
@@ -93,6 +97,8 @@ class SingleDriver:
                 start_if_stopped(self._session, self._entry.instance_id, self._entry, self._say, may=self._may_rent)
             self._until_pulled()
         self._release()
+        if not self._entry.phase.reached(Phase.COMPLETED):
+            self._finish_here()
         if not self._entry.phase.reached(Phase.INGESTED):
             self._ingest()
         return self._update(phase=Phase.DONE)
@@ -116,9 +122,17 @@ class SingleDriver:
         if not self._entry.phase.reached(Phase.ENDED):
             self._work()
         assert self._entry.instance_id is not None
-        orderly = self._entry.state in ("succeeded", "incomplete")
+        orderly = self._entry.state in ORDERLY
         pull(self._session, self._entry.instance_id, self._entry.run_id, self._report, orderly=orderly)
-        self._update(phase=Phase.PULLED)
+        self._update(phase=Phase.PULLED, box_state=self._entry.state)
+
+    def _finish_here(self) -> None:
+        """Do what the box was not to do, once its results are here and it is given back."""
+        if self._entry.laptop_stages and self._entry.box_state in ORDERLY:
+            self._update(state="running")
+            ended = finish_here(self._session, self._entry, self._report)
+            self._update(state=ended.state, exit_code=ended.exit_code, problem=ended.problem)
+        self._update(phase=Phase.COMPLETED)
 
     def _go_on_after(self, error: Exception) -> None:
         """A box that only lost the connection is reattached; one that is lost is replaced, if it may be.
@@ -141,6 +155,9 @@ class SingleDriver:
             self._update(instance_id=None, phase=Phase.PLANNED, job_id=None, replacements=entry.replacements + 1)
 
     def _start_over(self) -> None:
+        if self._only_the_laptop_is_left():
+            self._update(phase=Phase.PULLED, state="queued", problem=None, exit_code=None)
+            return
         instance = self._entry.instance_id
         self._update(
             phase=Phase.PLANNED if instance is None else Phase.RENTED,
@@ -149,6 +166,15 @@ class SingleDriver:
             exit_code=None,
             job_id=None,
         )
+
+    def _only_the_laptop_is_left(self) -> bool:
+        """Whether another box could change nothing: its stages are through, but for failures that stay."""
+        entry = self._entry
+        if not entry.laptop_stages or entry.box_state not in ORDERLY:
+            return False
+        events = EventFile(self._session.workspace.run_folder(entry.run_id) / "events.jsonl")
+        events.catch_up()
+        return not any(each.retryable and each.stage not in entry.laptop_stages for each in events.failures.values())
 
     def _forget_lost_instance(self) -> None:
         """A run whose box vanished before its results were pulled goes on with another one, from what is here."""

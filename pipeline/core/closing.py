@@ -32,10 +32,15 @@ class ClosingRunner(Runner):
         say: Callable[[str], None],
         *,
         problem: str | None = None,
+        stopped: bool = False,
     ) -> None:
-        """`problem`: why the boxes could not go on; the run then ends `failed` by it, unless all is done."""
+        """`problem`: why the boxes could not go on; the run then ends `failed` by it, unless all is done.
+
+        `stopped`: the laptop's map stages are left to a later session.
+        """
         super().__init__(run, sources, RunOptions(resume=True), stop, say)
         self._problem = problem
+        self._stopped = stopped
         self._open = 0
 
     def _work(self) -> None:
@@ -46,6 +51,8 @@ class ClosingRunner(Runner):
                 break
             if isinstance(stage, MapStage) and stage.name in done_there:
                 self._take_over(stage)
+            elif isinstance(stage, MapStage) and self._stopped:
+                self._open += 1
             elif not self._open:
                 self._run_stage(stage)
 
