@@ -106,13 +106,12 @@ def crop_of(segmentation: Rle) -> tuple[int, int, Array]:
     if not len(starts):
         return 0, 0, np.zeros((0, 0), bool)
     left, right = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
-    steps = np.zeros((right - left) * height + 1, np.int8)
-    steps[starts - left * height] += 1
-    steps[ends - left * height] -= 1
-    columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(right - left, height)
+    edges = np.concatenate([[left * height], np.stack([starts, ends], axis=1).ravel(), [right * height]])
+    runs = np.diff(edges)
+    columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(right - left, height)
     rows = np.flatnonzero(columns.any(axis=0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    return left, top, np.ascontiguousarray(columns[:, top:bottom].T.astype(bool))
+    return left, top, np.ascontiguousarray(columns[:, top:bottom].T)
 
 
 def rle_of(left: int, top: int, pixels: Array, width: int, height: int) -> Rle:

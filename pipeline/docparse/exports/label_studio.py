@@ -13,10 +13,11 @@ from xml.sax.saxutils import quoteattr
 
 import orjson
 
+from pipeline.docparse.colours import COLOURS
 from pipeline.docparse.exports.brush import to_brush
 from pipeline.docparse.exports.coco import own_keys
 from pipeline.docparse.exports.pages import PageRegions
-from pipeline.docparse.labels import LABELS, Label
+from pipeline.docparse.labels import LABELS
 from pipeline.docparse.regions import Region
 from pipeline.docparse.run_lengths import crop_of
 
@@ -25,11 +26,6 @@ BOX, MASK, IMAGE = "label", "mask", "image"
 MASK_SUFFIX = "-mask"
 LEAVES, POINTS_TO = "from", "to"
 """Relations of an arrow to its nodes."""
-COLOURS: dict[Label, str] = {
-    "diagram": "#0072B2", "canvas": "#56B4E9", "table": "#009E73", "legend": "#CC79A7", "node": "#E69F00",
-    "arrow": "#D55E00", "textbox": "#7F7F7F",
-}  # fmt: skip
-"""Okabe and Ito's colours, which people with any kind of sight tell apart."""
 
 
 def tasks(pages: Iterable[PageRegions], image_prefix: str) -> Iterator[bytes]:
