@@ -19,20 +19,33 @@ BEATS_PER_LIMIT = 3
 END_LIMIT_S = 1.0
 
 
-@contextmanager
-def in_use(session: Session, instance_id: int) -> Iterator[None]:
-    """Say every minute that the box is in use, for as long as the block lasts. What fails is tried at the next beat.
+class Use:
+    """Says every minute that a box is in use, until it is closed. What fails is tried at the next beat.
 
     A laptop that sleeps says nothing, and so lets the box count as idle.
     """
-    over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(session, instance_id, over), name="in-use", daemon=True)
-    beating.start()
+
+    def __init__(self, session: Session, instance_id: int) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(
+            target=_beat, args=(session, instance_id, self._over), name="in-use", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Say no more."""
+        self._over.set()
+        self._thread.join(END_LIMIT_S)
+
+
+@contextmanager
+def in_use(session: Session, instance_id: int) -> Iterator[None]:
+    """A box is in use for as long as the block lasts."""
+    use = Use(session, instance_id)
     try:
         yield
     finally:
-        over.set()
-        beating.join(END_LIMIT_S)
+        use.close()
 
 
 def _beat(session: Session, instance_id: int, over: threading.Event) -> None:

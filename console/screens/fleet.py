@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from console.app import SpotterApp
     from console.models.fleet import FleetView, InstanceView
     from console.operations.events import OperationEvent
+    from console.operations.in_use import Use
     from console.operations.shell import ShellCommand
     from remote.services import OpenService
 
@@ -50,7 +51,7 @@ class Fleet(Vertical):
         self._asking = False
         self._timer: Timer | None = None
         self._under_way: dict[int, str] = {}
-        self._opened: dict[int, OpenService] = {}
+        self._opened: dict[int, tuple[OpenService, Use]] = {}
         self._detail = Text()
         self.set_interval(DETAIL_S, self._draw_detail)
         self.call_after_refresh(self.poll)  # the first frame does not wait for an answer
@@ -58,8 +59,12 @@ class Fleet(Vertical):
     def on_unmount(self) -> None:
         """The tunnels of this console end with it; what they led to goes on."""
         opened, self._opened = self._opened, {}
-        for each in opened.values():
-            self.app.in_background(each.close, lambda _done: None)
+        for parts in opened.values():
+            self._close(parts)
+
+    def _close(self, parts: tuple[OpenService, Use]) -> None:
+        for part in parts:
+            self.app.in_background(part.close, lambda _done: None)
 
     def poll(self) -> None:
         """Ask the cloud and the ledger once; the next question follows the answer."""
@@ -197,7 +202,7 @@ class Fleet(Vertical):
             self.app.notify(f"ssh could not hold {command.endpoint}", severity="error", markup=False)
 
     def action_fleet_jupyter(self) -> None:
-        """Open Jupyter of the marked instance; the tunnel lives as long as this console."""
+        """Open Jupyter of the marked instance; tunnel and use of the box last as long as this console."""
         self._with_marked(self._open_jupyter)
 
     def _open_jupyter(self, chosen: InstanceView) -> None:
@@ -223,9 +228,12 @@ class Fleet(Vertical):
         self.app.in_background(ask, lambda answer: self._jupyter_opened(chosen.id, *answer))
 
     def _jupyter_opened(self, instance_id: int, opened: OpenService, shown: bool) -> None:
-        before, self._opened[instance_id] = self._opened.get(instance_id), opened
+        from console.operations.in_use import Use
+
+        before = self._opened.get(instance_id)
+        self._opened[instance_id] = opened, Use(self.app.session(), instance_id)
         if before is not None:
-            self.app.in_background(before.close, lambda _done: None)
+            self._close(before)
         if shown:
             self.app.say(f"Jupyter of {instance_id} is open in the browser: {opened.url}")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -236,3 +237,32 @@ def test_a_row_that_was_lost_makes_an_orphan_of_a_living_machine(world: World) -
     with closing(sqlite3.connect(world.workspace.ledger)) as ledger:
         ledger.execute("UPDATE instances SET closed_at = NULL WHERE instance_id = ?", (world.ours,))
         ledger.commit()
+
+
+async def test_jupyter_opened_from_the_screen_counts_as_use_of_the_box_until_the_console_ends(
+    world: World, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.operations import browser, in_use, services
+
+    class Opened:
+        url = entry_url = "http://127.0.0.1:1/"
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    opened = Opened()
+    monkeypatch.setattr(services, "open_jupyter", lambda *_, **__: opened)
+    monkeypatch.setattr(browser, "open_in_browser", lambda _url: True)
+    monkeypatch.setattr(in_use, "FIRST_BEAT_S", 0.05)
+    box = world.workspace.local_cloud / "instances" / str(world.ours) / "root"
+    heartbeat = box / "spotter" / "deadman" / "heartbeat"
+    before = heartbeat.stat().st_mtime_ns
+    app = SpotterApp(world.workspace)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await mark(pilot, world.ours)
+        await pilot.press("j")
+        await until(pilot, lambda: any("is open in the browser" in line for line in said), "that it is open")
+        await until(pilot, lambda: heartbeat.stat().st_mtime_ns > before, "the word that the box is in use")
+    wait_for(lambda: opened.closed == 1, "the end of the tunnel")
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "in-use"], "the end of the use")

@@ -18,7 +18,7 @@ import pytest
 from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 
-PAGES = 16
+PAGES = 10
 QUERIES = Path(__file__).parents[2] / "examples" / "queries.txt"
 
 
