@@ -59,7 +59,9 @@ def fault_of(error: Exception, params: OpenAiParams) -> Fault:
         return Fault("again", f"no answer within {params.timeout_s:g} s", billed=not _never_sent(error))
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
-        return Fault("again", f"the connection failed: {cause or type(cause).__name__}", billed=not _never_sent(error))
+        where = params.base_url or "OpenAI's server"
+        said = f"no connection to {where} ({cause or type(cause).__name__}): see that it runs, and analyst.base_url"
+        return Fault("again", said, billed=not _never_sent(error))
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, params)
     return Fault("again", f"{type(error).__name__}: {_one_line(error)}", billed=True)
