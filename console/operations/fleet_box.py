@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 QUEUE_EVERY_S = 2.0
 PULL_ATTEMPTS = 3
+MAX_KILLED = 3
+"""How often a short command on a box may be killed before the box counts as failed."""
 
 EndKind = Literal["done", "lost", "failed", "absent", "stopped"]
 
@@ -153,9 +155,10 @@ class BoxThread:
             start_if_stopped(work.session, self.box.instance_id, work.entry, self._say, may=self.may_start)
         if self.box.state != "working":
             self._prepare()
+        killed = 0
         while True:
             from remote.jobs import Agent
-            from remote.transport import ConnectionLost, SshRefused, SshSilent
+            from remote.transport import CommandFailed, ConnectionLost, SshRefused, SshSilent
 
             assert self.box.instance_id is not None
             reach = self._work.session.reacher(self.box.instance_id)
@@ -166,6 +169,11 @@ class BoxThread:
             except (ConnectionLost, SshRefused, SshSilent) as error:
                 if self.stop.is_set():
                     return BoxEnd("stopped", error)
+                await_box(self._work.session, self.box.instance_id, self.stop)
+            except CommandFailed as error:  # a box that is taken away may kill a command before it hangs up
+                killed += 1
+                if error.exit_code != -1 or killed > MAX_KILLED or self.stop.is_set():
+                    raise
                 await_box(self._work.session, self.box.instance_id, self.stop)
 
     def _rent(self) -> None:

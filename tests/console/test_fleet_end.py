@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from console.operations.fleet_run import FleetDriver
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
+from remote.transport import CommandFailed
 
 RUN = "01jtestrun00000000abcdefgh"
 
@@ -138,3 +140,32 @@ def test_a_box_whose_end_cannot_be_noted_is_not_waited_for_for_ever(
     thread._run()
     assert thread.end == BoxEnd("done")
     assert "No space left" in said[-1].message
+
+
+@pytest.mark.parametrize(("killed", "kind"), [(1, "done"), (3, "done"), (4, "failed")])
+def test_a_command_that_is_killed_is_no_loss_of_its_box_until_it_happens_again_and_again(
+    machines: Machines,
+    session: Session,
+    fleet: Callable[..., tuple[FleetDriver, list[OperationEvent]]],
+    monkeypatch: pytest.MonkeyPatch,
+    killed: int,
+    kind: str,
+) -> None:
+    driver, _said = fleet()
+    machines.rent(8)
+    thread = BoxThread(driver._work, driver._work.book.want(state="working", instance_id=8))
+    monkeypatch.setattr("remote.jobs.Agent.start", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(Session, "reacher", lambda *_: nullcontext)
+    for name in ("await_box", "start_if_stopped"):
+        monkeypatch.setattr(f"console.operations.fleet_box.{name}", lambda *_, **__: None)
+    contacts = [CommandFailed("shards", -1, "")] * killed
+
+    def contact(_agent: object) -> BoxEnd:
+        if contacts:
+            raise contacts.pop()
+        return BoxEnd("done")
+
+    monkeypatch.setattr(thread, "_contact", contact)
+    thread._run()
+    assert thread.end is not None
+    assert thread.end.kind == kind
