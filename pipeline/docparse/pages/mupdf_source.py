@@ -51,6 +51,8 @@ class MuPdfSource:
         if problem is not None:
             self._document.close()
             raise problem
+        colours = self._pymupdf.mupdf.FzColorspace
+        self._bgr = self._pymupdf.Colorspace(colours(colours.Fixed_BGR))
         self._page = lru_cache(maxsize=1)(self._load)
 
     def page_count(self) -> int:
@@ -68,18 +70,14 @@ class MuPdfSource:
         check_pdf_page(box.width, box.height, dpi, max_page_pixels)
 
     def pixels(self, page: int, dpi: int) -> numpy.ndarray[Any, Any]:
-        """The page on white, annotations included."""
-        import cv2
+        """The page on white, annotations included, drawn as blue-green-red at once."""
         import numpy as np
 
         try:
-            pixmap = self._page(page).get_pixmap(dpi=dpi, alpha=False, colorspace=self._pymupdf.csRGB)
-            rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
-            rgb = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3)
-            pixels: numpy.ndarray[Any, Any] = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+            pixmap = self._page(page).get_pixmap(dpi=dpi, alpha=False, colorspace=self._bgr)
         except (RuntimeError, ValueError) as error:
             raise _damaged(error) from error
-        return pixels
+        return np.asarray(_Held(pixmap))
 
     def words(self, page: int, dpi: int) -> list[Word]:
         """Words of the text layer. MuPDF tells them as the page lies before rotation, pixels are after it."""
@@ -128,6 +126,17 @@ class MuPdfSource:
             return self._document.load_page(page - 1)
         except (RuntimeError, ValueError) as error:
             raise _damaged(error) from error
+
+
+class _Held:
+    """A pixmap's memory as an array's: a copy of a page costs as much as drawing its text."""
+
+    def __init__(self, pixmap: Any) -> None:
+        self._pixmap = pixmap  # NumPy keeps this object, and so the memory, for as long as the array lives
+        self.__array_interface__ = {
+            "version": 3, "typestr": "|u1", "data": (pixmap.samples_ptr, False),
+            "shape": (pixmap.height, pixmap.width, 3), "strides": (pixmap.stride, 3, 1),
+        }  # fmt: skip
 
 
 def _damaged(error: BaseException) -> PageDamaged:

@@ -112,7 +112,7 @@ class PdfiumSource:
             )
             if self._document.formenv:
                 raw.FPDF_FFLDraw(self._document.formenv, bitmap, loaded, 0, 0, width, height, 0, raw.FPDF_ANNOT)
-            pixels: numpy.ndarray[Any, Any] = bitmap.to_numpy().copy()
+            pixels: numpy.ndarray[Any, Any] = bitmap.to_numpy()  # holds the buffer, which is Python's
             bitmap.close()
         except (self._error, ValueError) as error:
             raise _damaged(error) from error
