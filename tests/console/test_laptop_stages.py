@@ -1,0 +1,148 @@
+"""A run whose regions a model is asked about: the box is gone before the first question, and never had the key."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.driving import Operator, draw_pdf, wait_for
+from tests.pipeline.rude_model_server import RudeServer, serving
+
+KEY = "sk-planted-where-only-the-laptop-looks"
+
+
+@pytest.fixture
+def rude() -> Iterator[RudeServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    someone = Operator(tmp_path / "w")
+    subprocess.run([sys.executable, "-m", "console", "init", str(someone.root)], check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield someone
+    finally:
+        for process in someone.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        someone.run("cloud", "stop", "--yes", check=None)
+        for process in someone.processes():
+            process.kill()
+
+
+def plant_key(operator: Operator) -> None:
+    path = operator.root / ".env"
+    path.write_text(f"MODEL_KEY={KEY}\n")
+    path.chmod(0o600)
+
+
+def analyst(rude: RudeServer, **more: object) -> list[str]:
+    """The options that name the analyst."""
+    values = {
+        "name": "openai", "model": "seer-1", "base_url": rude.url, "api_key_env": "MODEL_KEY", "longest_pause_s": 0.2,
+        "usd_per_1m_input": 2.5, "usd_per_1m_output": 10.0, "max_usd": 1.0, **more,
+    }  # fmt: skip
+    return [word for name, value in values.items() for word in ("--param", f"analyst.{name}={json.dumps(value)}")]
+
+
+def ever_rented(operator: Operator) -> int:
+    with closing(sqlite3.connect(operator.root / ".spotter" / "state.db")) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM instances").fetchone()[0])
+
+
+def rented_at_first_question(operator: Operator, rude: RudeServer) -> list[int]:
+    """Filled with how many machines were rented when the first question came."""
+    seen: list[int] = []
+    rude.on_request = lambda: seen or seen.append(operator.rented())  # type: ignore[func-returns-value]
+    return seen
+
+
+def captions(operator: Operator) -> list[str]:
+    lines = (operator.run_folder() / "records" / "docparse.ndjson").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    return [record["text"] for record in records if record["meta"]["type"] == "VisualCaption"]
+
+
+def holders_of_the_key(operator: Operator) -> list[str]:
+    files = [path for path in operator.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path.name for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_without_its_key_a_run_rents_nothing_and_says_where_the_key_goes(operator: Operator, rude: RudeServer) -> None:
+    draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
+    done = operator.run("run", "--yes", *analyst(rude), check=None)
+    assert done.returncode != 0
+    assert "wants MODEL_KEY: put it in" in done.stderr.replace("\n", " ")
+    assert rude.requests == []
+    assert not (operator.root / ".spotter" / "state.db").exists() or ever_rented(operator) == 0
+
+
+def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_end(
+    operator: Operator, rude: RudeServer
+) -> None:
+    plant_key(operator)
+    draw_pdf(operator.root / "data" / "doc.pdf", 3, "Value stack")
+    rented = rented_at_first_question(operator, rude)
+    rude.script = ["ok", "ok", "ok"]
+    rude.always = "hang"
+    console = operator.start("run", "--yes", *analyst(rude, max_concurrency=1, timeout_s=3))
+    wait_for(lambda: len(rude.requests) >= 4, "a question that hangs", 120)
+    os.killpg(console.pid, signal.SIGKILL)
+    console.wait()
+    assert rented == [0]
+    assert operator.run_entry()["phase"] == "pulled"
+    left = [process for process in operator.processes() if "--leash" in process.cmdline()]
+    assert all(KEY not in " ".join(process.cmdline()) for process in left)
+
+    rude.always = "quota"
+    failed = operator.run("run", "--resume", "last", check=1)
+    assert "Add credit to the account" in failed.stdout
+    assert ever_rented(operator) == 1, "no second machine for what this one does itself"
+    assert operator.run_entry()["state"] == "failed"
+
+    rude.always = None
+    outcome = operator.json("run", "--resume", "last")
+    assert outcome["state"] == "succeeded"
+    assert outcome["box_state"] == "succeeded"
+    assert ever_rented(operator) == 1
+    answered = Counter(
+        json.dumps(question) for question, how in zip(rude.questions(), rude.outcomes, strict=True) if how == "ok"
+    )
+    assert set(answered.values()) == {1}
+    assert any(caption.startswith("seen") for caption in captions(operator))
+    assert rude.keys == {f"Bearer {KEY}"}
+    assert holders_of_the_key(operator) == [".env"]
+    events = [json.loads(line) for line in (operator.run_folder() / "events.jsonl").read_bytes().splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    done = [(event["stage"], event["item"]) for event in events if event["type"] == "item" and event["status"] == "ok"]
+    assert len(done) == len(set(done))
+
+
+def test_a_fleet_is_gone_before_the_first_question_too(operator: Operator, rude: RudeServer) -> None:
+    plant_key(operator)
+    draw_pdf(operator.root / "data" / "doc.pdf", 4, "Value stack")
+    rented = rented_at_first_question(operator, rude)
+    rude.script = ["ok", "quota"]
+    command = ["run", "--yes", "--instances", "2", *analyst(rude, max_concurrency=1)]
+    failed = operator.run(*command, check=1)
+    assert "Add credit to the account" in failed.stdout
+    assert rented == [0]
+    boxes = ever_rented(operator)
+    outcome = operator.json("run", "--resume", "last")
+    assert outcome["state"] == "succeeded"
+    assert ever_rented(operator) == boxes == 2
+    assert len(captions(operator)) >= 4
+    assert holders_of_the_key(operator) == [".env"]
