@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32, quiet
+from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, in_float32, quiet
 from pipeline.models.grounding_dino.checkpoint import Checkpoint
 from pipeline.models.grounding_dino.keys import UNUSED, to_reference
 from pipeline.models.grounding_dino.prompt import Prompt, read_tokenizer
@@ -47,11 +47,11 @@ class OriginalBackend:
         self._precision: Precision = precision
         self._device = device
         self._prompt = prompt
-        model = _load(checkpoint)
+        model = load_reference(checkpoint)
         self.queries = int(model.num_queries)
         if precision == "float16":
-            halved(model)
-            for head in (*model.bbox_embed, model.transformer.enc_out_bbox_embed):
+            # Weights stay float32: the decoder turns autocast off for itself, and would meet float16 ones there.
+            for head in {model.transformer.enc_out_bbox_embed, *model.bbox_embed}:  # one head, shared by the layers
                 in_float32(head)
         if cache_text:
             model.bert = CachedText(model.bert)
@@ -68,8 +68,14 @@ class OriginalBackend:
         return found["pred_boxes"].float(), found["pred_logits"].float()
 
 
-def _load(checkpoint: Checkpoint) -> Any:
-    """A model in float32 on the CPU, every weight of which comes from the checkpoint."""
+def load_reference(checkpoint: Checkpoint) -> Any:
+    """The reference code's own model in float32 on the CPU, every weight of which comes from the checkpoint.
+
+    It is what `groundingdino.util.inference.load_model` gives where that still works, and what its `predict` takes.
+
+    Raises:
+        StageCrash: weights are missing, left over or of another shape.
+    """
     state = checkpoint.read_weights()
     if checkpoint.is_hub:
         sizes = sizes_of_config(checkpoint.hub_config())

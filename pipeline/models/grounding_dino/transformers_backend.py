@@ -10,6 +10,7 @@ import torch
 from pipeline.core.errors import StageCrash
 from pipeline.models.grounding_dino.backend import CachedText, Precision, arithmetic, halved, in_float32, quiet
 from pipeline.models.grounding_dino.checkpoint import Checkpoint
+from pipeline.models.grounding_dino.constants import KeptConstants, untouched
 from pipeline.models.grounding_dino.keys import UNUSED, to_hub
 from pipeline.models.grounding_dino.prompt import Prompt
 from pipeline.models.grounding_dino.sizes import sizes_of_weights
@@ -55,19 +56,22 @@ class TransformersBackend:
         self.queries = int(model.config.num_queries)
         if precision == "float16":
             halved(model)
-            for head in (*model.bbox_embed, *model.model.decoder.bbox_embed, model.model.encoder_output_bbox_embed):
+            for head in {*model.bbox_embed, *model.model.decoder.bbox_embed, model.model.encoder_output_bbox_embed}:
                 in_float32(head)
         if cache_text:
             model.model.text_backbone = CachedText(model.model.text_backbone)
         self._model = model.to(device)
         self._ids = torch.tensor([prompt.token_ids], device=device)
+        self._constants = KeptConstants()
         if compiler is not None:
             _compile(model, compiler)
+        for part in (model.model.backbone.conv_encoder, model.model.encoder, model.model.decoder):
+            untouched(part)
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Look at images; see `Backend.forward`."""
         ids = self._ids.expand(len(images), -1)
-        with arithmetic(self._precision, self._device):
+        with arithmetic(self._precision, self._device), self._constants:
             found = self._model(pixel_values=images, input_ids=ids, pixel_mask=mask)
             return found.pred_boxes.float(), found.logits.float()
 
