@@ -76,4 +76,4 @@ def test_an_overlay_takes_little_processor_time(regions: list[Region], tmp_path:
     begun = time.process_time()
     for _ in range(5):
         draw_overlay(pixels, many)
-    assert (time.process_time() - begun) / 5 < 0.06, "0.02 s on the reference machine, with a margin for a busy one"
+    assert (time.process_time() - begun) / 5 < 0.12, "0.03 s on the reference machine, with a margin for a busy one"
