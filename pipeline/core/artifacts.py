@@ -10,7 +10,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.artifact_index import ArtifactIndex
-from pipeline.core.files import LineFile, fsync_folder, read_lines, sha256_file, write_atomic, write_chunks_atomic
+from pipeline.core.files import (
+    LineFile,
+    fsync_folder,
+    read_lines,
+    sha256_file,
+    sweep_drafts,
+    write_atomic,
+    write_chunks_atomic,
+)
 
 Retention = Literal["keep", "publish_then_delete", "scratch"]
 
@@ -69,6 +77,7 @@ class ArtifactWriter:
         path = self._run_dir / relative
         if path.parent not in self._touched:
             path.parent.mkdir(parents=True, exist_ok=True)
+            sweep_drafts(path.parent)
             self._touched.add(path.parent)
         return relative, path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,28 @@ def write_chunks_atomic(path: Path, chunks: Iterable[bytes], *, sync_folder: boo
         raise
     if sync_folder:
         fsync_folder(path.parent)
+
+
+_DRAFT = re.compile(r"\..*\.(\d+)-\d+\.tmp")
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove what `write_atomic` of a process that is no more left behind in `folder`."""
+    with os.scandir(folder) as entries:
+        drafts = [(entry.path, int(found[1])) for entry in entries if (found := _DRAFT.fullmatch(entry.name))]
+    for path, pid in drafts:
+        if pid != os.getpid() and not _is_alive(pid):
+            Path(path).unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def fsync_folder(folder: Path) -> None:
