@@ -90,9 +90,12 @@ def test_nothing_waits_for_the_device_before_the_masks_are_fetched(
     assert len(collect(waiting)) == sum(len(of_page) for of_page in boxes)
 
 
-def test_the_compiled_encoder_cuts_the_same_masks(checkpoint: Path, pages: list[Page]) -> None:
-    compiled = crops(predictor(checkpoint, "cuda", "float16", fixed_batch=True), pages)
-    plain = crops(predictor(checkpoint, "cuda", "float16"), pages)
+@pytest.mark.parametrize("backend", ["transformers", "original"])
+def test_the_compiled_encoder_is_one_graph_and_cuts_the_same_masks(
+    checkpoint: Path, pages: list[Page], backend: str
+) -> None:
+    compiled = crops(predictor(checkpoint, "cuda", "float16", backend=backend, fixed_batch=True), pages)
+    plain = crops(predictor(checkpoint, "cuda", "float16", backend=backend), pages)
     assert mean_iou(compiled, plain) >= LEAST_IOU
 
 

@@ -192,6 +192,23 @@ def test_any_batching_of_pages_gives_the_same_masks(
             assert ours.quality == pytest.approx(theirs.quality, abs=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["transformers", "original"])
+def test_half_precision_cuts_the_masks_of_single(
+    backend: Any, checkpoint: Path, pages: list[np.ndarray[Any, Any]]
+) -> None:
+    boxes = [BOXES, BOXES[:2], BOXES[1:]]
+    single, half = (
+        list(chain(*predictor(load_network(backend, checkpoint, CPU, precision)).crops(pages, boxes)))
+        for precision in ("float32", "float16")
+    )
+    assert all(crop.finite for crop in half)
+    ious = [
+        (one.pixels & other.pixels).sum() / (one.pixels | other.pixels).sum()
+        for one, other in zip(single, half, strict=True)
+    ]
+    assert np.mean(ious) >= 0.995
+
+
 def test_values_that_are_no_numbers_are_told() -> None:
     logits = torch.zeros(2, MASK_SIDE, MASK_SIDE)
     logits[1, 3, 3] = float("nan")

@@ -50,8 +50,8 @@ class Sam2Network(Protocol):
             estimate of each mask's IoU, float32 (boxes,).
         """
 
-    def compile(self) -> None:
-        """Have the encoder compiled when it first runs."""
+    def compile(self, compiler: str = "inductor") -> None:
+        """Have the encoder compiled when it first runs, by a backend of torch.compile."""
 
 
 @contextmanager

@@ -73,9 +73,9 @@ class OriginalNetwork:
             )
         return logits[:, 0].float(), quality[:, 0].float()
 
-    def compile(self) -> None:
+    def compile(self, compiler: str = "inductor") -> None:
         """Have the encoder compiled when it first runs; an encoder that does not compile whole is an error."""
-        self._model.image_encoder.compile(fullgraph=True, dynamic=False)
+        self._model.image_encoder.compile(fullgraph=True, dynamic=False, backend=compiler)
 
 
 def load_model(folder: Path) -> Any:

@@ -67,9 +67,9 @@ class TransformersNetwork:
             )
         return logits[:, 0, 0].float(), quality[:, 0, 0].float()
 
-    def compile(self) -> None:
+    def compile(self, compiler: str = "inductor") -> None:
         """Have the encoder compiled when it first runs; an encoder that does not compile whole is an error."""
-        self._model.vision_encoder.compile(fullgraph=True, dynamic=False)
+        self._model.vision_encoder.compile(fullgraph=True, dynamic=False, backend=compiler)
 
 
 def build(sizes: Sizes) -> Any:
