@@ -26,6 +26,8 @@ class Crew:
         self.may_rent = True
         self.problem: Exception | None = None
         """Why a box ended too early: the latest reason."""
+        self.likely_left: int | None = None
+        """Items that an attempt before this one left; None when nobody can tell."""
         self._work = work
         self._session = work.session
         self._report = report
@@ -70,10 +72,13 @@ class Crew:
 
     def want_boxes(self) -> None:
         """Rent as many as are wished for, but no more than there are shards; then all begin."""
-        left = self._work.shards.left
+        left, wished = self._work.shards.left, self._work.entry.instances
         if left is None:
             left = sum(item.problem is None for item in self._work.manifest)
-        wanted = min(self._work.entry.instances, left) - len(self._threads) if self.may_rent else 0
+            if self.likely_left is not None and self.likely_left < min(left, wished):
+                left = max(1, self.likely_left)
+                self._say(f"{count(self.likely_left, 'item')} left: {count(left, 'box', 'boxes')} of {wished} will do")
+        wanted = min(wished, left) - len(self._threads) if self.may_rent else 0
         for _ in range(wanted):
             self._add(self._work.book.want())
         for thread in self._threads.values():

@@ -108,6 +108,7 @@ class FleetDriver:
 
     def _start_over(self) -> None:
         if not self._only_the_laptop_is_left():
+            self._crew.likely_left = self._work.likely_left()
             self._work.book.begin_again()
         self._work.update(phase=Phase.PLANNED, state="queued", problem=None, exit_code=None)
 

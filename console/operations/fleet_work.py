@@ -141,6 +141,13 @@ class FleetWork:
         with self._merging:
             return self._open_merger().open_items(self.manifest.items, fleet.stages, fleet.keys, final=final)
 
+    def likely_left(self) -> int | None:
+        """How many items the attempt that is in the book left, by the keys that its boxes told; None before that.
+
+        The next attempt's code may differ, and do all of them anew.
+        """
+        return len(self.open_items(final=True)) if self.book.fleet.keys else None
+
     def begin(self, keys: dict[str, str], stages: tuple[dict[str, Any], ...]) -> bool:
         """What a box says its stages and keys are; the first one decides, and what there is to do follows from it."""
         from pipeline.core.shards import shard_count, shards_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -169,3 +170,24 @@ def test_a_command_that_is_killed_is_no_loss_of_its_box_until_it_happens_again_a
     thread._run()
     assert thread.end is not None
     assert thread.end.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("left", "boxes", "said"), [(None, 3, ""), (40, 3, ""), (2, 2, "2 boxes of 3"), (0, 1, "1 box")]
+)
+def test_what_an_attempt_left_decides_how_many_boxes_the_next_one_rents(
+    fleet: Callable[..., tuple[FleetDriver, list[OperationEvent]]],
+    monkeypatch: pytest.MonkeyPatch,
+    left: int | None,
+    boxes: int,
+    said: str,
+) -> None:
+    driver, events = fleet(Phase.PLANNED)
+    driver._work.update(instances=3)
+    driver._work.__dict__["manifest"] = [SimpleNamespace(problem=None)] * 50
+    monkeypatch.setattr(BoxThread, "start", lambda _thread: None)
+    driver._crew.likely_left = left
+    driver._crew.want_boxes()
+    assert len(driver._work.book.fleet.boxes) == boxes
+    assert said in " ".join(event.message for event in events)
+    assert bool(events) == bool(said)
