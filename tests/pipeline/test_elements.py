@@ -13,14 +13,19 @@ from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Manifest, read_manifest
 from pipeline.core.pipeline import Scan
 from pipeline.core.plan import plan
+from pipeline.core.records import read_records
+from pipeline.docparse.documents import open_source
 from pipeline.docparse.elements import Element, page_elements, read_elements
 from pipeline.docparse.elements_records import MIN_IMAGE_CHARS, element_texts
+from pipeline.docparse.media import PDF
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.pipeline import PIPELINE
 from pipeline.docparse.scan import scan
 from tests.pipeline.documents import save, text_page
+from tests.pipeline.driving import Bench
 
 A4 = (1240, 1755)
+TEXTS = {"Title", "NarrativeText", "ListItem", "Header", "Footer", "Image"}
 
 
 def element(kind: str, text: str, page: int | None = 1, filename: str = "", **metadata: Any) -> dict[str, Any]:
@@ -218,3 +223,38 @@ def test_a_list_that_cannot_be_used_says_where(tmp_path: Path, text: str, said: 
     (tmp_path / "l.jsonl").write_text(text)
     with pytest.raises(UsageError, match=said):
         scanned(tmp_path, "l.jsonl")
+
+
+def test_a_run_reads_scans_and_records_elements_under_the_kind_that_the_list_gives(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "docparse")
+    data = tmp_path / "data"
+    save(data / "guide.pdf", text_page, text_page)
+    put(data / "guide.pdf.json", element("Title", "How to begin"), element("Image", "scrap"))
+    save(tmp_path / "letter.pdf", text_page)
+    source = open_source(tmp_path / "letter.pdf", PDF)
+    Image.fromarray(source.pixels(1, 200)[:, :, ::-1].copy()).save(data / "scan.png", dpi=(200, 200))
+    source.close()
+    (data / "all.jsonl").write_text(
+        '{"path": "guide.pdf", "unit": "playbook"}\n{"path": "scan.png"}\n"guide.pdf.json"\n'
+    )
+    bench.plan(sources=["data/all.jsonl"], ocr={"name": "tesseract", "languages": ["eng"]}, workers=1)
+    bench.run()
+    records = list(read_records(bench.run_dir / "records" / "docparse.ndjson"))
+
+    def texts(filename: str, page: int) -> list[tuple[str, str]]:
+        of_page = [record for record in records if (record.meta.filename, record.meta.page) == (filename, page)]
+        return [(record.meta.type, record.text) for record in of_page]
+
+    assert [text for text in texts("guide.pdf", 1) if text[0] in TEXTS] == [("Title", "How to begin")]
+    assert ("Title", "What is a platform") in texts("guide.pdf", 2)
+    assert "a platform joins people" in " ".join(text for _, text in texts("scan.png", 1))
+    assert {record.meta.filename: record.meta.model_extra for record in records} == {
+        "guide.pdf": {"unit": "playbook"}, "scan.png": {},
+    }  # fmt: skip
+    metrics = [json.loads(line) for line in (bench.run_dir / "metrics.jsonl").read_text().splitlines()]
+    told = {(line["stage"], line["name"]): line["value"] for line in metrics}
+    assert told["ocr", "pages_read"] == 1
+    assert told["render", "pages_text_none"] == 1
+    assert told["render", "elements"] == 2
+    kinds = {artifact["kind"] for artifact in bench.artifacts().values()}
+    assert "elements" in kinds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -48,6 +50,26 @@ def test_a_crashing_and_a_hanging_document_cost_only_themselves(tmp_path: Path) 
     assert [item.source.path for item in found.items if item.problem is None] == [
         "data/b good.pdf", "data/b good.pdf", "data/e good.pdf",
     ]  # fmt: skip
+
+
+def test_who_draws_with_pdfium_needs_no_mupdf_at_all(tmp_path: Path) -> None:
+    save(tmp_path / "data" / "a.pdf", text_page, text_page)
+    (tmp_path / "data" / "cut.pdf").write_bytes((tmp_path / "data" / "a.pdf").read_bytes()[:900])
+    code = """
+import sys
+sys.modules["pymupdf"] = None
+from pathlib import Path
+from pipeline.docparse.documents import draw_page
+from pipeline.docparse.params import DocparseParams
+from pipeline.docparse.scan import scan
+root = Path(sys.argv[1])
+found = scan(DocparseParams(sources=("data",), renderer="pdfium"), root)
+assert [item.page for item in found.items] == [1, 2, None], found
+assert found.items[2].problem.type in ("truncated", "damaged")
+assert draw_page(root / "data" / "a.pdf", "application/pdf", 2, 72, 10**7, "pdfium").words
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60, env=environment)
 
 
 def test_what_is_wrong_with_a_document_is_told_as_its_reader_tells_it(tmp_path: Path) -> None:
