@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from console.operations.laptop_stages import SecretMissing
+from console.operations.plan import Plan, plan
+from console.operations.run import Wishes, drive
+from console.operations.session import Session, open_session
+from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 from tests.pipeline.rude_model_server import RudeServer, serving
 
@@ -30,7 +33,7 @@ def rude() -> Iterator[RudeServer]:
 @pytest.fixture
 def operator(tmp_path: Path) -> Iterator[Operator]:
     someone = Operator(tmp_path / "w")
-    subprocess.run([sys.executable, "-m", "console", "init", str(someone.root)], check=True, stdout=subprocess.DEVNULL)
+    create_workspace(someone.root)
     try:
         yield someone
     finally:
@@ -38,7 +41,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        someone.run("cloud", "stop", "--yes", check=None)
+        someone.stop_cloud()
         for process in someone.processes():
             process.kill()
 
@@ -49,13 +52,23 @@ def plant_key(operator: Operator) -> None:
     path.chmod(0o600)
 
 
-def analyst(rude: RudeServer, **more: object) -> list[str]:
-    """The options that name the analyst."""
-    values = {
+def analyst(rude: RudeServer, **more: object) -> dict[str, object]:
+    """The parameters that name the analyst."""
+    return {
         "name": "openai", "model": "seer-1", "base_url": rude.url, "api_key_env": "MODEL_KEY", "longest_pause_s": 0.2,
         "usd_per_1m_input": 2.5, "usd_per_1m_output": 10.0, "max_usd": 1.0, **more,
     }  # fmt: skip
+
+
+def options(values: dict[str, object]) -> list[str]:
+    """The same for a command line."""
     return [word for name, value in values.items() for word in ("--param", f"analyst.{name}={json.dumps(value)}")]
+
+
+def planned(operator: Operator, values: dict[str, object]) -> tuple[Session, Plan]:
+    """A run that is planned in this process."""
+    session = open_session(operator.workspace)
+    return session, plan(session, [operator.root / "data"], overrides={"analyst": values})
 
 
 def ever_rented(operator: Operator) -> int:
@@ -83,22 +96,25 @@ def holders_of_the_key(operator: Operator) -> list[str]:
 
 def test_without_its_key_a_run_rents_nothing_and_says_where_the_key_goes(operator: Operator, rude: RudeServer) -> None:
     draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
-    done = operator.run("run", "--yes", *analyst(rude), check=None)
-    assert done.returncode != 0
-    assert "wants MODEL_KEY: put it in" in done.stderr.replace("\n", " ")
+    session, run = planned(operator, analyst(rude))
+    assert "1 pages guessed" in run.forecasts[0]
+    assert "capped at $1.00" in run.forecasts[0]
+    with pytest.raises(SecretMissing, match=r"wants MODEL_KEY: put it in .*\.env"):
+        drive(session, run.entry.run_id)
     assert rude.requests == []
-    assert not (operator.root / ".spotter" / "state.db").exists() or ever_rented(operator) == 0
+    assert session.living_rentals() == []
+    assert ever_rented(operator) == 0
 
 
 def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_end(
     operator: Operator, rude: RudeServer
 ) -> None:
     plant_key(operator)
-    draw_pdf(operator.root / "data" / "doc.pdf", 3, "Value stack")
+    draw_pdf(operator.root / "data" / "doc.pdf", 2, "Value stack")
     rented = rented_at_first_question(operator, rude)
     rude.script = ["ok", "ok", "ok"]
     rude.always = "hang"
-    console = operator.start("run", "--yes", *analyst(rude, max_concurrency=1, timeout_s=3))
+    console = operator.start("run", "--yes", *options(analyst(rude, max_concurrency=1, timeout_s=3)))
     wait_for(lambda: len(rude.requests) >= 4, "a question that hangs", 120)
     os.killpg(console.pid, signal.SIGKILL)
     console.wait()
@@ -108,15 +124,15 @@ def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_en
     assert all(KEY not in " ".join(process.cmdline()) for process in left)
 
     rude.always = "quota"
-    failed = operator.run("run", "--resume", "last", check=1)
-    assert "Add credit to the account" in failed.stdout
+    session, run_id = open_session(operator.workspace), operator.run_entry()["run_id"]
+    failed = drive(session, run_id)
+    assert failed.state == "failed"
+    assert "Add credit to the account" in str(failed.problem)
     assert ever_rented(operator) == 1, "no second machine for what this one does itself"
-    assert operator.run_entry()["state"] == "failed"
 
     rude.always = None
-    outcome = operator.json("run", "--resume", "last")
-    assert outcome["state"] == "succeeded"
-    assert outcome["box_state"] == "succeeded"
+    ended = drive(session, run_id)
+    assert (ended.state, ended.box_state) == ("succeeded", "succeeded")
     assert ever_rented(operator) == 1
     answered = Counter(
         json.dumps(question) for question, how in zip(rude.questions(), rude.outcomes, strict=True) if how == "ok"
@@ -133,16 +149,14 @@ def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_en
 
 def test_a_fleet_is_gone_before_the_first_question_too(operator: Operator, rude: RudeServer) -> None:
     plant_key(operator)
-    draw_pdf(operator.root / "data" / "doc.pdf", 4, "Value stack")
+    draw_pdf(operator.root / "data" / "doc.pdf", 2, "Value stack")
     rented = rented_at_first_question(operator, rude)
     rude.script = ["ok", "quota"]
-    command = ["run", "--yes", "--instances", "2", *analyst(rude, max_concurrency=1)]
-    failed = operator.run(*command, check=1)
-    assert "Add credit to the account" in failed.stdout
+    session, run = planned(operator, analyst(rude, max_concurrency=1))
+    failed = drive(session, run.entry.run_id, wishes=Wishes(instances=2))
+    assert "Add credit to the account" in str(failed.problem)
     assert rented == [0]
-    boxes = ever_rented(operator)
-    outcome = operator.json("run", "--resume", "last")
-    assert outcome["state"] == "succeeded"
-    assert ever_rented(operator) == boxes == 2
-    assert len(captions(operator)) >= 4
+    assert drive(session, run.entry.run_id).state == "succeeded"
+    assert ever_rented(operator) == 2, "no further machine for what this one does itself"
+    assert len(captions(operator)) >= 2
     assert holders_of_the_key(operator) == [".env"]
