@@ -75,7 +75,8 @@ def test_float16_finds_what_float32_finds(folder: Path, prompt: Prompt, pages: l
     assert share_found_again(exact, half, WITHIN_PX) >= SHARE
     assert share_found_again(half, exact, WITHIN_PX) >= SHARE
     for one, other in zip(exact, half, strict=True):
-        assert abs(float(one.scores.max()) - float(other.scores.max())) <= 0.02
+        nearest = numpy.abs(one.boxes[:, None] - other.boxes[None]).max(-1).argmin(1)
+        assert numpy.median(numpy.abs(one.scores - other.scores[nearest])) <= 0.01
 
 
 def test_the_gpu_finds_what_the_processor_finds(folder: Path, prompt: Prompt, pages: list[Any]) -> None:
