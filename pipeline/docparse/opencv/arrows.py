@@ -23,7 +23,7 @@ from pipeline.docparse.opencv.unexplained import ring_of
 from pipeline.docparse.words import Box
 
 DASH_GAP_PX = 9
-CONTACT_PX = 22.0
+CONTACT_PX = 25.0
 """An end so near to a shape ends at it: the outline's ring, and the gap that arrows keep."""
 SPUR_PX = 22.0
 """Ways of an open head are shorter."""
@@ -92,11 +92,16 @@ def _over_labels(ink: Pixels, lines: Sequence[TextLine]) -> Pixels:
         ring = ink[top:bottom, left:right].copy()
         inner = [round(side) for side in grown(box, 1)]
         ring[max(0, inner[1] - top) : inner[3] - top, max(0, inner[0] - left) : inner[2] - left] = 0
-        count, _, stats, middles = cv2.connectedComponentsWithStats(ring, connectivity=8)
-        seen = [index for index in range(1, count) if stats[index, 4] >= 8]
+        together = cv2.dilate(ring, np.ones((7, 7), np.uint8))
+        count, labels, _, _ = cv2.connectedComponentsWithStats(together, connectivity=8)
+        seen = []
+        for index in range(1, count):
+            ys, xs = np.nonzero((labels == index) & (ring > 0))
+            if len(xs) >= 8:
+                seen.append((float(xs.mean()) + left, float(ys.mean()) + top))
         if len(seen) != 2:
             continue
-        a, b = ((middles[index][0] + left, middles[index][1] + top) for index in seen)
+        a, b = seen
         x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         if turn(math.atan2(a[1] - y, a[0] - x), math.atan2(b[1] - y, b[0] - x)) < 1.9:
             continue

@@ -74,7 +74,7 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
     left, y = round(line.box[0]), round((line.box[1] + line.box[3]) / 2)
     reach = round(SWATCH_WIDTH_PX[1] + BESIDE_PX[1])
     start = max(0, left - reach - CLEAR_PX)
-    near = ink[max(0, y - 8) : y + 9, start:left]
+    near = ink[max(0, y - 11) : y + 12, start:left]
     columns = np.flatnonzero(near.any(axis=0))
     if not len(columns):
         return None
@@ -93,6 +93,8 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
     if not own:
         return None
     top, bottom = int(min(run[0] for run in own)), int(max(run[-1] for run in own)) + 1
+    if max(bottom - top - 6, wide - 20) < 0:
+        return None
     if bottom - top > SWATCH_HEIGHT_PX or abs((top + bottom) / 2 - y) > 8:
         return None
     swatch = (float(swatch_left), float(top), float(swatch_right), float(bottom))

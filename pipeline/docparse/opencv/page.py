@@ -142,7 +142,7 @@ class PageFinds:
         enclosed = [s for s in shapes if not s.filled and s.boxy and s.height > CONTAINER_MIN_HEIGHT_PX]
         loose = [line for line in free if not any(share_inside(line.box, s.box) > 0.9 for s in enclosed)]
         rules = [rule for rule in level if not any(share_inside(rule, grown(box, 3)) > 0.5 for box in taken)]
-        for table in find_open_tables(rules, shapes, loose):
+        for table in find_open_tables(rules, shapes, loose, taken):
             self._add("table", table.box, score.of_open_table(table), grid=self._rules_on_page(table.columns, table.rows))
             taken.append(grown(table.box, 2))
         return taken, [grid.box for grid in lanes]
@@ -192,7 +192,7 @@ class PageFinds:
         boards: list[Box] = []
         for frame in self._shapes:
             big = area(frame.box) >= BOARD_MIN_PAGE_SHARE * self._page_area
-            if frame.fill < 0.85 or not big or any(share_inside(frame.box, box) > 0.7 for box in [*taken, *boards]):
+            if frame.fill < 0.85 * frame.solidity or not big or any(share_inside(frame.box, box) > 0.7 for box in [*taken, *boards]):
                 continue
             zones = [zone for zone in crowd(self._shapes, frame) if self._text_in(zone.box)]
             if len(zones) < 3 or self._ink_between(frame, zones) > BOARD_MOST_INK_PX:
@@ -227,6 +227,7 @@ class PageFinds:
         ]
         with_text = [shape for shape in fitting if self._text_in(shape.box)]
         leaves = [shape for shape in with_text if not any(holds(shape, other) for other in with_text)]
+        leaves = [shape for shape in leaves if not _hemmed_in(shape, fitting)]
         dots = [
             shape
             for shape in fitting
@@ -273,6 +274,22 @@ class PageFinds:
 
 def _same_place(a: Box, b: Box) -> bool:
     return overlap(a, b) > 0.75 * max(area(a), area(b))
+
+
+def _hemmed_in(shape: Shape, others: Sequence[Shape]) -> bool:
+    """Whether an area is what arrows between shapes close in: paper with several smaller shapes at its very edge."""
+    if shape.filled or shape.source != "lined":
+        return False
+    near = [
+        other
+        for other in others
+        if other is not shape
+        and area(other.box) < area(shape.box)
+        and gap(other.box, shape.box) <= 7
+        and share_inside(other.box, shape.box) < 0.7
+        and share_inside(shape.box, other.box) < 0.7
+    ]
+    return len(near) >= 2
 
 
 def _one_each(shapes: Sequence[Shape]) -> list[Shape]:

@@ -25,15 +25,15 @@ DARK_PAGE_BELOW = 115
 """A page whose middle grey is below this is light on dark."""
 STROKE_SIDE_PX = 17
 """Things narrower than this are strokes; an arrow's head is."""
-STROKE_CONTRAST = 26
-CONTRAST_PER_GRAIN = 9.0
+STROKE_CONTRAST = 21
+CONTRAST_PER_GRAIN = 6.0
 """How much more contrast a stroke needs per grey level of noise."""
 FLAT_STEP = 4.0
 """Largest change within 3 × 3 pixels at half size, of an area of one colour."""
 TINT_STEP = 4.0
 TINT_STEP_NOISY = 8.5
 """An area that differs from the paper by more, in any channel, is tinted."""
-RINGING = 0.8
+RINGING = 0.15
 RINGING_GRAIN = 0.5
 """Grain that a page with ringing edges counts as having at least."""
 LINE_PX = 61

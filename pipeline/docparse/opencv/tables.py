@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pipeline.docparse.opencv.geometry import gap, overlap, share_inside, union
+from pipeline.docparse.opencv.geometry import area, gap, overlap, share_inside, union
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
@@ -23,6 +23,7 @@ RUNNING_WIDTH_PX = 250.0
 """Lines so wide that follow one another closely are running text."""
 STRIPE_HEIGHT_PX = (16.0, 110.0)
 STRIPE_LEAST_WIDTH_PX = 120.0
+FRAME_LEAST_PX = 26.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,12 @@ class OpenTable:
     """0 to 1: 1 with rules or stripes, less by alignment alone."""
 
 
-def find_open_tables(rules: Sequence[Box], shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[OpenTable]:
+def find_open_tables(
+    rules: Sequence[Box], shapes: Sequence[Shape], lines: Sequence[TextLine], taken: Sequence[Box]
+) -> list[OpenTable]:
     """Tables among lines of text, of which each belongs to one at most."""
     found: list[OpenTable] = []
-    for box in [*_striped(shapes, lines), *_ruled(rules, lines)]:
+    for box in [*_striped(shapes, lines), *_ruled(rules, lines, shapes, taken)]:
         if not any(overlap(box, other.box) > 0 for other in found):
             found.append(_made(box, lines, 1.0))
     free = [line for line in lines if not any(share_inside(line.box, table.box) > 0.5 for table in found)]
@@ -86,7 +89,15 @@ def _tabular(lines: Sequence[TextLine], least: int = 2) -> bool:
     )
 
 
-def _ruled(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
+def _mostly_tabular(lines: Sequence[TextLine]) -> bool:
+    """Whether most rows among lines have several cells; a wrapped cell leaves a row with one."""
+    rows = rows_of(lines)
+    return _tabular(lines) and sum(len(row) > 1 for row in rows) >= 0.45 * len(rows)
+
+
+def _ruled(
+    rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Shape], taken: Sequence[Box]
+) -> list[Box]:
     """Between three rules or more of one extent, one under the other, with cells between each two."""
     found = []
     left_over = list(rules)
@@ -101,7 +112,11 @@ def _ruled(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
             ]  # fmt: skip
             if lower[1] - upper[3] < 6:
                 continue
-            if between and _tabular(between):
+            space = (first[0], upper[3], first[2], lower[1])
+            empty = not any(overlap(space, box) > 0.3 * area(box) for box in taken) and not any(
+                share_inside(shape.box, space) > 0.9 and shape.height > FRAME_LEAST_PX and not shape.filled for shape in shapes
+            )
+            if between and empty and _mostly_tabular(between):
                 chain.append(lower)
                 continue
             if len(chain) >= 3:

@@ -25,7 +25,10 @@ MIN_LETTER_INK = 0.12
 MAX_RUN_ASPECT = 10.0
 WORD_DENSITY = 0.33
 MAX_WORD_PX = 260
+WORD_ASPECT = 2.2
+"""What is wider may be a word, or an arrow."""
 SWATCH_LEAST_PX = 12
+OUTLINE_AREA_PX = 1300
 LAYER_HEIGHT = 0.62
 """Of the room that a text layer gives a line, what its larger letters fill."""
 
@@ -34,6 +37,8 @@ LETTER_GAP = 0.55
 SPACE = 1.7
 """Words further apart than so many letter heights are in different columns; a full stop is too small to be seen."""
 MARK_SPACE = 0.8
+PLACE_LEAST_PX = 22.0
+"""Smaller shapes are insides of letters, and swatches."""
 WORD_GAP = 2.2
 """Words of one line further apart than so many letter heights are told apart: columns, cells."""
 
@@ -171,7 +176,8 @@ def _line(text: PageText, boxes: Sequence[Box], run: Sequence[int]) -> TextLine:
 
 def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
     letters, densities = _letters(ink)
-    letters, densities = _without_swatches(letters, densities, shapes)
+    kept = _without_outlines(letters, shapes)
+    letters, densities = letters[kept], densities[kept]
     if not len(letters):
         return []
     tall = letters[:, 3] - letters[:, 1]
@@ -197,19 +203,31 @@ def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
         dense[name] = max(density, dense.get(name, 0.0))
     members.pop(0, None)
     words = [found for name, found in members.items() if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])]
-    return [_line_of_letters(found) for found in _joined(words) if _reads(found)]
+    return [_line_of_letters(found) for found in _joined(words, _places(shapes, ink.shape)) if _reads(found)]
 
 
-def _without_swatches(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> tuple[Pixels, Pixels]:
-    """Letters that are not the outline of a small closed shape, nor a filled one."""
+def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
+    """int32 (height, width) at half size: the innermost shape at each place, 0 outside of all; they come largest first."""
+    places = np.zeros((size[0] // 2 + 1, size[1] // 2 + 1), np.int32)
+    for number, shape in enumerate(shapes, start=1):
+        if min(shape.width, shape.height) >= PLACE_LEAST_PX:
+            cv2.drawContours(places, [shape.contour // 2], -1, number, -1)  # type: ignore[call-overload]
+    return places
+
+
+def _without_outlines(letters: Pixels, shapes: Sequence[Shape]) -> Pixels:
+    """Which letters (n, 4) are no outline of a closed shape, nor a filled one: a swatch, a small node."""
     kept = np.ones(len(letters), bool)
+    tall, wide = letters[:, 3] - letters[:, 1], letters[:, 2] - letters[:, 0]
     for shape in shapes:
-        if not (SWATCH_LEAST_PX <= shape.height <= MAX_LETTER_PX / 2 and shape.width >= 1.4 * shape.height):
+        size = shape.width * shape.height
+        swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= 1.4 * shape.height
+        if shape.height > MAX_LETTER_PX or not (swatch or size > OUTLINE_AREA_PX):
             continue
         left, top, right, bottom = shape.box
-        within = (letters[:, 0] >= left - 3) & (letters[:, 1] >= top - 3) & (letters[:, 2] <= right + 3) & (letters[:, 3] <= bottom + 3)
-        kept &= ~(within & (letters[:, 2] - letters[:, 0] > 0.8 * shape.width))
-    return letters[kept], densities[kept]
+        around = (letters[:, 0] <= left + 8) & (letters[:, 1] <= top + 8) & (letters[:, 2] >= right - 8) & (letters[:, 3] >= bottom - 8)
+        kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
+    return kept
 
 
 def _is_word(box: Box, density: float) -> bool:
@@ -224,8 +242,12 @@ def _may_join(box: Box) -> bool:
     return wide <= 2 * tall and tall <= 3.5 * wide
 
 
-def _joined(words: Sequence[list[Box]]) -> list[list[Box]]:
-    """Words put together to lines: each level with the one before, of one size, a space apart."""
+def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
+    """Words put together to lines: each level with the one before, of one size, a space apart, in the same shape."""
+
+    def place(box: Box) -> int:
+        return int(places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)])
+
     row = sorted(((_line_of_letters(word), word) for word in words), key=lambda pair: pair[0].box[0])
     lines: list[tuple[TextLine, list[Box]]] = []
     for word, letters in row:
@@ -237,6 +259,7 @@ def _joined(words: Sequence[list[Box]]) -> list[list[Box]]:
                 -height <= word.box[0] - before.box[2] <= space
                 and abs(word.middle - before.middle) <= 0.45 * height
                 and max(before.height, word.height) <= 2 * height
+                and place(before.box) == place(word.box)
             ):
                 lines[index] = (word, [*earlier, *letters])
                 break
@@ -264,18 +287,28 @@ def _line_of_letters(letters: Sequence[Box]) -> TextLine:
 
 def _letters(ink: Pixels) -> tuple[Pixels, Pixels]:
     """(boxes (n, 4), share of each that is ink) of components that may be letters or words run together."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    x, y, w, h, count = (stats[1:, column].astype(np.float64) for column in range(5))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    stats = stats[1:]
+    x, y, w, h, count = (stats[:, column].astype(np.float64) for column in range(5))
     kept = (h >= MIN_LETTER_PX) & (h <= MAX_LETTER_PX) & (w > 1) & (w <= MAX_WORD_PX)
     density = count / np.maximum(1, w * h)
-    run_together = (w <= MAX_RUN_ASPECT * h) & (density >= WORD_DENSITY)
-    kept &= ((w <= MAX_LETTER_ASPECT * h) | run_together) & (h <= 2 * MAX_LETTER_ASPECT * w)
+    kept &= (w <= MAX_RUN_ASPECT * h) & (h <= 2 * MAX_LETTER_ASPECT * w)
     kept &= density >= MIN_LETTER_INK
     # A dash of a line, level or upright: full of ink, and too low for a letter.
     bar = (density > 0.72) & (np.minimum(w, h) < 8.5) & (np.maximum(w, h) < 26) & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
     kept &= ~(bar & (h < 13.0))
+    for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
+        left, top, wide, tall = (int(value) for value in stats[index, :4])
+        kept[index] = _upright_all_along(labels[top : top + tall, left : left + wide] == index + 1)
     boxes: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
     return boxes, density[kept]
+
+
+def _upright_all_along(word: Pixels) -> bool:
+    """Whether ink reaches over much of the height in many columns, as in a word; an arrow is a line with a head."""
+    tall = word.shape[0]
+    reach = tall - word.argmax(axis=0) - word[::-1].argmax(axis=0)
+    return bool((reach[word.any(axis=0)] >= 0.5 * tall).mean() >= 0.4)
 
 
 def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:

@@ -43,14 +43,37 @@ def unexplained(
         if shape.boxy:
             blank(shape.box, 1.5)
     for box in outlines:
-        left, top, right, bottom = (round(side) for side in box)
-        cv2.rectangle(mask, (left, top), (right, bottom), 0, 2 * RING_PX)
+        _blank_outline(mask, ink, box)
     return mask
+
+
+def _blank_outline(mask: Pixels, ink: Pixels, box: Box) -> None:
+    """Take a frame's line away, but not where something crosses it: ink on both sides of the line."""
+    left, top, right, bottom = (round(side) for side in box)
+    by, beyond = RING_PX, RING_PX + 3
+    height, width = ink.shape
+    near = np.ones((1, 21), np.uint8)
+    for y in (top, bottom):
+        low, high = y - beyond, y + beyond
+        if low < 1 or high >= height - 1:
+            continue
+        x0, x1 = max(0, left - by), min(width, right + by)
+        above = cv2.dilate(ink[low - 1 : low + 1, x0:x1].max(axis=0, keepdims=True), near)[0]
+        below = cv2.dilate(ink[high : high + 2, x0:x1].max(axis=0, keepdims=True), near)[0]
+        mask[y - by : y + by + 1, x0:x1] &= (above & below)[None, :]
+    for x in (left, right):
+        low, high = x - beyond, x + beyond
+        if low < 1 or high >= width - 1:
+            continue
+        y0, y1 = max(0, top - by), min(height, bottom + by)
+        before = cv2.dilate(ink[y0:y1, low - 1 : low + 1].max(axis=1, keepdims=True).T, near)[0]
+        after = cv2.dilate(ink[y0:y1, high : high + 2].max(axis=1, keepdims=True).T, near)[0]
+        mask[y0:y1, x - by : x + by + 1] &= (before & after)[:, None]
 
 
 def ring_of(shape: Shape) -> int:
     """How far beyond its inside a shape's outline reaches."""
-    return RING_PX if shape.source == "dark" else RING_PX + 3
+    return RING_PX + 2 if shape.source == "dark" else RING_PX + 6
 
 
 def drawn_all_round(sheet: Sheet, box: Box) -> bool:
