@@ -143,6 +143,7 @@ def publish(run: LoadedRun, outcomes: Outcomes, state: RunState, message: str, a
         run.info.run_id, f"{run.pipeline.name}@{run.pipeline.version}", run.pipeline.means(run.params), state, message,
         run.pipeline.noun, len(run.scope),
         outcomes.coverage({stage.name: stage.done_word for stage in run.stages}), outcomes.failures(), outcomes.stages,
+        run.pipeline.tables(run.folder.path, outcomes),
     )  # fmt: skip
     writer = ArtifactWriter(run.folder.path, "", "report", None)
     writer.write("report.json", report.to_json(), "report")

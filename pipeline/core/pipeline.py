@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item
 from pipeline.core.stage import Stage
+
+if TYPE_CHECKING:
+    from pipeline.core.outcome import Outcomes
+    from pipeline.core.report import ReportTable
 
 
 class RunParams(BaseModel):
@@ -69,6 +73,8 @@ class Pipeline:
     """What an item is called where a person reads it: `page`, `image`."""
     means: Callable[[Any], str] = lambda _params: ""
     """Parameters → the chosen alternatives by name ("detector opencv · …"), shown beside every result."""
+    tables: Callable[[Path, Outcomes], Sequence[ReportTable]] = lambda _run_dir, _outcomes: ()
+    """(run folder, how its items fared) → what else its report tells."""
 
     def parse_params(self, values: object) -> RunParams:
         """Validate parameters.

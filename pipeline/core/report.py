@@ -40,6 +40,16 @@ class FailedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportTable:
+    """Something that a pipeline tells of its own in the report."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | int, ...], ...]
+    """One cell a column; a number that is zero stands out."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run did, in a form that three formats are written from."""
 
@@ -54,6 +64,7 @@ class RunReport:
     failures: Sequence[FailedItem]
     stages: Mapping[str, Mapping[str, float]]
     """Stage → items by status, and elapsed_s of this session."""
+    tables: Sequence[ReportTable] = ()
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""
@@ -67,7 +78,11 @@ class RunReport:
             f"**{self.state}**: {_md(self.message)}", "", "## Documents", "",
             f"| document | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}",
         ]  # fmt: skip
-        lines += [f"| {_md(doc.source)} | {' | '.join(map(str, self._cells(doc)))} |" for doc in self.documents]
+        lines += [f"| {_md(doc.source)} | {' | '.join(map(_md_cell, self._cells(doc)))} |" for doc in self.documents]
+        for table in self.tables:
+            lines += ["", f"## {table.title}", "", f"| {' | '.join(table.head)} |"]
+            lines += [f"|---|{'---:|' * (len(table.head) - 1)}"]
+            lines += [f"| {' | '.join(map(_md_cell, row))} |" for row in table.rows]
         if self.failures:
             lines += ["", "## Failures", "", "| what | stage | attempts | reason |", "|---|---|---:|---|"]
             lines += [
@@ -80,7 +95,7 @@ class RunReport:
 
     def to_html(self) -> bytes:
         """The report as one HTML page without scripts or outside files."""
-        documents = [[doc.source, *map(str, self._cells(doc))] for doc in self.documents]
+        documents: list[list[str | int]] = [[doc.source, *self._cells(doc)] for doc in self.documents]
         failures = [[failed.where, failed.stage, str(failed.attempts), failed.message] for failed in self.failures]
         stages = [[name, *self._stage_cells(counts)] for name, counts in self.stages.items()]
         body = [
@@ -89,6 +104,8 @@ class RunReport:
             f"<p><b class={self.state}>{self.state}</b>: {html.escape(self.message)}</p>",
             "<h2>Documents</h2>", _table(["document", *self._columns()], documents),
         ]  # fmt: skip
+        for table in self.tables:
+            body += [f"<h2>{html.escape(table.title)}</h2>", _table(table.head, table.rows)]
         if failures:
             body += ["<h2>Failures</h2>", _table(["what", "stage", "attempts", "reason"], failures)]
         body += ["<h2>Stages</h2>", _table(["stage", "ok", "failed", "skipped", "seconds"], stages)]
@@ -114,9 +131,16 @@ def _md(text: str) -> str:
     return flat
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _md_cell(cell: str | int) -> str:
+    return _md(cell) if isinstance(cell, str) else f"**{cell}**" if cell == 0 else str(cell)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str | int]]) -> str:
+    def cell_of(cell: str | int) -> str:
+        return "<td class=zero>0</td>" if cell == 0 else f"<td>{html.escape(str(cell))}</td>"
+
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    lines = ["".join(map(cell_of, row)) for row in rows]
     return f"<table>\n<tr>{top}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"
 
 
@@ -127,6 +151,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #d8dce6 }}
 .succeeded {{ color: #18794e }} .failed {{ color: #c62a2f }}
+.zero {{ color: #ad5700; font-weight: bold }}
 .incomplete, .interrupted, .cancelled {{ color: #ad5700 }}
 </style></head><body>
 {body}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.pipeline import Pipeline, Scan
 from pipeline.core.stage import Stage
@@ -18,6 +19,10 @@ from pipeline.docparse.regions_stage import RegionsStage
 from pipeline.docparse.render import RenderStage
 from pipeline.docparse.scan import scan
 from pipeline.docparse.segment_stage import SegmentStage, make_segmenter
+
+if TYPE_CHECKING:
+    from pipeline.core.outcome import Outcomes
+    from pipeline.core.report import ReportTable
 
 
 def _stages(params: DocparseParams) -> Sequence[Stage]:
@@ -61,4 +66,12 @@ def _scan(params: DocparseParams, workspace: Path) -> Scan:
     return attached(found, params.detector, workspace)
 
 
-PIPELINE = Pipeline("docparse", "2", DocparseParams, _scan, _stages, settle=_settle, noun="page", means=_means)
+def _tables(run_dir: Path, outcomes: Outcomes) -> Sequence[ReportTable]:
+    from pipeline.docparse.coverage import tables
+
+    return tables(run_dir, outcomes)
+
+
+PIPELINE = Pipeline(
+    "docparse", "2", DocparseParams, _scan, _stages, settle=_settle, noun="page", means=_means, tables=_tables
+)
