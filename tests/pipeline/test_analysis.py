@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from pipeline.core.closing import ClosingRunner
-from pipeline.core.events import MetricEvent, StateEvent
+from pipeline.core.events import MetricEvent
 from pipeline.core.rundir import RunFolder
 from pipeline.core.runner import Runner, RunOptions, load_run
 from pipeline.core.sources import Sources
 from pipeline.core.stage import Place
 from pipeline.core.stop import StopSignal
+from pipeline.core.survey import survey
 from tests.pipeline.driving import Bench, pipeline, sequence_is_gap_free, wait_until
 from tests.pipeline.rude_model_server import RudeServer, serving
 from tests.pipeline.vlm_pages import PATIENT, PRICES
@@ -78,19 +79,18 @@ def test_the_laptop_goes_on_where_the_box_ends_with_no_source_and_no_key_on_the_
     assert answer["laptop_stages"] == ["analyze", "said"]
     assert answer["secrets"] == ["MY_MODEL_KEY"]
     assert "3 pages guessed" in answer["forecasts"][0]
-    box = seen.run("--place", "box")
-    assert "for the laptop: analyze, said" in box.stdout
+    assert "for the laptop: analyze, said" in seen.session(place="box")
     assert rude.requests == []
     assert set(seen.info()["stage_keys"]) == {"render", "regions"}
     shutil.rmtree(tmp_path / "data")
 
-    plan = seen.run("--place", "laptop", "--resume", "--dry-run")
-    assert "analyze: seer-1: 6 questions" in plan.stdout
+    run = load_run(RunFolder(seen.run_dir), SEEN, RunOptions(place="laptop"), seen.info()["stage_keys"])
+    assert any(line.startswith("analyze: seer-1: 6 questions") for line in survey(run))
     assert "there is no MY_MODEL_KEY for the analyst openai" in seen.session(1, "laptop")
     assert rude.requests == []
 
     monkeypatch.setenv("MY_MODEL_KEY", "sk-secret-of-mine")
-    seen.run("--place", "laptop", "--resume")
+    seen.session(place="laptop")
     assert rude.keys == {"Bearer sk-secret-of-mine"}
     assert len(seen.captions()) == 18
     assert seen.info()["state"] == "succeeded"
@@ -108,17 +108,17 @@ def test_the_laptop_goes_on_where_the_box_ends_with_no_source_and_no_key_on_the_
 
 
 def test_a_killed_session_loses_no_paid_answer_and_asks_nothing_twice(seen: Seen, rude: RudeServer) -> None:
-    seen.prepare(12, rude)
+    seen.prepare(6, rude)
     with seen.started() as process:
-        wait_until(lambda: len(rude.bills) >= 7, "seven answers", process)
+        wait_until(lambda: len(rude.bills) >= 5, "five answers", process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     kept = len(list((seen.run_dir / "answers").glob("*.json")))
-    assert kept >= 5, "all but those under way"
+    assert kept >= 3, "all but those under way"
     at_the_kill = len(rude.requests)
     seen.session()
-    assert len(seen.captions()) == 72
-    assert len(rude.requests) == at_the_kill + 24 - kept
+    assert len(seen.captions()) == 36
+    assert len(rude.requests) == at_the_kill + 12 - kept
     assert sequence_is_gap_free(seen.events())
     assert seen.done_twice() == []
 
@@ -141,26 +141,15 @@ def test_a_session_on_a_leash_that_is_let_go_hears_what_it_asked_and_leaves_the_
     assert len(rude.requests) == 12
 
 
-def test_no_money_left_stops_with_a_sentence_and_a_resume_pays_nothing_twice(seen: Seen, rude: RudeServer) -> None:
-    rude.script = ["ok", "half", "ok"]
-    rude.always = "quota"
-    seen.prepare(4, rude)
-    assert "Add credit to the account, then go on with --resume" in seen.session(1)
-    rude.always = None
-    seen.session()
-    assert set(seen.asked(rude).values()) == {1}
-    assert len(seen.captions()) == 24
-
-
 def test_the_cap_stops_the_run_and_a_higher_one_lets_it_go_on(
     seen: Seen, rude: RudeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen.prepare(6, rude, max_usd=0.04, max_output_tokens=600)
-    assert "the analyst's cap of $0.04 is reached" in seen.session(1)
-    assert 0 < rude.billed_usd <= 0.04
+    seen.prepare(4, rude, max_usd=0.03, max_output_tokens=600)
+    assert "the analyst's cap of $0.03 is reached" in seen.session(1)
+    assert 0 < rude.billed_usd <= 0.03
     monkeypatch.setenv("ANALYST_MAX_USD", "1")
     seen.session()
-    assert len(rude.requests) == 12
+    assert len(rude.requests) == 8
 
 
 def test_a_page_that_the_model_refuses_is_rejected_with_its_reason_and_others_go_on(
@@ -175,20 +164,6 @@ def test_a_page_that_the_model_refuses_is_rejected_with_its_reason_and_others_go
     structs = [json.loads(path.read_text()) for path in files]
     refused = [struct["skipped"] for struct in structs if "refused" in str(struct["skipped"])]
     assert refused == ["the model refused: I will not describe this."] * 5
-
-
-def test_a_question_that_cannot_be_answered_fails_its_page_which_is_not_asked_again(
-    seen: Seen, rude: RudeServer
-) -> None:
-    rude.script = ["ok", "400"]
-    seen.prepare(3, rude, max_concurrency=1)
-    seen.session(3)
-    assert "Invalid image" in json.dumps(seen.report())
-    states = [event.state for event in seen.events() if isinstance(event, StateEvent)]
-    assert states[-1] == "incomplete"
-    asked = len(rude.requests)
-    seen.session(3)
-    assert len(rude.requests) == asked
 
 
 def test_a_laptop_without_a_boxs_results_says_so(seen: Seen, rude: RudeServer) -> None:
