@@ -90,12 +90,13 @@ class MuPdfSource:
             raise _damaged(error) from error
         zoom = dpi / POINTS_PER_INCH
         width, height = self.size_px(page, dpi)
-        matrix = loaded.rotation_matrix
+        a, b, c, d, e, f = (side * zoom for side in loaded.rotation_matrix)
         words = []
         for x0, y0, x1, y1, text, block, line, _ in entries:
-            box = self._pymupdf.Rect(x0, y0, x1, y1) * matrix
-            left, top = max(0.0, box.x0 * zoom), max(0.0, box.y0 * zoom)
-            right, bottom = min(float(width), box.x1 * zoom), min(float(height), box.y1 * zoom)
+            # Turned by quarters, so two opposite corners are enough.
+            xs, ys = (a * x0 + c * y0 + e, a * x1 + c * y1 + e), (b * x0 + d * y0 + f, b * x1 + d * y1 + f)
+            left, top = max(0.0, min(xs)), max(0.0, min(ys))
+            right, bottom = min(float(width), max(xs)), min(float(height), max(ys))
             if right > left and bottom > top and text.strip():
                 words.append(Word(text, (left, top, right, bottom), block, line))
         return words
