@@ -18,6 +18,7 @@ from pipeline.docparse.given_params import MEDIA_TYPE, GivenParams, given_path
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
+_DRAWN = re.compile(r"(^|/)p\d{4,}/page\.png$")
 
 
 def attached(found: Scan, params: GivenParams, workspace: Path) -> Scan:
@@ -90,9 +91,8 @@ def _by_path(pages: Sequence[Item]) -> Mapping[str, list[Item]]:
         paths = [f"{item.folder}/page.png"]
         if counts[item.group] == 1:
             paths.append(item.source.path)
-        for path in paths:
-            for end in _ends(path):
-                ends[end].append(item)
+        for end in {end for path in paths for end in _ends(path)}:
+            ends[end].append(item)
     return ends
 
 
@@ -109,6 +109,10 @@ def _by_name(name: str, by_path: Mapping[str, list[Item]]) -> Item | None:
 
 
 def _ends(path: str) -> list[str]:
-    """The last four, three, two parts of a path, and its last, longest first."""
+    """The last four to one parts of a path, longest first; of a page that was drawn here no fewer than three.
+
+    Every document has a `p0001/page.png`.
+    """
     parts = [part for part in PurePosixPath(path).parts if part != "/"]
-    return ["/".join(parts[-count:]) for count in range(min(4, len(parts)), 0, -1)]
+    least = 3 if _DRAWN.search(path) else 1
+    return ["/".join(parts[-count:]) for count in range(min(4, len(parts)), least - 1, -1)]

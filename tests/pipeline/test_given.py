@@ -184,6 +184,10 @@ def rename_image(told: Told) -> None:
     told["images"][0].update(document="x", file_name="far/away.png")
 
 
+def name_the_page_of_another_document(told: Told) -> None:
+    told["images"][0].update(document="other-c3c3c3c3", file_name="artifacts/other-c3c3c3c3/p0001/page.png")
+
+
 def rename_label(told: Told) -> None:
     told["categories"][4].update(name="blob")
 
@@ -208,6 +212,7 @@ def lose_box(told: Told) -> None:
     ("damage", "sentence"),
     [
         (rename_image, r"pages that are not in this run: 'far/away.png'; name the sources"),
+        (name_the_page_of_another_document, r"not in this run: 'artifacts/other-c3c3c3c3/p0001/page\.png'"),
         (rename_label, r"labels that mean nothing here: 'blob'; say in detector\.label_map"),
         (lose_page, r"no picture of some pages: data/Планы & schemes\.pdf, page 2; say detector\.other_pages"),
         (double_image, r"several pictures of one page: data/Планы"),
