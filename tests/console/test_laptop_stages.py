@@ -13,11 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from console.operations.fleet_book import FleetBook
 from console.operations.laptop_stages import SecretMissing
 from console.operations.plan import Plan, plan
-from console.operations.run import Wishes, drive
+from console.operations.run import drive
+from console.operations.runbook import Phase, Runbook
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
+from pipeline.core.rundir import RunFolder
+from pipeline.core.runner import Runner, RunOptions, load_run
+from pipeline.core.sources import Sources
+from pipeline.core.stop import StopSignal
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 from tests.pipeline.rude_model_server import RudeServer, serving
 
@@ -147,16 +153,29 @@ def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_en
     assert len(done) == len(set(done))
 
 
-def test_a_fleet_is_gone_before_the_first_question_too(operator: Operator, rude: RudeServer) -> None:
+def work_as_boxes_do(operator: Operator, session: Session, run_id: str) -> None:
+    """Bring a run to where a fleet leaves it: the boxes' stages merged here, their keys in the fleet's book."""
+    folder, box = RunFolder(operator.workspace.run_folder(run_id)), RunOptions(resume=True, place="box")
+    run = load_run(folder, "docparse", box)
+    with folder.hold():
+        assert Runner(run, Sources(operator.root, False), box, StopSignal(), lambda _line: None).run() == 0
+    stages = tuple({"name": each.name, "kind": each.kind, "requires": each.requires} for each in run.stages)
+    FleetBook(operator.workspace, run_id).agree(dict(run.keys), stages)
+    Runbook(operator.workspace).update(run_id, sharded=True, instances=2, phase=Phase.DONE, state="failed")
+
+
+def test_a_fleet_whose_boxes_are_through_rents_none_for_what_this_machine_does(
+    operator: Operator, rude: RudeServer
+) -> None:
     plant_key(operator)
-    draw_pdf(operator.root / "data" / "doc.pdf", 2, "Value stack")
-    rented = rented_at_first_question(operator, rude)
-    rude.script = ["ok", "quota"]
+    draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     session, run = planned(operator, analyst(rude, max_concurrency=1))
-    failed = drive(session, run.entry.run_id, wishes=Wishes(instances=2))
+    work_as_boxes_do(operator, session, run.entry.run_id)
+    rude.script = ["ok", "quota"]
+    failed = drive(session, run.entry.run_id)
     assert "Add credit to the account" in str(failed.problem)
-    assert rented == [0]
-    assert drive(session, run.entry.run_id).state == "succeeded"
-    assert ever_rented(operator) == 2, "no further machine for what this one does itself"
-    assert len(captions(operator)) >= 2
+    ended = drive(session, run.entry.run_id)
+    assert ended.state == "succeeded"
+    assert ever_rented(operator) == 0
+    assert captions(operator)
     assert holders_of_the_key(operator) == [".env"]
