@@ -34,7 +34,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +169,12 @@ def _arms(scale: Scale, pool: Any, models: Path) -> tuple[list[Any], dict[str, s
 
     not_run: dict[str, str] = {}
     arms: list[Any] = []
-    lacking = [name for name in ("groundingdino", "sam2", "torchvision", "hydra") if find_spec(name) is None]
-    if lacking:
-        not_run["A0"] = f"{', '.join(lacking)} not installed: uv sync --inexact --extra gpu --extra original"
-    else:
+    try:
         from benchmarks.vision_arms.reference_loop import ReferenceLoop
 
         arms.append(ReferenceLoop(models / DETECTOR, models / SEGMENTER, PHRASES, scale.device))
+    except ModuleNotFoundError as error:
+        not_run["A0"] = f"{error.name} is not installed: uv sync --inexact --extra gpu --extra original"
     single, one_by_one, batched = models_of("float32", 1), models_of(half, 1), models_of(half, scale.batch)
     _read_caption_anew(single, models / DETECTOR, scale.device)
     arms += [

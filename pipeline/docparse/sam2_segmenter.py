@@ -134,7 +134,7 @@ class Sam2Segmenter:
         try:
             return version(library)
         except PackageNotFoundError as error:
-            extra = "original" if library == "sam2" else "gpu"
+            extra = "gpu --extra original" if self._params.backend == "original" else "gpu"
             raise StageCrash(
                 f"segmenter sam2 with backend {self._params.backend} needs the package {library!r}, which is not "
                 f"installed: uv sync --inexact --extra {extra}"

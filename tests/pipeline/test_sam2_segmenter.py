@@ -146,7 +146,8 @@ def test_a_gpu_that_is_not_there_is_told_with_what_to_do(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("backend", "library", "extra"), [("transformers", "transformers", "gpu"), ("original", "sam2", "original")]
+    ("backend", "library", "extra"),
+    [("transformers", "transformers", "gpu"), ("original", "sam2", "gpu --extra original")],
 )
 def test_a_library_that_is_not_installed_names_the_command(
     backend: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch

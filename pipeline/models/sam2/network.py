@@ -85,7 +85,7 @@ def load_network(
 
         return OriginalNetwork.load(folder, device, dtype)
     except ModuleNotFoundError as error:
-        extra = "gpu" if backend == "transformers" else "original"
+        extra = "gpu" if backend == "transformers" else "gpu --extra original"
         raise StageCrash(
             f"segmenter sam2 with backend {backend} needs the package {error.name!r}, which is not installed: "
             f"uv sync --inexact --extra {extra}"
