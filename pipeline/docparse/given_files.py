@@ -10,7 +10,7 @@ import orjson
 
 from pipeline.core.errors import UsageError
 from pipeline.docparse.exports.coco import OWN_KEYS
-from pipeline.docparse.exports.label_studio import IMAGE, LEAVES, MASK_SUFFIX, POINTS_TO
+from pipeline.docparse.exports.label_studio import IMAGE, LEAVES, MASK_SUFFIX, OWN, POINTS_TO
 from pipeline.docparse.labels import LABELS, Label
 
 SHOWN = 5
@@ -156,6 +156,8 @@ def _task(data: dict[str, Any], results: list[dict[str, Any]], labels: Mapping[s
             if each["type"] == "relation" and what in (each.get("labels") or ()):
                 ends.setdefault(each["from_id"], {})[name] = each["to_id"]
     boxes = {each["id"] for each in shapes if each["type"] == "rectanglelabels"}
+    # Versions of Label Studio that know no containers drop all of them; then ours stand.
+    tells_containers = any("parentID" in each for each in shapes)
     masks = {
         each["id"].removesuffix(MASK_SUFFIX): _mask(each) for each in shapes if each["type"] != "rectanglelabels"
     }  # fmt: skip
@@ -165,10 +167,12 @@ def _task(data: dict[str, Any], results: list[dict[str, Any]], labels: Mapping[s
         is_box = each["type"] == "rectanglelabels"
         if not is_box and key in boxes:
             continue
-        own = dict((each.get("meta") or {}).get("spotter") or {})
+        own = dict((data.get(OWN) or {}).get(key) or {})
         told = _own(own) if own else {}
         if own or "parentID" in each or key in ends:
-            told |= {"parent": each.get("parentID"), "from_node": None, "to_node": None} | ends.get(key, {})
+            told |= {"from_node": None, "to_node": None} | ends.get(key, {})
+            if tells_containers or not own:
+                told["parent"] = each.get("parentID")
         regions.append(
             GivenRegion(
                 key, labels[_label(each)], _bbox(each) if is_box else None,

@@ -23,6 +23,8 @@ from pipeline.docparse.run_lengths import crop_of
 
 BOX, MASK, IMAGE = "label", "mask", "image"
 """Names of the configuration's parts: rectangles, brush strokes, the picture."""
+OWN = "regions"
+"""Where a task's data keeps our own keys by region: Label Studio returns data as it was, results only in part."""
 MASK_SUFFIX = "-mask"
 LEAVES, POINTS_TO = "from", "to"
 """Relations of an arrow to its nodes."""
@@ -50,6 +52,7 @@ def task(page: PageRegions, image_prefix: str) -> dict[str, Any]:
             "source": page.item.source.path,
             "width": page.width,
             "height": page.height,
+            OWN: {region.id: own_keys(region) for region in regions},
         },
         "predictions": [{"model_version": by, "score": round(score, 4), "result": results}],
     }
@@ -68,7 +71,7 @@ def _results(page: PageRegions, region: Region) -> Iterator[dict[str, Any]]:
     rectangle = {"id": region.id, "from_name": BOX, "type": "rectanglelabels", **common, "value": value}
     if region.parent is not None:
         rectangle["parentID"] = region.parent
-    yield rectangle | {"meta": {"text": [region.text], "spotter": own_keys(region)}}
+    yield rectangle | {"meta": {"text": [region.text]}}
     if region.segmentation is not None:
         brush = to_brush(*crop_of(region.segmentation), page.width, page.height)
         yield {
