@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from console.operations.clock import SessionClock
+from console.operations.whereabouts import KnownWhereabouts, Whereabouts
 from console.settings import Secrets, Settings, SettingsError, load_secrets, load_settings
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
-    from remote.cloud import Cloud, Instance
+    from remote.cloud import Cloud, CloudError, Instance
     from remote.keys import KeyPair
     from remote.ledger import Ledger, RentedInstance
     from remote.provision import Provisioner
@@ -194,27 +195,58 @@ class Session:
             raise InstanceGone(f"instance {instance_id} is gone: the {self.cloud_name} cloud does not know it")
         return found
 
+    def where(self, instance_id: int) -> tuple[Whereabouts, CloudError | None]:
+        """Where the instance can be reached: as the cloud says, or, when that is silent, where it was reached last.
+
+        Returns:
+            The endpoints, and why the cloud did not tell them. A box that is not at the old ones may be anywhere.
+
+        Raises:
+            InstanceGone: there is nothing to reach.
+            remote.cloud.CloudError: the cloud is silent, and nobody here was ever in that box.
+        """
+        from remote.cloud import CloudUnreachable, RateLimited
+
+        try:
+            return Whereabouts.of(self.instance(instance_id)), None
+        except (CloudUnreachable, RateLimited) as silence:
+            known = self._known_whereabouts.recall(instance_id)
+            if known is None or not (self.workspace.host_keys / str(instance_id)).exists():
+                raise
+            return known, silence
+
+    @property
+    def _known_whereabouts(self) -> KnownWhereabouts:
+        return KnownWhereabouts(self.workspace.state / "whereabouts", self.cloud_name)
+
     def reach(self, instance_id: int) -> Transport:
         """A new connection to the instance, by whichever endpoint answers.
 
         Raises:
             InstanceGone: there is nothing to reach.
             remote.transport.SshError: it cannot be reached, and why.
+            remote.cloud.CloudError: the cloud is silent, and the box is not where it was reached last.
         """
-        from remote.transport import connect
+        from remote.transport import TransportError, connect
 
-        instance = self.instance(instance_id)
+        found, silence = self.where(instance_id)
         cloud = self.cloud_name
-        first = self.ledger.route(cloud, instance.machine_id) or "direct"
-        transport = connect(
-            instance.endpoints,
-            user=self.settings.cloud.ssh_user,
-            key_path=self.key.private_path,
-            pin_path=self.workspace.host_keys / str(instance_id),
-            first=first,
-        )
+        first = self.ledger.route(cloud, found.machine_id) or "direct"
+        try:
+            transport = connect(
+                found.endpoints,
+                user=self.settings.cloud.ssh_user,
+                key_path=self.key.private_path,
+                pin_path=self.workspace.host_keys / str(instance_id),
+                first=first,
+            )
+        except TransportError as error:
+            if silence is None:
+                raise
+            raise silence from error
+        self._known_whereabouts.keep(instance_id, found)
         if transport.endpoint.kind != first:
-            self.ledger.note_route(cloud, instance.machine_id, transport.endpoint.kind)
+            self.ledger.note_route(cloud, found.machine_id, transport.endpoint.kind)
         transport.count_traffic(self._traffic_noter(instance_id))
         return transport
 

@@ -62,6 +62,7 @@ def shell_command(
     Raises:
         NoSshClient: there is no `ssh` here.
         InstanceGone: the cloud doesn't know the instance.
+        remote.cloud.CloudError: the cloud is silent, and nobody here was ever in that box.
         remote.transport.TransportError: no endpoint answers, or the box shows another host key.
     """
     import shutil
@@ -71,11 +72,11 @@ def shell_command(
 
     if shutil.which("ssh") is None:
         raise NoSshClient("there is no `ssh` on this machine: install OpenSSH's client")
-    instance = session.instance(instance_id)
+    found, _silence = session.where(instance_id)
     pin = session.workspace.host_keys / str(instance_id)
     if read_pin(pin) is None:
         session.reach(instance_id).close()
-    endpoint = answering_endpoint(instance.endpoints)
+    endpoint = answering_endpoint(found.endpoints)
     entries = host_entries(
         instance_id,
         [endpoint],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,10 @@ from console.operations.money import money_report
 from console.operations.rent import rent
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session, open_session
+from console.operations.shell import shell_command
 from console.terminal import PlainReport
 from console.workspace import create_workspace
+from remote.cloud import CloudUnreachable, Endpoint
 from remote.localcloud.daemon import address
 
 RUN = "01jtestrun00000000abcdefgh"
@@ -136,3 +140,31 @@ def test_a_box_of_a_fleet_that_fails_says_why(here: Session) -> None:
     work = FleetWork(here, Runbook(here.workspace), RUN, PlainReport(said))
     work.report_of("b2")(OperationEvent("rent", "failed", "no offer is left", raised=True))
     assert "FAILED  rent       b2 · no offer is left" in said.getvalue()
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs OpenSSH's client")
+def test_a_silent_cloud_keeps_nobody_from_a_box_that_answers_where_it_was_reached_last(
+    here: Session, instance: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.reach(instance).close()
+    known = here.where(instance)[0]
+
+    def silent(_instance_id: int) -> None:
+        raise CloudUnreachable("the cloud does not answer")
+
+    monkeypatch.setattr(here.cloud, "instance", silent)
+    with here.reach(instance) as transport:
+        assert transport.check(["echo", "here"]).stdout == b"here\n"
+    assert shell_command(here, instance).endpoint in {str(each) for each in known.endpoints}
+
+    nowhere = replace(known, endpoints=(Endpoint("direct", "127.0.0.1", 9),))
+    kept = here._known_whereabouts
+    kept.keep(instance, nowhere)
+    with pytest.raises(CloudUnreachable):  # nobody can tell whether it is lost
+        here.reach(instance)
+    kept.keep(instance, known)
+    pin = here.workspace.host_keys / str(instance)
+    pin.rename(pin.with_name("aside"))
+    with pytest.raises(CloudUnreachable):  # nobody here was ever in it: who answers there may be anybody
+        here.where(instance)
+    pin.with_name("aside").rename(pin)
