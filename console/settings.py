@@ -105,6 +105,8 @@ class DocparseSettings(_Section):
     dpi: int = Field(default=150, ge=36, le=600)
     detector: str = "opencv"
     analyst: str = "text-layer"
+    openai: dict[str, Any] = Field(default_factory=dict)
+    """What the analyst `openai` is told wherever it is chosen: model, server, prices, max_usd …"""
     max_error_rate: float | None = Field(default=None, ge=0, le=1)
 
 

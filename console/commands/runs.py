@@ -28,6 +28,7 @@ from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from console.models.runs import RunRow
+    from console.operations.plan import Plan
     from console.operations.runbook import Runbook, RunEntry
     from console.operations.session import Session
     from console.workspace import Workspace
@@ -99,7 +100,7 @@ def run(
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
                 if not planned.known:
                     forget(here, entry)
-                return _show_plan(here, entry, planned.items, planned.documents, profile, as_json)
+                return _show_plan(here, planned, profile, as_json)
     where = here.cloud_name
     if instance is None and not entry.machines and not is_finished(entry) and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
@@ -129,16 +130,21 @@ def is_finished(entry: RunEntry) -> bool:
     return entry.phase == "done" and entry.state == "succeeded"
 
 
-def _show_plan(here: Session, entry: RunEntry, items: int, documents: int, profile: str | None, as_json: bool) -> int:
+def _show_plan(here: Session, planned: Plan, profile: str | None, as_json: bool) -> int:
     from console.operations.offers import find_offers
     from console.words import usd_per_hour
 
     found = find_offers(here, profile)
     best = found.offers[0] if found.offers else None
     price = best.price(found.disk_gb).usd_per_hour if best else None
+    items, documents = planned.items, planned.documents
     if as_json:
-        print_json({"run": entry.run_id, "pages": items, "documents": documents, "usd_per_hour": price})
-    elif best is not None and price is not None:
+        figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
+        print_json({"run": planned.entry.run_id, **figures})
+        return 0
+    for forecast in planned.forecasts:
+        print(forecast)
+    if best is not None and price is not None:
         print(f"{items} pages of {documents} documents; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
     else:
         print(f"{items} pages of {documents} documents; no machine on offer: {found.note}")

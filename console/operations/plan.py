@@ -16,9 +16,10 @@ import yaml
 from ulid import ULID
 
 from console.errors import WrongInput
-from console.operations.events import Report, Step, silent
+from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session
+from console.settings import DocparseSettings
 from console.words import count
 
 
@@ -57,11 +58,20 @@ def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping
         "sources": list(sources),
         "dpi": defaults.dpi,
         "detector": {"name": defaults.detector},
-        "analyst": {"name": defaults.analyst},
+        "analyst": _analyst(defaults, overrides.get("analyst")),
     }
     if defaults.max_error_rate is not None:
         params["max_error_rate"] = defaults.max_error_rate
-    return params | dict(overrides)
+    return params | {name: value for name, value in overrides.items() if name != "analyst"}
+
+
+def _analyst(defaults: DocparseSettings, override: object) -> object:
+    """The analyst's section: what the operator says of it, over what the workspace says of the one that is chosen."""
+    if not isinstance(override, Mapping):
+        override = {} if override is None else {"name": override}
+    name = override.get("name", defaults.analyst)
+    told = defaults.openai if name == "openai" else {}
+    return {**told, **override, "name": name}
 
 
 def plan(
@@ -117,8 +127,11 @@ def plan(
         step.summary = f"{count(answer['items'], 'page')} in {count(answer['documents'], 'document')}"
         if problems:
             step.summary += f", {count(len(problems), 'document')} cannot be parsed"
+        forecasts = tuple(answer["forecasts"])
         if known:
             step.summary += f" · the same work as run {entry.run_id}"
+    for forecast in forecasts:
+        report(OperationEvent("plan", "progress", forecast))
     return Plan(
         entry,
         int(answer["items"]),
@@ -126,7 +139,7 @@ def plan(
         problems,
         {row["sha256"]: workspace.root / row["path"] for row in answer["sources"]},
         known,
-        tuple(answer["forecasts"]),
+        forecasts,
     )
 
 

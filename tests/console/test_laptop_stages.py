@@ -15,7 +15,7 @@ import pytest
 
 from console.operations.fleet_book import FleetBook
 from console.operations.laptop_stages import SecretMissing
-from console.operations.plan import Plan, plan
+from console.operations.plan import Plan, docparse_params, plan
 from console.operations.run import drive
 from console.operations.runbook import Phase, Runbook
 from console.operations.session import Session, open_session
@@ -110,6 +110,16 @@ def test_without_its_key_a_run_rents_nothing_and_says_where_the_key_goes(operato
     assert rude.requests == []
     assert session.living_rentals() == []
     assert ever_rented(operator) == 0
+
+
+def test_what_the_workspace_says_of_the_analyst_holds_where_it_is_chosen_and_nowhere_else(operator: Operator) -> None:
+    settings = operator.root / "spotter.toml"
+    settings.write_text(settings.read_text() + '\n[pipelines.docparse.openai]\nmodel = "m"\nmax_parts = 7\n')
+    session = open_session(operator.workspace)
+    assert docparse_params(session, ["data"], {})["analyst"] == {"name": "text-layer"}
+    chosen = docparse_params(session, ["data"], {"analyst": {"name": "openai", "max_parts": 8}, "dpi": 99})
+    assert chosen["analyst"] == {"name": "openai", "model": "m", "max_parts": 8}
+    assert chosen["dpi"] == 99
 
 
 def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_end(

@@ -111,7 +111,9 @@ class OpenAiParams(BaseModel):
     def _fill_in(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
             preset = PRESETS.get(values.get("server", "openai"), {})
-            return {**preset, **values}
+            # TOML has no null: an empty text stands for it.
+            said = {name: None if value == "" and name != "model" else value for name, value in values.items()}
+            return {**preset, **said}
         return values
 
     @field_validator("model")
