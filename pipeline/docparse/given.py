@@ -24,14 +24,15 @@ from pipeline.docparse.given_files import GivenImage, GivenRegion
 from pipeline.docparse.given_pages import check
 from pipeline.docparse.given_params import GivenParams
 from pipeline.docparse.raw import PageImage, RawPage
-from pipeline.docparse.regions import Detection, RegionMask, Rle, SegmenterName
+from pipeline.docparse.regions import Detection, RegionMask, Rle, SegmenterName, region_id
 from pipeline.docparse.run_lengths import BadRunLengths, area_px, crop_of, pack, rle_of
 from pipeline.docparse.words import Box
 
 SAME_SHAPE = 0.01
 """A picture of another size is the same page when its sides have this page's proportion, but for rounding."""
 LEFT_BEHIND_IOU = 0.5
-"""A mask whose bounds agree less with its box was left behind when the box was moved."""
+"""A mask whose bounds agree less with a box that was changed was left behind; one of an untouched box stays, however
+poor it is."""
 RULE_PX = 3.0
 """Rules of a table further outside of its box were left behind when the box was moved."""
 ROUNDING_PX = 0.1
@@ -147,13 +148,26 @@ def detections(image: GivenImage, width: int, height: int, page: PageImage) -> R
         if box is None:
             notes["off_page"] = notes.get("off_page", 0.0) + 1
             continue
-        if mask is not None and iou(_bounds(mask.segmentation), box) < LEFT_BEHIND_IOU:
+        if mask is not None and _was_changed(region, box, page) and _is_left_behind(mask, box):
             notes["masks_left_behind"] = notes.get("masks_left_behind", 0.0) + 1
             mask = None
         found.append(_detection(region, box, mask, scale))
         told.append(region)
     placed = _hung_together(found, told, (width, height))
     return RawPage(composed=_ordered(placed, told, page), notes=notes)
+
+
+def _was_changed(region: GivenRegion, box: Box, page: PageImage) -> bool:
+    """Whether a region that came from us has another box or label than its id was made of."""
+    if not region.own or page.item is None or page.item.page is None:
+        return False
+    left, top, right, bottom = box
+    x, y, w, h = round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)
+    return not region.key.startswith(region_id(page.item.group, page.item.page, region.label, (x, y, x + w, y + h)))
+
+
+def _is_left_behind(mask: RegionMask, box: Box) -> bool:
+    return iou(_bounds(mask.segmentation), box) < LEFT_BEHIND_IOU
 
 
 def _scale(image: GivenImage, width: int, height: int) -> tuple[float, float]:

@@ -50,7 +50,8 @@ def found() -> list[list[Detection]]:
         Detection("node", (60.3, 100.7, 160.9, 140.2), 0.8, parent=1, mask=mask(60, 100, 101, 41, SIZES[0]),
                   alternatives={"textbox": 0.31}),
         Detection("node", (320, 100, 420, 140), 0.7, parent=1, mask=mask(320, 100, 100, 40, SIZES[0])),
-        Detection("arrow", (161, 118, 319, 124), 0.6, parent=1, start=3, end=2, both_ways=True),
+        Detection("arrow", (161, 118, 319, 124), 0.6, parent=1, start=3, end=2, both_ways=True,
+                  mask=mask(161, 119, 40, 4, SIZES[0])),
         Detection("table", (40, 400, 600, 620.02), 0.99, grid=((40, 300.5, 600), (400, 500, 620))),
     ]  # fmt: skip
     return [first, [], [Detection("legend", (10, 20, 200, 220), 0.5)]]

@@ -16,13 +16,13 @@ def test_regions_are_counted_per_document_and_zeros_stand_out(tmp_path: Path) ->
     bad = item(FRAME.model_copy(update={"path": "data/bad.png"}), "bad-00000000", 1)
     documents = count_regions(tmp_path / "run", [*ITEMS, bad], ITEMS)
     assert [(one.source, one.pages, one.described, one.with_regions, one.regions, one.masks) for one in documents] == [
-        (PLAN.path, 2, 2, 1, 6, 3), (FRAME.path, 1, 1, 1, 1, 0), ("data/bad.png", 1, 0, 0, 0, 0),
+        (PLAN.path, 2, 2, 1, 6, 4), (FRAME.path, 1, 1, 1, 1, 0), ("data/bad.png", 1, 0, 0, 0, 0),
     ]  # fmt: skip
     assert documents[0].labels == {
         "diagram": 1, "canvas": 0, "table": 1, "legend": 0, "node": 2, "arrow": 1, "textbox": 1,
     }  # fmt: skip
     told = table(documents)
-    assert told.rows[-1] == ("all documents", 4, 3, 2, 7, 3, 1, 0, 1, 1, 2, 1, 1)
+    assert told.rows[-1] == ("all documents", 4, 3, 2, 7, 4, 1, 0, 1, 1, 2, 1, 1)
     assert told.head[-7:] == LABELS
     covered = DocumentCoverage("bad", "data/bad.png", 1, {"rendered": 1, "detected": 0})
     report = RunReport("r", "docparse@2", "", "incomplete", "", "page", 1, [covered], [], {}, [told])
