@@ -10,6 +10,8 @@ run and the undisturbed one wrote, ledgers, event files and reports left out, wh
 undisturbed run, start to end; the pages are tiny, so it says what a page costs besides its pixels. `plan_10000_s` is
 what planning 10,000 pages takes.
 
+Every file is fsynced, which is most of what a tiny page takes on a slow disk: `TMPDIR=/dev/shm` takes the disk out.
+
 Run: `uv run python benchmarks/many_pages.py [--quick] [--pages N] [--json]`.
 """
 
