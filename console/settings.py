@@ -104,6 +104,7 @@ class DocparseSettings(_Section):
 
     dpi: int = Field(default=150, ge=36, le=600)
     detector: str = "opencv"
+    segmenter: str = "none"
     analyst: str = "text-layer"
     openai: dict[str, Any] = Field(default_factory=dict)
     """What the analyst `openai` is told wherever it is chosen: model, server, prices, max_usd …"""

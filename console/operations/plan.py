@@ -19,7 +19,6 @@ from console.errors import WrongInput
 from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session
-from console.settings import DocparseSettings
 from console.words import count
 
 
@@ -57,21 +56,24 @@ def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping
     params: dict[str, Any] = {
         "sources": list(sources),
         "dpi": defaults.dpi,
-        "detector": {"name": defaults.detector},
-        "analyst": _analyst(defaults, overrides.get("analyst")),
+        "detector": _section(defaults.detector, {}, overrides.get("detector")),
+        "segmenter": _section(defaults.segmenter, {}, overrides.get("segmenter")),
+        "analyst": _section(defaults.analyst, {"openai": defaults.openai}, overrides.get("analyst")),
     }
     if defaults.max_error_rate is not None:
         params["max_error_rate"] = defaults.max_error_rate
-    return params | {name: value for name, value in overrides.items() if name != "analyst"}
+    return params | {name: value for name, value in overrides.items() if name not in CHOSEN_BY_NAME}
 
 
-def _analyst(defaults: DocparseSettings, override: object) -> object:
-    """The analyst's section: what the operator says of it, over what the workspace says of the one that is chosen."""
+CHOSEN_BY_NAME = ("detector", "segmenter", "analyst")
+
+
+def _section(default: str, told: Mapping[str, Mapping[str, Any]], override: object) -> dict[str, Any]:
+    """A part that is chosen by name: what the operator says of it, over what the workspace says of the chosen one."""
     if not isinstance(override, Mapping):
         override = {} if override is None else {"name": override}
-    name = override.get("name", defaults.analyst)
-    told = defaults.openai if name == "openai" else {}
-    return {**told, **override, "name": name}
+    name = override.get("name", default)
+    return {**told.get(name, {}), **override, "name": name}
 
 
 def plan(
