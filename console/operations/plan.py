@@ -72,7 +72,7 @@ def _section(default: str, told: Mapping[str, Mapping[str, Any]], override: obje
     """A part that is chosen by name: what the operator says of it, over what the workspace says of the chosen one."""
     if not isinstance(override, Mapping):
         override = {} if override is None else {"name": override}
-    name = override.get("name", default)
+    name = str(override.get("name", default))
     return {**told.get(name, {}), **override, "name": name}
 
 
