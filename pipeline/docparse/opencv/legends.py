@@ -80,6 +80,9 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
         return None
     # From the text leftwards: a gap, the swatch, and nothing for a while; dashes of a line swatch stand close.
     runs = np.split(columns, np.flatnonzero(np.diff(columns) > CLEAR_PX) + 1)
+    # A torn letter's stem right before the text is no swatch.
+    while len(runs) > 1 and len(runs[-1]) < 7 and left - start - runs[-1][-1] < 16:
+        runs.pop()
     run = runs[-1]
     swatch_left, swatch_right = start + int(run[0]), start + int(run[-1]) + 1
     wide, gap = swatch_right - swatch_left, left - swatch_right
@@ -144,7 +147,7 @@ def _frame(box: Box, shapes: Sequence[Shape], lines: Sequence[TextLine], page: f
     around = [
         shape
         for shape in shapes
-        if shape.solidity > 0.9
+        if shape.solidity > 0.85
         and shape.fill > 0.8
         and share_inside(box, shape.box) > 0.98
         and area(shape.box) < min(MAX_PAGE_SHARE * page, 5 * area(box) + 4000)

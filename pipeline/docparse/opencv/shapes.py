@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipeline.docparse.opencv.geometry import area, overlap, share_inside
+from pipeline.docparse.opencv.geometry import area, share_inside
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box
 
@@ -26,6 +26,7 @@ BOX_FILL = 0.90
 FILLED_BY = 14
 """A shape whose colour is so far from the paper's, in any channel, is filled."""
 TRIM_PX = 7
+SAME_SHARE = 0.75
 DARK_BY = 60
 """A shape so much darker than the paper may hold light letters."""
 
@@ -75,17 +76,28 @@ def find_shapes(sheet: Sheet) -> list[Shape]:
     """
     width, height = sheet.flat.shape[1], sheet.flat.shape[0]
     dark = cv2.resize(sheet.solid.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 127
-    found: list[Shape] = []
+    found: dict[Source, list[Shape]] = {}
     for mask, source in ((dark, "dark"), (sheet.flat, "lined"), (sheet.tint, "tinted")):
-        for shape in _of_mask(mask, sheet, source):
-            if source == "lined" or not any(_same(shape, other) for other in found):
-                found.append(shape)
-    found = [shape for shape in found if not (shape.source == "lined" and any(_same(shape, o) for o in found if o.source == "dark"))]
-    return sorted(found, key=lambda shape: -area(shape.box))
+        found[source] = _of_mask(mask, sheet, source)  # type: ignore[index,arg-type]
+    lined = _unlike(found["lined"], found["dark"])
+    tinted = _unlike(found["tinted"], [*found["dark"], *lined])
+    return sorted([*found["dark"], *lined, *tinted], key=lambda shape: -area(shape.box))
 
 
-def _same(a: Shape, b: Shape) -> bool:
-    return overlap(a.box, b.box) > 0.75 * max(area(a.box), area(b.box))
+def _unlike(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[Shape]:
+    """The shapes that are at the place of none of the others."""
+    if not others:
+        return list(shapes)
+    boxes = np.array([other.box for other in others])
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept = []
+    for shape in shapes:
+        left, top, right, bottom = shape.box
+        wide = (np.minimum(boxes[:, 2], right) - np.maximum(boxes[:, 0], left)).clip(0)
+        tall = (np.minimum(boxes[:, 3], bottom) - np.maximum(boxes[:, 1], top)).clip(0)
+        if not (wide * tall > SAME_SHARE * np.maximum(sizes, shape.width * shape.height)).any():
+            kept.append(shape)
+    return kept
 
 
 def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:

@@ -192,7 +192,7 @@ def _tilt(grey: Pixels, grain: float) -> float:
 
 def _most_common(values: Pixels) -> int:
     """The most common value of a uint8 array, smoothed over neighbours: the paper."""
-    counts = np.bincount(values[::2, ::2].ravel(), minlength=256).astype(np.float64)
+    counts = np.bincount(values[::3, ::3].ravel(), minlength=256).astype(np.float64)
     return int(np.convolve(counts, np.ones(7), "same").argmax())
 
 
@@ -230,9 +230,9 @@ def _strongest(image: Pixels) -> Pixels:
 def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
     """How far pixels are from the paper under a lamp that stands to one side: per channel, a plane through the paper."""
     height, width = image.shape[:2]
-    ys, xs = np.mgrid[0:height:8, 0:width:8]
-    sample = image[::8, ::8].astype(np.float64)
-    far = np.zeros(image.shape, np.float32)
+    ys, xs = np.mgrid[0:height:12, 0:width:12]
+    sample = image[::12, ::12].astype(np.float64)
+    far = np.zeros_like(image)
     terms = np.stack([np.ones(xs.size), xs.ravel() / width, ys.ravel() / height], axis=1)
     for channel in range(3):
         values = sample[:, :, channel].ravel()
@@ -246,7 +246,8 @@ def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
             plane, *_ = np.linalg.lstsq(terms[known], values[known], rcond=None)
         row = (plane[0] + plane[1] * np.arange(width) / width).astype(np.float32)
         column = (plane[2] * np.arange(height) / height).astype(np.float32)
-        far[:, :, channel] = np.abs(image[:, :, channel] - row[None, :] - column[:, None])
+        lit = np.add.outer(column, row).clip(0, 255).astype(np.uint8)
+        far[:, :, channel] = cv2.absdiff(np.ascontiguousarray(image[:, :, channel]), lit)
     return far
 
 

@@ -34,12 +34,21 @@ _WEIGHTS = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], np.float32)
 
 
 def thinned(mask: Pixels) -> Pixels:
-    """uint8 mask of lines one pixel wide (Zhang and Suen 1984)."""
-    thin = np.pad(mask.astype(np.uint8), 1)
+    """A uint8 mask of lines thinned to one pixel (Zhang and Suen 1984)."""
+    if not mask.any():
+        return mask.astype(np.uint8)
+    x, y, w, h = cv2.boundingRect(mask)
+    whole = np.zeros_like(mask)
+    whole[y : y + h, x : x + w] = _thinned(mask[y : y + h, x : x + w])
+    return whole
+
+
+def _thinned(mask: Pixels) -> Pixels:
+    thin = np.pad(mask, 1)
     while True:
         removed = 0
         for table in _PASSES:
-            code = cv2.filter2D(thin, cv2.CV_16U, _WEIGHTS, borderType=cv2.BORDER_CONSTANT).astype(np.uint8)
+            code = cv2.filter2D(thin, -1, _WEIGHTS, borderType=cv2.BORDER_CONSTANT)
             going = cv2.LUT(code, table) & thin
             removed += cv2.countNonZero(going)
             thin -= going

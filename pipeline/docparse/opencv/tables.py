@@ -114,7 +114,8 @@ def _ruled(
                 continue
             space = (first[0], upper[3], first[2], lower[1])
             empty = not any(overlap(space, box) > 0.3 * area(box) for box in taken) and not any(
-                share_inside(shape.box, space) > 0.9 and shape.height > FRAME_LEAST_PX and not shape.filled for shape in shapes
+                share_inside(shape.box, space) > 0.9 and shape.height > FRAME_LEAST_PX and shape.width < 0.8 * (space[2] - space[0])
+                for shape in shapes
             )
             if between and empty and _mostly_tabular(between):
                 chain.append(lower)
@@ -134,7 +135,7 @@ def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
             shape
             for shape in shapes
             if shape.filled
-            and shape.fill > 0.85
+            and shape.fill > 0.65
             and STRIPE_HEIGHT_PX[0] <= shape.height <= STRIPE_HEIGHT_PX[1]
             and shape.width >= STRIPE_LEAST_WIDTH_PX
             and shape.width >= 2.5 * shape.height

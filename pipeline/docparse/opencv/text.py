@@ -28,6 +28,7 @@ MAX_WORD_PX = 260
 WORD_ASPECT = 2.2
 """What is wider may be a word, or an arrow."""
 SWATCH_LEAST_PX = 12
+SWATCH_MOST_PX = (50.0, 32.0)
 OUTLINE_AREA_PX = 1300
 LAYER_HEIGHT = 0.62
 """Of the room that a text layer gives a line, what its larger letters fill."""
@@ -36,7 +37,7 @@ LETTER_GAP = 0.55
 """Letters further apart than this share of their height are in different words."""
 SPACE = 1.7
 """Words further apart than so many letter heights are in different columns; a full stop is too small to be seen."""
-MARK_SPACE = 0.8
+MARK_SPACE = 1.4
 PLACE_LEAST_PX = 22.0
 """Smaller shapes are insides of letters, and swatches."""
 WORD_GAP = 2.2
@@ -79,7 +80,7 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
         lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
     else:
         lines = _lines_of_pixels(ink, shapes)
-    dots = _dots(sheet)
+    dots = _dots(ink)
     return _with_markers(sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0])))
 
 
@@ -114,12 +115,12 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     return replace(line, box=(float(left + xs[0]), float(top + ys[0]), float(left + xs[-1] + 1), float(top + ys[-1] + 1)))
 
 
-def _dots(sheet: Sheet) -> Pixels:
+def _dots(ink: Pixels) -> Pixels:
     """Boxes (n, 4) of small round spots, as bullets are that a document draws instead of writing them."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(sheet.inked.astype(np.uint8), connectivity=8)
-    x, y, w, h, ink = (stats[1:, column].astype(np.float64) for column in range(5))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    x, y, w, h, count = (stats[1:, column].astype(np.float64) for column in range(5))
     low, high = BULLET_PX
-    kept = (np.minimum(w, h) >= low) & (np.maximum(w, h) <= high) & (np.abs(w - h) <= 2) & (ink >= 0.6 * w * h)
+    kept = (np.minimum(w, h) >= low) & (np.maximum(w, h) <= high) & (np.abs(w - h) <= 2) & (count >= 0.6 * w * h)
     dots: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
     return dots
 
@@ -176,7 +177,7 @@ def _line(text: PageText, boxes: Sequence[Box], run: Sequence[int]) -> TextLine:
 
 def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
     letters, densities = _letters(ink)
-    kept = _without_outlines(letters, shapes)
+    kept = _without_outlines(letters, densities, shapes)
     letters, densities = letters[kept], densities[kept]
     if not len(letters):
         return []
@@ -186,16 +187,16 @@ def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
     kept = ~((tall > TALL_ASPECT * wide) & (tall > 1.6 * typical))
     letters, densities, tall = letters[kept], densities[kept], tall[kept]
     height, width = ink.shape
-    mask = np.zeros((height, width), np.uint8)
+    mask = np.zeros((height // 2 + 1, width // 2 + 1), np.uint8)
     reach = LETTER_GAP * np.minimum(tall, 2.5 * typical) / 2
     # Only the middle of a letter, so that tails of one line do not touch the next.
     core = (tall // 4).astype(int)
     bars = np.stack([letters[:, 0] - reach, letters[:, 1] + core, letters[:, 2] + reach, letters[:, 3] - core], axis=1)
-    for left, top, right, bottom in np.round(bars).astype(int).clip(0).tolist():
-        mask[top : max(top + 1, bottom), left:right] = 1
+    for left, top, right, bottom in np.round(bars / 2).astype(int).clip(0).tolist():
+        mask[top : max(top + 1, bottom), left : max(left + 1, right)] = 1
     _, labels = cv2.connectedComponents(mask, connectivity=4)
     x, y = ((letters[:, 0] + letters[:, 2]) / 2).astype(int), ((letters[:, 1] + letters[:, 3]) / 2).astype(int)
-    names = labels[y.clip(0, height - 1), x.clip(0, width - 1)]
+    names = labels[y // 2, x // 2]
     members: dict[int, list[Box]] = {}
     dense: dict[int, float] = {}
     for name, box, density in zip(names.tolist(), letters.tolist(), densities.tolist(), strict=True):
@@ -215,7 +216,7 @@ def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
     return places
 
 
-def _without_outlines(letters: Pixels, shapes: Sequence[Shape]) -> Pixels:
+def _without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> Pixels:
     """Which letters (n, 4) are no outline of a closed shape, nor a filled one: a swatch, a small node."""
     kept = np.ones(len(letters), bool)
     tall, wide = letters[:, 3] - letters[:, 1], letters[:, 2] - letters[:, 0]
@@ -227,6 +228,17 @@ def _without_outlines(letters: Pixels, shapes: Sequence[Shape]) -> Pixels:
         left, top, right, bottom = shape.box
         around = (letters[:, 0] <= left + 8) & (letters[:, 1] <= top + 8) & (letters[:, 2] >= right - 8) & (letters[:, 3] >= bottom - 8)
         kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
+    for shape in shapes:
+        left, top, right, bottom = shape.box
+        if not (SWATCH_LEAST_PX <= shape.height <= SWATCH_MOST_PX[1] and SWATCH_LEAST_PX <= shape.width <= SWATCH_MOST_PX[0]):
+            continue
+        if shape.source == "dark":
+            edges = np.abs(letters - np.array([left, top, right, bottom])).max(axis=1)
+            kept &= ~((edges <= 5) & (densities >= 0.7) & (wide >= 0.7 * tall))
+        elif shape.source == "lined" and shape.boxy and shape.width >= 1.3 * shape.height and shape.width >= 22:
+            shared_x = np.minimum(letters[:, 2], right) - np.maximum(letters[:, 0], left)
+            shared_y = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top)
+            kept &= ~(shared_x.clip(0) * shared_y.clip(0) >= 0.5 * tall * wide)
     return kept
 
 
@@ -249,23 +261,26 @@ def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
         return int(places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)])
 
     row = sorted(((_line_of_letters(word), word) for word in words), key=lambda pair: pair[0].box[0])
-    lines: list[tuple[TextLine, list[Box]]] = []
+    lines: list[tuple[TextLine, list[Box], int]] = []
     for word, letters in row:
-        for index, (before, earlier) in enumerate(lines):
+        home = place(word.box)
+        for index, (before, earlier, there) in enumerate(lines):
+            gap = word.box[0] - before.box[2]
+            if gap > SPACE * word.height or home != there:
+                continue
             height = min(before.height, word.height)
             # A single mark a little off is as likely an arrow's head as a word of one letter.
             space = (SPACE if min(before.letters, word.letters) > 1 else MARK_SPACE) * height
             if (
-                -height <= word.box[0] - before.box[2] <= space
+                -height <= gap <= space
                 and abs(word.middle - before.middle) <= 0.45 * height
                 and max(before.height, word.height) <= 2 * height
-                and place(before.box) == place(word.box)
             ):
-                lines[index] = (word, [*earlier, *letters])
+                lines[index] = (word, [*earlier, *letters], home)
                 break
         else:
-            lines.append((word, letters))
-    return [letters for _, letters in lines]
+            lines.append((word, letters, home))
+    return [letters for _, letters, _ in lines]
 
 
 def _reads(letters: Sequence[Box]) -> bool:

@@ -33,8 +33,10 @@ def _sheet(sketch: Sketch, x: float, y: float, width: float) -> float:
         for column in range(columns):
             if (row, column) in taken:
                 continue
-            down = 2 if row + 1 < rows and random.random() < 0.2 else 1
-            across = 2 if column + 1 < columns and (row, column + 1) not in taken and random.random() < 0.15 and down == 1 else 1
+            # Three cells at least: two alone would be two notes.
+            spare = rows * columns - len(taken) > 3 or len(taken) >= 3
+            down = 2 if row + 1 < rows and random.random() < 0.2 and spare else 1
+            across = 2 if column + 1 < columns and (row, column + 1) not in taken and random.random() < 0.15 and down == 1 and columns > 2 else 1
             taken |= {(row + i, column + j) for i in range(down) for j in range(across)}
             box = (x + column * pitch, y + row * height, x + (column + across) * pitch, y + (row + down) * height)
             fill = random.choice((tone.soft, theme.page)) if filled else theme.page

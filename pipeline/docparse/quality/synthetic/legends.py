@@ -32,14 +32,13 @@ def legend(sketch: Sketch, x: float, y: float, width: float, parent: int | None 
     inks: list[Ink] = []
     across = per_row * pitch_x - 16 + 2 * pad
     if titled:
-        across = max(across, 60.0)
+        across = max(across, text_width(_title(sketch), theme.bold, SIZE_PT) + 2 * pad)
     bottom = y + 2 * pad + title_height + rows * pitch_y - (3 if not framed else 1)
     if framed:
         frame = outline(random.choice(("box", "round")), (x, y, x + across, bottom))
         inks.append(Path(tuple(frame), True, theme.page, random.choice((theme.ink, theme.faint)), random.choice((0.7, 1.0))))
     if titled:
-        title = "Обозначения" if theme.russian else "Legend"
-        letters, _ = set_lines([title], x + pad, y + pad - 2, across, theme.bold, SIZE_PT, theme.ink)
+        letters, _ = set_lines([_title(sketch)], x + pad, y + pad - 2, across, theme.bold, SIZE_PT, theme.ink)
         inks += letters
     tones = list(theme.tones) * 2
     for index, name in enumerate(names):
@@ -49,9 +48,12 @@ def legend(sketch: Sketch, x: float, y: float, width: float, parent: int | None 
         inks += _swatch(sketch, swatch, tones[index], left, top + 4.8)
         letters, _ = set_lines([name], left + SWATCH_PT + 6, top - 0.6, widest, theme.face, SIZE_PT, theme.ink)
         inks += letters
-    group = sketch.add("legend", inks, parent, text="; ".join(names))
-    del group
+    sketch.add("legend", inks, parent, text="; ".join(names))
     return bottom
+
+
+def _title(sketch: Sketch) -> str:
+    return "Обозначения" if sketch.theme.russian else "Legend"
 
 
 def _swatch(sketch: Sketch, kind: str, tone: Tone, left: float, middle: float) -> list[Ink]:
