@@ -27,9 +27,9 @@ from console.operations.watch import StageReporter
 from console.settings import Secrets
 
 LOOK_EVERY_S = 0.3
-PATIENCE_S = 180.0
+PATIENCE_S = 100.0
 """How long a process that was let go of may take to hear the answers that are on their way."""
-BUSY_PATIENCE_S = 200.0
+BUSY_PATIENCE_S = 150.0
 """How long one that a killed console left behind is waited for."""
 
 

@@ -73,7 +73,8 @@ class MapExecution:
         self._found: deque[Work] = deque()
         self._order = itertools.count()
         self._interrupted = False
-        self._batch_size = params.batch_size or stage.batch_size
+        asked = None if stage.own_batches else params.batch_size
+        self._batch_size = asked or stage.batch_size
         self._device: Device[Work] | None = None
         self._results: list[tuple[Result, float]] = []
         self._executions: list[Execution] = []

@@ -96,6 +96,8 @@ class MapStage(Stage):
 
     retries_itself: ClassVar[bool] = False
     """Whether it tries again by itself what may be tried again: what it gives up is left to a later session."""
+    own_batches: ClassVar[bool] = False
+    """Whether a run's `batch_size`, which is about a device's memory, does not concern it."""
     live_metrics: ClassVar[tuple[str, ...]] = ()
     """Metrics whose sums so far are told as events while the stage works, not only at its end."""
 

@@ -284,6 +284,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if outcome in ERRORS:
             status, error = ERRORS[outcome]
+            if outcome == "401":
+                key = self.headers.get("authorization", "").removeprefix("Bearer ")
+                error = {**error, "message": f"{error['message']}: {key}"}
             self._json(status, {"error": error}, {"retry-after": rude.retry_after} if outcome == "429-after" else {})
             return
         text = answer_text(question, outcome)

@@ -289,9 +289,28 @@ def test_a_stop_sends_nothing_more_and_keeps_what_comes(tmp_path: Path, rude: Ru
     assert len(rude.requests) == 6
 
 
+def test_a_server_that_is_not_there_stops_all_with_its_address(tmp_path: Path) -> None:
+    with serving() as gone:
+        url = gone.url
+    desk = Desk(tmp_path, openai_params(url, tries=2, longest_pause_s=0.01, max_usd=1))
+    with pytest.raises(StageCrash, match=f"no connection to {url} .* see that it runs"):
+        desk.ask(5)
+    assert desk.purse.spent_usd == 0
+
+
 def test_a_missing_key_is_named_with_where_to_put_it() -> None:
     with pytest.raises(StageCrash, match=r"there is no OPENAI_API_KEY .* \.env"):
         connect(openai_params(api_key_env="OPENAI_API_KEY"), {})
+
+
+def test_a_key_that_the_server_repeats_when_it_refuses_it_is_not_repeated_here(
+    tmp_path: Path, rude: RudeServer
+) -> None:
+    rude.always = "401"
+    with pytest.raises(StageCrash, match="Check the key in OPENAI_API_KEY") as refused:
+        Desk(tmp_path, openai_params(rude.url, api_key_env="OPENAI_API_KEY")).ask()
+    assert rude.keys == {"Bearer sk-test"}
+    assert "sk-test" not in str(refused.value)
 
 
 def test_the_pace_keeps_to_what_is_set_and_to_what_the_server_says() -> None:

@@ -114,7 +114,10 @@ class Client:
                 raise QuestionRefused(fault.message)
             if attempt + 1 < self._params.tries:
                 self._pause(attempt, fault)
-        raise ServerBusy(f"{fault.message} (asked {self._params.tries} times)")
+        words = f"{fault.message} (asked {self._params.tries} times)"
+        if fault.unreached and not self._answered:
+            raise StageCrash(words)  # it never was there: no other question will fare better
+        raise ServerBusy(words)
 
     def _wait_for_turn(self, ask: Ask) -> None:
         about = ask.input_about + ask.output_bound // 4

@@ -49,6 +49,8 @@ class Fault:
     """Whether the server may have charged it: true whenever it did not plainly say that it failed."""
     pause_s: float | None = None
     """How long it asked to be left alone."""
+    unreached: bool = False
+    """There was not even a connection."""
 
 
 def fault_of(error: Exception, params: OpenAiParams) -> Fault:
@@ -60,8 +62,10 @@ def fault_of(error: Exception, params: OpenAiParams) -> Fault:
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         where = params.base_url or "OpenAI's server"
-        said = f"no connection to {where} ({cause or type(cause).__name__}): see that it runs, and analyst.base_url"
-        return Fault("again", said, billed=not _never_sent(error))
+        if _never_sent(error):
+            said = f"no connection to {where} ({cause}): see that it runs, and analyst.base_url"
+            return Fault("again", said, billed=False, unreached=True)
+        return Fault("again", f"the connection to {where} broke ({cause or type(cause).__name__})", billed=True)
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, params)
     return Fault("again", f"{type(error).__name__}: {_one_line(error)}", billed=True)
@@ -74,12 +78,14 @@ def _never_sent(error: Exception) -> bool:
 
 def _of_status(error: openai.APIStatusError, params: OpenAiParams) -> Fault:
     status, code, kind = error.status_code, error.code or "", error.type or ""
-    said = f"{_where(params)} answers {status}: {_one_line(error.message)}"
+    key = error.request.headers.get("authorization", "").removeprefix("Bearer ")
+    message = error.message.replace(key, "…") if key else error.message  # some servers repeat the key that they refuse
+    said = f"{_where(params)} answers {status}: {_one_line(message)}"
     if {code, kind} & NO_MONEY or status == 402:
         return Fault("stage", f"{said}. Add credit to the account, then go on with --resume: nothing is lost", False)
     if status == 401 or status == 403:
-        key = params.api_key_env or "no key, as api_key_env is null"
-        return Fault("stage", f"{said}. Check the key in {key} and what it may do", False)
+        named = params.api_key_env or "no key, as api_key_env is null"
+        return Fault("stage", f"{said}. Check the key in {named} and what it may do", False)
     if status == 404:
         return Fault("stage", f"{said}. Check analyst.model={params.model} and analyst.base_url", False)
     if status in RETRIED or status >= 500:

@@ -62,6 +62,7 @@ class VisionAnalyzeStage(MapStage):
     done_word = "analysed"
     device = True
     retries_itself = True
+    own_batches = True
     live_metrics = ("usd", "input_tokens", "output_tokens")
 
     def __init__(self, params: DocparseParams, analyst: OpenAiParams) -> None:
@@ -136,9 +137,13 @@ class VisionAnalyzeStage(MapStage):
         if self._asker is None:
             self._asker = self._make_asker(batch[0].run_dir)
         try:
-            return self._asker.ask([page.asked for page in batch])
+            told = self._asker.ask([page.asked for page in batch])
         except Interrupted as stopped:
             return [PageTold(error=stopped) for _ in batch]
+        for picture in {question.picture.data for page in batch for question in page.asked.questions}:
+            if isinstance(picture, Path):  # drawn for a batch, which is over; a page that is open draws it again
+                picture.unlink(missing_ok=True)
+        return told
 
     def _make_asker(self, run_dir: Path) -> Asker | BatchAsker:
         answers = AnswerFolder(run_dir)
