@@ -39,8 +39,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the small models are the tests' own
 
-PHRASES = ("diagram", "canvas", "table", "legend", "node", "arrow", "textbox")
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -91,7 +89,7 @@ def measure(scale: Scale, price_usd_per_hour: float | None, say: Callable[[str],
     from benchmarks.vision_arms.arms import HAS_COCO, FullArm, PlainArm, start_writers
     from benchmarks.vision_arms.judges import ceiling_tflops, compare, tflop_per_page
     from benchmarks.vision_arms.pages import draw_pages
-    from benchmarks.vision_arms.weights import quiet_transformers, write_weights
+    from benchmarks.vision_arms.weights import quiet_transformers
 
     quiet_transformers()
     notes = [] if HAS_COCO else ["pycocotools is not installed: A0 to A3 encode whole pages with our own run lengths"]
@@ -103,7 +101,7 @@ def measure(scale: Scale, price_usd_per_hour: float | None, say: Callable[[str],
         pages = draw_pages(folder / "pages", scale.pages, scale.width, scale.height)
         say("weights …")
         os.environ["MODEL_DIR"] = str(folder / "models")
-        os.environ["MODEL_REGISTRY"] = str(write_weights(folder / "models", tiny=scale.tiny))
+        os.environ["MODEL_REGISTRY"] = str(_weights(scale, pages, folder / "models"))
         pool = start_writers(scale.writers)
         try:
             arms, not_run = _arms(scale, pool, folder / "models")
@@ -147,10 +145,17 @@ def measure(scale: Scale, price_usd_per_hour: float | None, say: Callable[[str],
     }
 
 
+def _weights(scale: Scale, pages: Sequence[Any], folder: Path) -> Path:
+    """Checkpoints of this scale and their registry's file."""
+    from benchmarks.vision_arms.weights import write_weights
+
+    return write_weights(folder, tiny=scale.tiny, page=pages[0].read_raw().pixels, device=scale.device)
+
+
 def _arms(scale: Scale, pool: Any, models: Path) -> tuple[list[Any], dict[str, str]]:
     """The arms that can run here, and why the others cannot."""
     from benchmarks.vision_arms.arms import FullArm, Models, PlainArm
-    from benchmarks.vision_arms.weights import DETECTOR, SEGMENTER
+    from benchmarks.vision_arms.weights import DETECTOR, PHRASES, SEGMENTER
     from pipeline.docparse.grounded import GroundedDetector
     from pipeline.docparse.sam2_segmenter import Sam2Segmenter
     from pipeline.models.grounding_dino.params import GroundingDinoParams
@@ -189,6 +194,7 @@ def _arms(scale: Scale, pool: Any, models: Path) -> tuple[list[Any], dict[str, s
 
 def _read_caption_anew(models: Any, folder: Path, device: str) -> None:
     """Give A1's detector a model that doesn't keep the caption's reading."""
+    from benchmarks.vision_arms.weights import PHRASES
     from pipeline.models.grounding_dino.backend import load_backend
     from pipeline.models.grounding_dino.predictor import Predictor
     from pipeline.models.grounding_dino.preprocess import read_preprocessing

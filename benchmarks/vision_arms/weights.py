@@ -7,21 +7,31 @@ that half precision stays finite. Speed doesn't depend on the values, as long as
 from __future__ import annotations
 
 import json
+import math
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+
+from benchmarks.vision_arms.arms import BOX_THRESHOLD
 
 DETECTOR = "bench-grounding-dino"
 SEGMENTER = "bench-sam2"
 SEED = 20
+PHRASES = ("diagram", "canvas", "table", "legend", "node", "arrow", "textbox")
+BOXES_OVER = 20
+"""Boxes of a page that score above the threshold: about as many as a page with a diagram has."""
 
 _PREPROCESSING = {"size": {"shortest_edge": 800, "longest_edge": 1333}}
 
 
-def write_weights(root: Path, *, tiny: bool) -> Path:
-    """Both checkpoints below `root`, and the registry file that names them; returns that file."""
+def write_weights(root: Path, *, tiny: bool, page: np.ndarray[Any, Any], device: str) -> Path:
+    """Both checkpoints below `root`, and the registry file that names them; returns that file.
+
+    The full-size detector is aimed at `page`, raw pixels, on `device`.
+    """
     if tiny:
         from tests.pipeline.tiny_gdino import write_tiny_grounding_dino
         from tests.pipeline.tiny_sam2 import write_tiny_sam2
@@ -29,7 +39,7 @@ def write_weights(root: Path, *, tiny: bool) -> Path:
         write_tiny_grounding_dino(root / DETECTOR, SEED)
         write_tiny_sam2(root / SEGMENTER, SEED)
     else:
-        _write_grounding_dino_t(root / DETECTOR)
+        _write_grounding_dino_t(root / DETECTOR, page, device)
         _write_sam2_large(root / SEGMENTER)
     registry = root / "registry.yaml"
     registry.write_text(yaml.safe_dump({name: _entry(root / name) for name in (DETECTOR, SEGMENTER)}))
@@ -63,7 +73,7 @@ def _sha256(path: Path) -> str:
     return told.hexdigest()
 
 
-def _write_grounding_dino_t(folder: Path) -> None:
+def _write_grounding_dino_t(folder: Path, page: np.ndarray[Any, Any], device: str) -> None:
     """Swin-T, BERT base, six layers each way, 900 queries: the sizes of `IDEA-Research/grounding-dino-tiny`."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -80,22 +90,26 @@ def _write_grounding_dino_t(folder: Path) -> None:
                 continue
             calm = 0.1 if name.endswith(("sampling_offsets.weight", "vision_param", "text_param")) else 1.0
             weight.copy_(calm * _drawn(name, weight, source))
-        _aim(model, source)
+        write_tokenizer(folder)
+        _aim(model, folder, page, device)
     model.save_pretrained(folder)
     # The published files lack this one, which the library makes and never uses.
     saved = load_file(folder / "model.safetensors")
     kept = {name: tensor.clone() for name, tensor in saved.items() if ".swin.layernorm." not in name}
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
     (folder / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSING))
-    write_tokenizer(folder)
 
 
-def _aim(model: Any, source: Any) -> None:
-    """Let scores lie about 0.2, far apart, and boxes move no farther than rounding can follow.
+def _aim(model: Any, folder: Path, page: np.ndarray[Any, Any], device: str) -> None:
+    """Let BOXES_OVER boxes of a page score above the threshold, and boxes move no farther than rounding can follow.
 
-    The first channel that scores are multiplied from is made a constant, by which all of them are moved.
+    Otherwise all 900 would pass it, or none, and the authors' loop, which names boxes one by one, would look slower or
+    faster than it is. The first channel that scores are multiplied from is made a constant, which moves all of them.
     """
     import torch
+
+    from pipeline.models.grounding_dino.preprocess import Preprocessing
+    from pipeline.models.grounding_dino.prompt import make_prompt, read_tokenizer
 
     text, vision = model.model.encoder.layers[-1].text_enhancer_layer.layer_norm_after, model.model.decoder.layer_norm
     text.weight.mul_(0.08)
@@ -104,11 +118,14 @@ def _aim(model: Any, source: Any) -> None:
         norm.bias[0] = 0
     for head in (*model.bbox_embed, *model.model.decoder.bbox_embed, model.model.encoder_output_bbox_embed):
         head.layers[-1].weight.mul_(0.3)
-    picture = torch.randn((1, 3, 256, 320), generator=source)
-    caption = torch.tensor([[101, 2052, 1012, 2055, 1012, 2057, 1012, 2058, 1012, 102]])
-    scores = model(pixel_values=picture, input_ids=caption).logits[..., 1:9].amax(-1)
+    prompt = make_prompt(PHRASES, read_tokenizer(folder))
+    picture = Preprocessing().to_input(torch.from_numpy(page)[None].to(device))
+    ids = torch.tensor([prompt.token_ids], device=device)
+    scores = prompt.scores(model.to(device)(pixel_values=picture, input_ids=ids).logits).amax(-1).flatten()
+    model.to("cpu")
+    least = float(scores.topk(BOXES_OVER).values[-1])
     text.bias[0] = -1
-    vision.bias[0] = float(scores.median()) + 1.5
+    vision.bias[0] = math.log(least / (1 - least)) - math.log(BOX_THRESHOLD / (1 - BOX_THRESHOLD))
 
 
 def _write_sam2_large(folder: Path) -> None:
