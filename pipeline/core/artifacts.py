@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.core.artifact_index import ArtifactIndex
 from pipeline.core.files import (
     LineFile,
     fsync_folder,
@@ -106,6 +105,8 @@ class ArtifactLog:
     """`artifacts.jsonl`: append-only, a path's last line wins. A line appears only after its file is whole on disk."""
 
     def __init__(self, path: Path) -> None:
+        from pipeline.core.artifact_index import ArtifactIndex  # SQLite is not for those who only read the model
+
         self._index = ArtifactIndex(path)
         self._lines = LineFile(path)
 
