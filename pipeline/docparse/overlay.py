@@ -80,7 +80,8 @@ def _tint(shown: Array, mask: Crop, scale: float, colour: tuple[int, int, int]) 
     left, top, pixels = mask
     if not pixels.any():
         return
-    x0, y0 = int(left * scale), int(top * scale)
+    # Rounding the picture's sides down can leave a page's last pixels outside of it.
+    x0, y0 = min(int(left * scale), shown.shape[1] - 1), min(int(top * scale), shown.shape[0] - 1)
     x1 = min(shown.shape[1], max(x0 + 1, round((left + pixels.shape[1]) * scale)))
     y1 = min(shown.shape[0], max(y0 + 1, round((top + pixels.shape[0]) * scale)))
     small = cv2.resize(pixels.astype(np.uint8) * 255, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) >= 64

@@ -64,6 +64,15 @@ def test_pages_of_any_size_are_shown_no_larger_than_needed(regions: list[Region]
     assert max(seen.shape[:2]) == min(MAX_SIDE_PX, max(size))
 
 
+def test_a_mask_in_the_last_column_of_a_page_is_drawn_though_the_shown_page_ends_before_it(
+    regions: list[Region],
+) -> None:
+    width, height = 1035, 2339  # shown 442 pixels wide: the last column lies at 442.07 of them
+    pixels = page(255, (width, height))
+    seen = opened(draw_overlay(pixels, [regions[2]], [(width - 1, 1000, np.ones((200, 1), bool))]))
+    assert abs(seen[430:510, -1] - 255).sum(axis=1).min() > 60, "the last column is tinted where the mask is"
+
+
 def test_a_page_without_regions_is_the_page() -> None:
     assert abs(opened(draw_overlay(page(77), [])) - 77).max() <= 2
 

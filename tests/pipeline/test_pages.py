@@ -85,6 +85,29 @@ def test_both_renderers_give_pages_of_one_size_and_the_same_words_in_the_same_pl
         assert (ink & ~near).sum() < 0.01 * ink.sum()
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_signs_beyond_sixteen_bits_and_broken_ones_are_text_that_can_be_kept(
+    tmp_path: Path, renderer: Renderer
+) -> None:
+    def mapped(document: Any) -> None:
+        page = new_page(document, 400, 300)
+        page.insert_text((40, 60), "AC BC", fontname="helv", fontsize=20)
+        table = (
+            b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def "
+            b"1 begincodespacerange <00> <FF> endcodespacerange "
+            b"3 beginbfchar <41> <D835DC65> <42> <D835> <43> <0043> endbfchar endcmap end end"
+        )
+        number = document.get_new_xref()
+        document.update_object(number, "<<>>")
+        document.update_stream(number, table)
+        document.xref_set_key(page.get_fonts()[0][0], "ToUnicode", f"{number} 0 R")
+
+    page = draw_page(save(tmp_path / "formula.pdf", mapped), PDF, 1, 150, ROOMY, renderer)
+    assert [word.text for word in page.words] == ["\U0001d465C", "\ufffdC"]
+    text = PageText(833, 625, 150, page.words)
+    assert PageText.from_json(text.to_json()).words[0].text == "\U0001d465C"
+
+
 def test_sizes_agree_with_what_is_drawn_for_any_page(tmp_path: Path) -> None:
     chance = random.Random(4)
     sizes = [(chance.uniform(3, 700), chance.uniform(3, 700)) for _ in range(12)]

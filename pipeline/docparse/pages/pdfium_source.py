@@ -233,6 +233,11 @@ class _Turn:
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
+def _whole(text: str) -> str:
+    """PDFium tells signs beyond 16 bits, as formulas have, in two halves; a half alone is no text that can be kept."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _joined(letters: Sequence[_Letter]) -> Iterator[tuple[str, Box, int, int]]:
     """(text, box, block, line) of the words between blanks.
 
@@ -255,7 +260,7 @@ def _joined(letters: Sequence[_Letter]) -> Iterator[tuple[str, Box, int, int]]:
             box = min(lefts), min(bottoms), max(rights), max(tops)
             if broken and before is not None:
                 block, line = (block, line + 1) if _follows(before, box) else (block + 1, 0)
-            yield "".join(signs), box, block, line
+            yield _whole("".join(signs)), box, block, line
             before, broken = box, False
         signs.clear()
         boxes.clear()
