@@ -80,10 +80,12 @@ class Device(Generic[Tag]):
                 f"{self._stage.name}.process returned {len(values)} of {len(batch)} results"
             )
         except Exception as error:  # noqa: BLE001 - whatever an item does is that item's result
-            if len(batch) > 1 and not is_stage_crash(error):
-                middle = len(batch) // 2
-                return self._halving(batch[:middle]) + self._halving(batch[middle:])
-            elapsed_s = time.perf_counter() - begun
-            return [Done(elapsed_s, error=ErrorInfo.of(error), crash=is_stage_crash(error)) for _ in batch]
-        share_s = (time.perf_counter() - begun) / len(batch)
-        return [Done(share_s, value=value) for value in values]
+            if len(batch) == 1 or is_stage_crash(error):
+                elapsed_s = time.perf_counter() - begun
+                return [Done(elapsed_s, error=ErrorInfo.of(error), crash=is_stage_crash(error)) for _ in batch]
+        else:
+            share_s = (time.perf_counter() - begun) / len(batch)
+            return [Done(share_s, value=value) for value in values]
+        # Outside of the handler, where the error no longer holds on to what the whole batch took of the memory.
+        middle = len(batch) // 2
+        return self._halving(batch[:middle]) + self._halving(batch[middle:])
