@@ -69,7 +69,9 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine])
     joined = _over_labels(ink, lines)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (DASH_GAP_PX, DASH_GAP_PX))
     closed = cv2.dilate(joined, kernel)
-    half = (cv2.resize(closed * 255, (ink.shape[1] // 2, ink.shape[0] // 2), interpolation=cv2.INTER_AREA) > 90).astype(np.uint8)
+    half = (cv2.resize(closed * 255, (ink.shape[1] // 2, ink.shape[0] // 2), interpolation=cv2.INTER_AREA) > 90).astype(
+        np.uint8
+    )
     half = _long_enough(half)
     if not half.any():
         return []
@@ -179,7 +181,9 @@ def _pruned(graph: Graph, near: _Nearness) -> None:
             here, there = near.of(graph.places[ends[0]])[1], near.of(graph.places[root])[1]
             leads_on = here < there - 2 and here <= CONTACT_PX
             longer = sorted((len(other.pixels) for other in graph.at(root) if other is not way), reverse=True)
-            if len(longer) >= 2 and not (leads_on and all(other is way or not _leads(graph, other, root, near, here) for other in graph.at(root))):
+            if len(longer) >= 2 and not (
+                leads_on and all(other is way or not _leads(graph, other, root, near, here) for other in graph.at(root))
+            ):
                 spurs.append((len(way.pixels), way))
         if not spurs:
             return
@@ -250,7 +254,9 @@ def _single(graph: Graph, a: _End, b: _End, ink: Pixels, width: float, shapes: S
     if joined:
         both = tail.head >= HEAD_RATIO and tail.head > 0.8 * head.head
         return [_arrow(pixels, tail, head, both, ink, width, shapes)]
-    if head.head < HEAD_RATIO or length < (MIN_LENGTH_PX if head.shape is not None or tail.shape is not None else MIN_LOOSE_LENGTH_PX):
+    if head.head < HEAD_RATIO or length < (
+        MIN_LENGTH_PX if head.shape is not None or tail.shape is not None else MIN_LOOSE_LENGTH_PX
+    ):
         return []
     return [_arrow(pixels, tail, head, False, ink, width, shapes)]
 
@@ -280,9 +286,7 @@ def _several(graph: Graph, ends: Sequence[_End], ink: Pixels, width: float, shap
             tail_free = all(pair[1] != other[1] for other in chosen)
             if (head_free and tail_free) if once else (head_free or tail_free):
                 chosen.append(pair)
-    return [
-        _arrow(routes[pair][1], by_node[pair[1]], by_node[pair[0]], False, ink, width, shapes) for pair in chosen
-    ]
+    return [_arrow(routes[pair][1], by_node[pair[1]], by_node[pair[0]], False, ink, width, shapes) for pair in chosen]
 
 
 def _route(graph: Graph, start: int, end: int) -> tuple[float, list[Pixel]] | None:
@@ -314,7 +318,9 @@ def _route(graph: Graph, start: int, end: int) -> tuple[float, list[Pixel]] | No
                 continue
             seen[node, index] = total
             count += 1
-            heapq.heappush(queue, (total, count, way.other(node), direction(onward[::-1]) + math.pi, pixels + onward[1:]))
+            heapq.heappush(
+                queue, (total, count, way.other(node), direction(onward[::-1]) + math.pi, pixels + onward[1:])
+            )
     return None
 
 
@@ -344,7 +350,11 @@ def _reaching(end: _End, way: Pixels, shape: Shape) -> Pixels:
     taken = ring_of(shape)
     if end.away > taken + 4:
         return np.zeros((0, 2))
-    inner = way[-8] if np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at)) and len(way) > 8 else way[min(7, len(way) - 1)]
+    inner = (
+        way[-8]
+        if np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at)) and len(way) > 8
+        else way[min(7, len(way) - 1)]
+    )
     along = np.array(end.at) - inner
     length = float(np.hypot(*along))
     if length < 1:

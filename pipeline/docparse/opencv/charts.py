@@ -40,12 +40,16 @@ def find_charts(sheet: Sheet, upright: Sequence[Box], lines: Sequence[TextLine])
         under = [
             line
             for line in lines
-            if bottom - 4 <= line.box[1] <= bottom + TICK_REACH_PX * 0.7 and x - 20 <= line.box[0] and line.box[2] <= right + 40
+            if bottom - 4 <= line.box[1] <= bottom + TICK_REACH_PX * 0.7
+            and x - 20 <= line.box[0]
+            and line.box[2] <= right + 40
         ]
         if len(under) < 2:
             continue
         box = union([(x, top, right, bottom), *(line.box for line in beside), *(line.box for line in under)])
-        if not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in found):
+        if not any(
+            box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in found
+        ):
             found.append(box)
     return found
 

@@ -101,7 +101,10 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
     if bottom - top > SWATCH_HEIGHT_PX or abs((top + bottom) / 2 - y) > 8:
         return None
     swatch = (float(swatch_left), float(top), float(swatch_right), float(bottom))
-    if any(share_inside(swatch, other.box) > 0.9 and area(other.box) < 3 * area(swatch) and other.width > 80 for other in shapes):
+    if any(
+        share_inside(swatch, other.box) > 0.9 and area(other.box) < 3 * area(swatch) and other.width > 80
+        for other in shapes
+    ):
         return None
     return _Entry(swatch, line)
 
@@ -134,7 +137,11 @@ def _under(a: _Entry, b: _Entry) -> bool:
         abs(a.swatch[0] - b.swatch[0]) <= ALIGNED_PX
         or abs((a.swatch[0] + a.swatch[2]) - (b.swatch[0] + b.swatch[2])) <= 2 * ALIGNED_PX
     )
-    return in_line and abs(a.line.box[0] - b.line.box[0]) <= ALIGNED_PX and ROW_PX[0] <= _middle(b.swatch) - _middle(a.swatch) <= ROW_PX[1]
+    return (
+        in_line
+        and abs(a.line.box[0] - b.line.box[0]) <= ALIGNED_PX
+        and ROW_PX[0] <= _middle(b.swatch) - _middle(a.swatch) <= ROW_PX[1]
+    )
 
 
 def _beside(a: _Entry, b: _Entry) -> bool:
@@ -150,7 +157,7 @@ def _frame(box: Box, shapes: Sequence[Shape], lines: Sequence[TextLine], page: f
         if shape.solidity > 0.85
         and shape.fill > 0.8
         and share_inside(box, shape.box) > 0.98
-        and area(shape.box) < min(MAX_PAGE_SHARE * page, 5 * area(box) + 4000)
+        and area(shape.box) < min(MAX_PAGE_SHARE * page, 9 * area(box) + 6000)
     ]
     if not around:
         return None

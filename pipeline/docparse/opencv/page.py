@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
@@ -31,7 +32,6 @@ from pipeline.docparse.opencv.sheet import Sheet
 from pipeline.docparse.opencv.tables import find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, group_lines, held, in_rows
 from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained
-from pipeline.docparse.labels import Label
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 
@@ -82,7 +82,9 @@ class PageFinds:
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.6 for box in [*taken, *boxes])]
         arrows = find_arrows(strokes, candidates, free)
         nodes: set[int] = set()
-        framed = [box for box in containers if not any(share_inside(box, other) > 0.8 for other in [*taken, *self._zones])]
+        framed = [
+            box for box in containers if not any(share_inside(box, other) > 0.8 for other in [*taken, *self._zones])
+        ]
         for drawing in find_drawings(boxes, arrows, [*frames, *framed], lanes):
             self._add_drawing(drawing, candidates)
             nodes |= set(drawing.nodes)
@@ -143,11 +145,15 @@ class PageFinds:
         loose = [line for line in free if not any(share_inside(line.box, s.box) > 0.9 for s in enclosed)]
         rules = [rule for rule in level if not any(share_inside(rule, grown(box, 3)) > 0.5 for box in taken)]
         for table in find_open_tables(rules, shapes, loose, taken):
-            self._add("table", table.box, score.of_open_table(table), grid=self._rules_on_page(table.columns, table.rows))
+            self._add(
+                "table", table.box, score.of_open_table(table), grid=self._rules_on_page(table.columns, table.rows)
+            )
             taken.append(grown(table.box, 2))
         return taken, [grid.box for grid in lanes]
 
-    def _rules_on_page(self, columns: Sequence[float], rows: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _rules_on_page(
+        self, columns: Sequence[float], rows: Sequence[float]
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Rules in pixels of the page: exact on an upright page, in the middle of a tilted one."""
         x, y = (columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2
         way = self._sheet.way
@@ -192,7 +198,11 @@ class PageFinds:
         boards: list[Box] = []
         for frame in self._shapes:
             big = area(frame.box) >= BOARD_MIN_PAGE_SHARE * self._page_area
-            if frame.fill < 0.85 * frame.solidity or not big or any(share_inside(frame.box, box) > 0.7 for box in [*taken, *boards]):
+            if (
+                frame.fill < 0.85 * frame.solidity
+                or not big
+                or any(share_inside(frame.box, box) > 0.7 for box in [*taken, *boards])
+            ):
                 continue
             zones = [zone for zone in crowd(self._shapes, frame) if self._text_in(zone.box)]
             if len(zones) < 3 or self._ink_between(frame, zones) > BOARD_MOST_INK_PX:
@@ -210,7 +220,10 @@ class PageFinds:
         within = np.zeros((bottom - top, right - left), np.uint8)
         cv2.drawContours(within, [frame.contour], -1, 1, -1, offset=(-left, -top))
         part = self._ink[top:bottom, left:right] & cv2.erode(within, np.ones((9, 9), np.uint8))
-        for box in [*(grown(zone.box, 6) for zone in zones), *(grown(line.box, 2) for line in self._text_in(frame.box))]:
+        for box in [
+            *(grown(zone.box, 6) for zone in zones),
+            *(grown(line.box, 2) for line in self._text_in(frame.box)),
+        ]:
             x0, y0, x1, y1 = (round(side) for side in box)
             part[max(0, y0 - top) : max(0, y1 - top), max(0, x0 - left) : max(0, x1 - left)] = 0
         return int(np.count_nonzero(part))
@@ -236,7 +249,9 @@ class PageFinds:
             and max(shape.width, shape.height) <= DOT_PX[1]
             and 0.7 <= shape.width / shape.height <= 1.4
             and shape.solidity > 0.9
-            and not any(share_inside(shape.box, other.box) > 0.5 or share_inside(other.box, shape.box) > 0.5 for other in leaves)
+            and not any(
+                share_inside(shape.box, other.box) > 0.5 or share_inside(other.box, shape.box) > 0.5 for other in leaves
+            )
         ]
         return _one_each([*leaves, *dots])
 
@@ -248,7 +263,9 @@ class PageFinds:
             number[index] = self._add("node", candidates[index].box, score.of_node(candidates[index], touching))
         for arrow in drawing.arrows:
             start, end = number.get(arrow.start), number.get(arrow.end)
-            self._add("arrow", arrow.box, score.of_arrow(arrow), arrow.points, start=start, end=end, both_ways=arrow.both_ways)
+            self._add(
+                "arrow", arrow.box, score.of_arrow(arrow), arrow.points, start=start, end=end, both_ways=arrow.both_ways
+            )
         for zone in drawing.zones:
             self._add("canvas", zone, score.DASHED_ZONE)
         box = union([one.box for one in self._found[place:]])
@@ -330,5 +347,7 @@ def _with_lids(shapes: Sequence[Shape]) -> list[Shape]:
         used.add(id(lid))
         hull = cv2.convexHull(np.concatenate([body.contour, lid.contour]))
         inner = union([body.inner, lid.inner])
-        joined.append(replace(body, box=union([body.box, lid.box]), inner=inner, contour=hull, solidity=0.97, fill=0.88))
+        joined.append(
+            replace(body, box=union([body.box, lid.box]), inner=inner, contour=hull, solidity=0.97, fill=0.88)
+        )
     return [shape for shape in joined if id(shape) not in used]

@@ -95,15 +95,16 @@ def _mostly_tabular(lines: Sequence[TextLine]) -> bool:
     return _tabular(lines) and sum(len(row) > 1 for row in rows) >= 0.45 * len(rows)
 
 
-def _ruled(
-    rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Shape], taken: Sequence[Box]
-) -> list[Box]:
+def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Shape], taken: Sequence[Box]) -> list[Box]:
     """Between three rules or more of one extent, one under the other, with cells between each two."""
     found = []
     left_over = list(rules)
     while left_over:
         first = left_over.pop(0)
-        same = [first, *(r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX)]
+        same = [
+            first,
+            *(r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX),
+        ]
         left_over = [rule for rule in left_over if rule not in same]
         chain = [same[0]]
         for upper, lower in pairwise(same):
@@ -114,7 +115,9 @@ def _ruled(
                 continue
             space = (first[0], upper[3], first[2], lower[1])
             empty = not any(overlap(space, box) > 0.3 * area(box) for box in taken) and not any(
-                share_inside(shape.box, space) > 0.9 and shape.height > FRAME_LEAST_PX and shape.width < 0.8 * (space[2] - space[0])
+                share_inside(shape.box, space) > 0.9
+                and shape.height > FRAME_LEAST_PX
+                and shape.width < 0.8 * (space[2] - space[0])
                 for shape in shapes
             )
             if between and empty and _mostly_tabular(between):
@@ -223,6 +226,7 @@ def _stacked(upper: Sequence[TextLine], lower: Sequence[TextLine]) -> bool:
     if lower[0].middle - upper[0].middle > ROW_REACH * height:
         return False
     shared = sum(
-        any(abs(a.box[0] - b.box[0]) <= ALIGNED_PX or abs(a.box[2] - b.box[2]) <= ALIGNED_PX for b in lower) for a in upper
+        any(abs(a.box[0] - b.box[0]) <= ALIGNED_PX or abs(a.box[2] - b.box[2]) <= ALIGNED_PX for b in lower)
+        for a in upper
     )
     return shared >= 2

@@ -81,7 +81,9 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
     else:
         lines = _lines_of_pixels(ink, shapes)
     dots = _dots(ink)
-    return _with_markers(sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0])))
+    return _with_markers(
+        sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0]))
+    )
 
 
 def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
@@ -112,7 +114,9 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
     if not len(ys):
         return line
-    return replace(line, box=(float(left + xs[0]), float(top + ys[0]), float(left + xs[-1] + 1), float(top + ys[-1] + 1)))
+    return replace(
+        line, box=(float(left + xs[0]), float(top + ys[0]), float(left + xs[-1] + 1), float(top + ys[-1] + 1))
+    )
 
 
 def _dots(ink: Pixels) -> Pixels:
@@ -203,7 +207,11 @@ def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
         members.setdefault(name, []).append((box[0], box[1], box[2], box[3]))
         dense[name] = max(density, dense.get(name, 0.0))
     members.pop(0, None)
-    words = [found for name, found in members.items() if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])]
+    words = [
+        found
+        for name, found in members.items()
+        if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])
+    ]
     return [_line_of_letters(found) for found in _joined(words, _places(shapes, ink.shape)) if _reads(found)]
 
 
@@ -226,11 +234,18 @@ def _without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape
         if shape.height > MAX_LETTER_PX or not (swatch or size > OUTLINE_AREA_PX):
             continue
         left, top, right, bottom = shape.box
-        around = (letters[:, 0] <= left + 8) & (letters[:, 1] <= top + 8) & (letters[:, 2] >= right - 8) & (letters[:, 3] >= bottom - 8)
+        around = (
+            (letters[:, 0] <= left + 8)
+            & (letters[:, 1] <= top + 8)
+            & (letters[:, 2] >= right - 8)
+            & (letters[:, 3] >= bottom - 8)
+        )
         kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
     for shape in shapes:
         left, top, right, bottom = shape.box
-        if not (SWATCH_LEAST_PX <= shape.height <= SWATCH_MOST_PX[1] and SWATCH_LEAST_PX <= shape.width <= SWATCH_MOST_PX[0]):
+        if not (
+            SWATCH_LEAST_PX <= shape.height <= SWATCH_MOST_PX[1] and SWATCH_LEAST_PX <= shape.width <= SWATCH_MOST_PX[0]
+        ):
             continue
         if shape.source == "dark":
             edges = np.abs(letters - np.array([left, top, right, bottom])).max(axis=1)
@@ -310,7 +325,12 @@ def _letters(ink: Pixels) -> tuple[Pixels, Pixels]:
     kept &= (w <= MAX_RUN_ASPECT * h) & (h <= 2 * MAX_LETTER_ASPECT * w)
     kept &= density >= MIN_LETTER_INK
     # A dash of a line, level or upright: full of ink, and too low for a letter.
-    bar = (density > 0.72) & (np.minimum(w, h) < 8.5) & (np.maximum(w, h) < 26) & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
+    bar = (
+        (density > 0.72)
+        & (np.minimum(w, h) < 8.5)
+        & (np.maximum(w, h) < 26)
+        & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
+    )
     kept &= ~(bar & (h < 13.0))
     for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
         left, top, wide, tall = (int(value) for value in stats[index, :4])
@@ -421,4 +441,8 @@ def in_rows(lines: Sequence[TextLine]) -> list[TextLine]:
 def _continues(line: TextLine, piece: TextLine) -> bool:
     height = min(line.height, piece.height)
     level = shared_span(line.box[1], line.box[3], piece.box[1], piece.box[3]) > 0.6
-    return level and -height <= piece.box[0] - line.box[2] <= JOIN_SPACE * height and max(line.height, piece.height) <= 2.2 * height
+    return (
+        level
+        and -height <= piece.box[0] - line.box[2] <= JOIN_SPACE * height
+        and max(line.height, piece.height) <= 2.2 * height
+    )

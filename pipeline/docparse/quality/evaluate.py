@@ -90,9 +90,7 @@ def from_detections(detections: Sequence[Detection]) -> list[FoundRegion]:
     return [FoundRegion(d.label, d.box, d.score, d.parent, d.start, d.end, d.both_ways) for d in detections]
 
 
-def evaluate(
-    pages: Sequence[tuple[TruePage, Sequence[FoundRegion]]], min_score: float = SHOWN_SCORE
-) -> Quality:
+def evaluate(pages: Sequence[tuple[TruePage, Sequence[FoundRegion]]], min_score: float = SHOWN_SCORE) -> Quality:
     """Compare pages' found regions, in reading order, with their truth.
 
     Raises:
@@ -144,7 +142,10 @@ def _scored(found: Sequence[FoundRegion], min_score: float) -> list[FoundRegion]
 
 
 def _of_label(
-    label: Label, shown: Sequence[tuple[TruePage, list[FoundRegion]]], pairs: Sequence[dict[int, int]], figures: _Figures
+    label: Label,
+    shown: Sequence[tuple[TruePage, list[FoundRegion]]],
+    pairs: Sequence[dict[int, int]],
+    figures: _Figures,
 ) -> LabelQuality:
     tally, off = Tally(), []
     for (truth, found), pair in zip(shown, pairs, strict=True):

@@ -36,7 +36,15 @@ def _sheet(sketch: Sketch, x: float, y: float, width: float) -> float:
             # Three cells at least: two alone would be two notes.
             spare = rows * columns - len(taken) > 3 or len(taken) >= 3
             down = 2 if row + 1 < rows and random.random() < 0.2 and spare else 1
-            across = 2 if column + 1 < columns and (row, column + 1) not in taken and random.random() < 0.15 and down == 1 and columns > 2 else 1
+            across = (
+                2
+                if column + 1 < columns
+                and (row, column + 1) not in taken
+                and random.random() < 0.15
+                and down == 1
+                and columns > 2
+                else 1
+            )
             taken |= {(row + i, column + j) for i in range(down) for j in range(across)}
             box = (x + column * pitch, y + row * height, x + (column + across) * pitch, y + (row + down) * height)
             fill = random.choice((tone.soft, theme.page)) if filled else theme.page
@@ -68,7 +76,9 @@ def _board(sketch: Sketch, x: float, y: float, width: float) -> float:
     pitch_x, pitch_y = (width - 16) / columns, random.choice((72.0, 84.0))
     height = rows * pitch_y + 16
     backing = random.choice((theme.page, theme.page, theme.tones[0].soft))
-    outer = trembling(outline(random.choice(("box", "round")), (x, y, x + width, y + height)), random, theme.tremble_pt, True)
+    outer = trembling(
+        outline(random.choice(("box", "round")), (x, y, x + width, y + height)), random, theme.tremble_pt, True
+    )
     group = sketch.add("canvas", [Path(tuple(outer), True, backing, theme.ink, max(1.0, theme.stroke_pt))])
     tones = [tone for tone in theme.tones if tone.soft != backing]
     framed = backing != theme.page or random.random() < 0.5

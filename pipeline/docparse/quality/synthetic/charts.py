@@ -44,11 +44,15 @@ def chart(sketch: Sketch, x: float, y: float, width: float) -> float:
                 inks.append(Path(tuple(outline("box", bar)), True, tones[index].strong))
     else:
         for index, row in enumerate(values):
-            way: list[Point] = [(left + (place + 0.5) * slot, bottom - v * (height - 10)) for place, v in enumerate(row)]
+            way: list[Point] = [
+                (left + (place + 0.5) * slot, bottom - v * (height - 10)) for place, v in enumerate(row)
+            ]
             inks.append(Path(tuple(way), stroke=tones[index].strong, width=1.6))
             inks += [Path(tuple(arc(px, py, 2, 2, 0, 360, 12)), True, tones[index].strong) for px, py in way]
     for place in range(count):
-        letters, _ = set_lines([str(2019 + place)], left + place * slot, bottom + 3, slot, theme.face, size, theme.ink, "centre")
+        letters, _ = set_lines(
+            [str(2019 + place)], left + place * slot, bottom + 3, slot, theme.face, size, theme.ink, "centre"
+        )
         inks += letters
     inks.append(Path(((left, y), (left, bottom), (right, bottom)), stroke=theme.ink, width=1.1))
     sketch.add(None, inks, group)

@@ -57,7 +57,9 @@ def _routed(sketch: Sketch, manner: Manner, places: Sequence[Placed], pairs: Seq
         if kind == "tree":
             points = elbow(first, second, 2) if manner.route != "straight" else straight(first, second)
         elif kind == "ring" or (route == "curved" and random.random() < 0.8):
-            points = curved(first, second, random.choice((-1, 1)) * random.uniform(0.12, 0.28) if kind != "ring" else 0.2)
+            points = curved(
+                first, second, random.choice((-1, 1)) * random.uniform(0.12, 0.28) if kind != "ring" else 0.2
+            )
         elif route == "elbow" and not aligned:
             points = elbow(first, second, random.choice((1, 2)))
         else:
@@ -141,7 +143,9 @@ def _zone(
 Layout = tuple[list[Placed], list[list[str]], list[tuple[int, int]], list[list[int]]]
 
 
-def _node(sketch: Sketch, manner: Manner, cx: float, cy: float, most: float, dot: bool = False) -> tuple[Placed, list[str]]:
+def _node(
+    sketch: Sketch, manner: Manner, cx: float, cy: float, most: float, dot: bool = False
+) -> tuple[Placed, list[str]]:
     if dot:
         side = sketch.random.choice((13.0, 17.0))
         return placed_at("ellipse", cx, cy, side, side), []
@@ -238,7 +242,9 @@ def _ring(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> L
     radius_x = min(width / 2 - 50, 170.0)
     for index in range(count):
         turn = 2 * math.pi * index / count - math.pi / 2
-        place, lines = _node(sketch, manner, x + width / 2 + radius_x * math.cos(turn), y + 130 + 100 * math.sin(turn), 92)
+        place, lines = _node(
+            sketch, manner, x + width / 2 + radius_x * math.cos(turn), y + 130 + 100 * math.sin(turn), 92
+        )
         if any(_near(place.box, other.box, 24) for other in places):
             continue
         places.append(place)

@@ -36,7 +36,9 @@ def legend(sketch: Sketch, x: float, y: float, width: float, parent: int | None 
     bottom = y + 2 * pad + title_height + rows * pitch_y - (3 if not framed else 1)
     if framed:
         frame = outline(random.choice(("box", "round")), (x, y, x + across, bottom))
-        inks.append(Path(tuple(frame), True, theme.page, random.choice((theme.ink, theme.faint)), random.choice((0.7, 1.0))))
+        inks.append(
+            Path(tuple(frame), True, theme.page, random.choice((theme.ink, theme.faint)), random.choice((0.7, 1.0)))
+        )
     if titled:
         letters, _ = set_lines([_title(sketch)], x + pad, y + pad - 2, across, theme.bold, SIZE_PT, theme.ink)
         inks += letters
@@ -65,7 +67,9 @@ def _swatch(sketch: Sketch, kind: str, tone: Tone, left: float, middle: float) -
     if kind == "dot":
         return [Path(tuple(arc((left + right) / 2, middle, 4.2, 4.2, 0, 360, 24)), True, tone.strong)]
     dashes = "[3 2] 0" if kind == "dashed" else None
-    shaft = Path(((left, middle), (right - (4 if kind == "dashed" else 0), middle)), stroke=tone.strong, width=1.4, dashes=dashes)
+    shaft = Path(
+        ((left, middle), (right - (4 if kind == "dashed" else 0), middle)), stroke=tone.strong, width=1.4, dashes=dashes
+    )
     if kind != "dashed":
         return [shaft]
     return [shaft, Path(((right, middle), (right - 4.5, middle - 2.2), (right - 4.5, middle + 2.2)), True, tone.strong)]

@@ -62,7 +62,9 @@ def elbow(a: Placed, b: Placed, bends: int) -> list[Point]:
     return [start, (middle, ay), (middle, by), end]
 
 
-def fits(way: Sequence[Point], ends: tuple[int, int], nodes: Sequence[Placed], others: Sequence[Way], frame: Rect) -> bool:
+def fits(
+    way: Sequence[Point], ends: tuple[int, int], nodes: Sequence[Placed], others: Sequence[Way], frame: Rect
+) -> bool:
     """Whether an arrow can be drawn: long enough, clear of other nodes, not along another arrow."""
     if length_of(way) < MIN_LENGTH_PT:
         return False
@@ -70,7 +72,9 @@ def fits(way: Sequence[Point], ends: tuple[int, int], nodes: Sequence[Placed], o
     points = [at_share(way, step / steps) for step in range(steps + 1)]
     for index, node in enumerate(nodes):
         by = CLEAR_PT if index not in ends else -3.0
-        if any(_within(point, node.box, by) for point in points[2:-2]) and (index not in ends or node.form in ("box", "round")):
+        if any(_within(point, node.box, by) for point in points[2:-2]) and (
+            index not in ends or node.form in ("box", "round")
+        ):
             return False
     if not all(_within(point, frame, 0) for point in points):
         return False
@@ -149,7 +153,9 @@ def draw_label(sketch: Sketch, manner: Manner, way: Sequence[Point], nodes: Sequ
             continue
         count = max(4, round(length_of(other) / 4))
         by = 3.0 if other is way else 7.0
-        if any(_within(at_share(other, step / count), box, by if other is not way else 1.0) for step in range(count + 1)):
+        if any(
+            _within(at_share(other, step / count), box, by if other is not way else 1.0) for step in range(count + 1)
+        ):
             return
     taken.append(reach)
     if not beside:

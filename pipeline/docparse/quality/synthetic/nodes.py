@@ -56,7 +56,11 @@ def draw_manner(random: Random, theme: Theme, touching: bool) -> Manner:
     forms: tuple[str, ...] = tuple(
         random.sample(("box", "round", "pill", "ellipse", "diamond", "slanted", "hexagon", "cylinder"), 3)
     )
-    forms = (random.choice(("box", "round")), *forms) if several else (random.choice(("box", "round", "box", "pill", "ellipse")),)
+    forms = (
+        (random.choice(("box", "round")), *forms)
+        if several
+        else (random.choice(("box", "round", "box", "pill", "ellipse")),)
+    )
     tone = random.choice(theme.tones)
     return Manner(
         forms=forms,

@@ -27,7 +27,15 @@ def broken(text: str, face: str, size: float, width: float) -> list[str]:
 
 
 def set_lines(
-    lines: list[str], x: float, y: float, width: float, face: str, size: float, colour: Colour, align: str = "left", pitch: float = PITCH
+    lines: list[str],
+    x: float,
+    y: float,
+    width: float,
+    face: str,
+    size: float,
+    colour: Colour,
+    align: str = "left",
+    pitch: float = PITCH,
 ) -> tuple[list[Ink], float]:
     """Letters of lines from the top edge `y`, aligned in `width`; returns them and the bottom edge."""
     inks: list[Ink] = []
@@ -52,7 +60,9 @@ def paragraph(sketch: Sketch, x: float, y: float, width: float) -> float:
     """Running text."""
     theme = sketch.theme
     text = sketch.phrases.sentence(9, 55)
-    inks, bottom = set_lines(broken(text, theme.face, theme.body_pt, width), x, y, width, theme.face, theme.body_pt, theme.ink)
+    inks, bottom = set_lines(
+        broken(text, theme.face, theme.body_pt, width), x, y, width, theme.face, theme.body_pt, theme.ink
+    )
     sketch.add("textbox", inks, text=text)
     return bottom
 
@@ -72,7 +82,9 @@ def bullets(sketch: Sketch, x: float, y: float, width: float) -> float:
             dot = size * 0.16
             circle = arc(x + size * 0.4, y + 0.62 * size, dot, dot, 0, 360, 16)
             inks.append(Path(tuple(circle), closed=True, fill=theme.ink))
-        lines, y = set_lines(broken(text, theme.face, size, width - indent), x + indent, y, width - indent, theme.face, size, theme.ink)
+        lines, y = set_lines(
+            broken(text, theme.face, size, width - indent), x + indent, y, width - indent, theme.face, size, theme.ink
+        )
         inks += lines
     sketch.add("textbox", inks, text=" ".join(said))
     return y

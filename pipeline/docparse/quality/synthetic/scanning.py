@@ -23,7 +23,9 @@ def scanned(page: TruePage, random: Random, dark: bool) -> TruePage:
         toner, paper = random.uniform(15, 60), random.uniform(225, 252)
         pixels = toner + pixels * ((paper - toner) / 255)
         texture = noise.normal(0, 1, (height // 24 + 2, width // 24 + 2)).astype(np.float32)
-        pixels += random.uniform(0.5, 3.0) * cv2.resize(texture, (width, height), interpolation=cv2.INTER_CUBIC)[:, :, None]
+        pixels += (
+            random.uniform(0.5, 3.0) * cv2.resize(texture, (width, height), interpolation=cv2.INTER_CUBIC)[:, :, None]
+        )
         lamp = np.linspace(-1, 1, width, dtype=np.float32) * random.uniform(-9, 9)
         pixels += lamp[None, :, None]
     blur = random.uniform(0.3, 0.7) if dark else random.uniform(0.4, 1.1)
@@ -41,6 +43,8 @@ def scanned(page: TruePage, random: Random, dark: bool) -> TruePage:
 def _dust(pixels: np.ndarray, noise: np.random.Generator) -> None:  # type: ignore[type-arg]
     """Specks on the glass."""
     height, width = pixels.shape[:2]
-    for x, y, side in zip(noise.integers(0, width, 40), noise.integers(0, height, 40), noise.integers(1, 4, 40), strict=True):
+    for x, y, side in zip(
+        noise.integers(0, width, 40), noise.integers(0, height, 40), noise.integers(1, 4, 40), strict=True
+    ):
         patch = pixels[y : y + side, x : x + side]
         patch[:] = np.maximum(patch.astype(np.int16) - 70, 0).astype(np.uint8)

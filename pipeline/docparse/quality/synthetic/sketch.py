@@ -74,7 +74,9 @@ class Sketch:
         del self.elements[count:]
 
 
-def render(sketch: Sketch, name: str, *, tilt_degrees: float = 0.0, sideways: bool = False, words: bool = True) -> TruePage:
+def render(
+    sketch: Sketch, name: str, *, tilt_degrees: float = 0.0, sideways: bool = False, words: bool = True
+) -> TruePage:
     """The page's pixels and its truth.
 
     `sideways` stores the page a quarter turned with /Rotate, as scanners' software does; it looks the same.

@@ -49,7 +49,9 @@ def table(sketch: Sketch, x: float, y: float, width: float) -> float:
         tops.append(tops[-1] + height)
     right_numbers = random.random() < 0.4
     spans = _spans(sketch, rows, columns) if style == "merged" else {}
-    covered = {(r + i, c + j) for (r, c), (down, across) in spans.items() for i in range(down) for j in range(across)} - set(spans)
+    covered = {
+        (r + i, c + j) for (r, c), (down, across) in spans.items() for i in range(down) for j in range(across)
+    } - set(spans)
     inks: list[Ink] = []
     if dark_head:
         inks.append(Path(tuple(outline("box", (x, y, edges[-1], tops[1]))), True, tone.strong))
@@ -63,10 +65,16 @@ def table(sketch: Sketch, x: float, y: float, width: float) -> float:
                 continue
             lines, face, inner = cells[row][column]
             colour = tone.on_strong if dark_head and row == 0 else theme.ink
-            align = "right" if right_numbers and column and row and face == theme.face and lines[0][:1].isdigit() else "left"
+            align = (
+                "right"
+                if right_numbers and column and row and face == theme.face and lines[0][:1].isdigit()
+                else "left"
+            )
             down, across = spans.get((row, column), (1, 1))
             extra = edges[column + across] - edges[column + 1]
-            letters, _ = set_lines(lines, edges[column] + pad, tops[row] + row_pad, inner + extra, face, size, colour, align, 1.3)
+            letters, _ = set_lines(
+                lines, edges[column] + pad, tops[row] + row_pad, inner + extra, face, size, colour, align, 1.3
+            )
             inks += letters
     sketch.add(None, inks, group)
     return tops[-1]

@@ -1,0 +1,37 @@
+"""The command about how good a run's regions are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.commands.frame import Json, print_json, workspace
+
+
+def quality(
+    run: Annotated[str, typer.Option("--run", help="The run: its id in this workspace, or a run folder.")],
+    truth: Annotated[Path, typer.Option("--truth", help="Labelled pages as a COCO file.")],
+    min_score: Annotated[
+        float, typer.Option(help="Regions scored lower are not shown to a reader.", min=0, max=1)
+    ] = 0.30,
+    as_json: Json = False,
+) -> int:
+    """Compare a run's regions with your own labelled pages."""
+    from console.errors import WrongInput
+    from pipeline.core.errors import UsageError
+    from pipeline.docparse.quality.evaluate import evaluate
+    from pipeline.docparse.quality.labelled import found_in, read_labels
+    from pipeline.docparse.quality.report import table
+
+    folder = Path(run) if Path(run).is_dir() else workspace().runs / run
+    try:
+        measured = evaluate(found_in(folder, read_labels(truth)), min_score)
+    except UsageError as error:
+        raise WrongInput(str(error)) from error
+    if as_json:
+        print_json(measured.to_json())
+    else:
+        print(table(measured))
+    return 0
