@@ -77,7 +77,7 @@ def finish_here(session: Session, entry: RunEntry, report: Report) -> Ended:
     command = [sys.executable, "-m", "pipeline", "run", entry.pipeline, "--run-dir", str(folder)]
     command += ["--place", "laptop", "--resume", "--leash"]
     log = folder / "logs" / f"job-{entry.attempt}-laptop.log"
-    with Step("analyze", f"on this machine: {', '.join(entry.laptop_stages)}", report) as step:
+    with Step("finish", f"on this machine: {', '.join(entry.laptop_stages)}", report) as step:
         ended = run_held(command, folder, log, environment(session, entry.secrets), report)
         step.summary = _summary(folder, log, ended)
     return ended

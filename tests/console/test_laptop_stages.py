@@ -126,12 +126,12 @@ def test_the_box_is_gone_before_the_first_question_and_a_run_goes_on_from_any_en
     operator: Operator, rude: RudeServer
 ) -> None:
     plant_key(operator)
-    draw_pdf(operator.root / "data" / "doc.pdf", 2, "Value stack")
+    draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     rented = rented_at_first_question(operator, rude)
-    rude.script = ["ok", "ok", "ok"]
+    rude.script = ["ok"]
     rude.always = "hang"
-    console = operator.start("run", "--yes", *options(analyst(rude, max_concurrency=1, timeout_s=3)))
-    wait_for(lambda: len(rude.requests) >= 4, "a question that hangs", 120)
+    console = operator.start("run", "--yes", *options(analyst(rude, max_concurrency=1, timeout_s=2)))
+    wait_for(lambda: len(rude.requests) >= 2, "a question that hangs", 120)
     os.killpg(console.pid, signal.SIGKILL)
     console.wait()
     assert rented == [0]
@@ -181,9 +181,6 @@ def test_a_fleet_whose_boxes_are_through_rents_none_for_what_this_machine_does(
     draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     session, run = planned(operator, analyst(rude, max_concurrency=1))
     work_as_boxes_do(operator, session, run.entry.run_id)
-    rude.script = ["ok", "quota"]
-    failed = drive(session, run.entry.run_id)
-    assert "Add credit to the account" in str(failed.problem)
     ended = drive(session, run.entry.run_id)
     assert ended.state == "succeeded"
     assert ever_rented(operator) == 0
