@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import StageCrash
 from pipeline.docparse.raw import RAW_FLOOR, PageImage, RawBox, RawPage
+from pipeline.models.gpu_faults import gpu_faults
 from pipeline.models.grounding_dino.params import GroundingDinoParams
 from pipeline.models.grounding_dino.tiles import Tile, tiles_of
 
@@ -85,6 +86,8 @@ class GroundedDetector:
 
         Raises:
             ItemError: a page has a shape or values that the model cannot work with.
+            RetryableError: a page does not fit into the GPU's memory.
+            StageCrash: the GPU does not work any more.
         """
         assert self._predictor is not None, "setup comes before find"
         windows = [self._windows(page) for page in pages]
@@ -93,7 +96,8 @@ class GroundedDetector:
             for page, of_page in zip(pages, windows, strict=True)
             for left, top, right, bottom in of_page
         ]
-        found = iter(self._predictor.find(pictures))
+        with gpu_faults():
+            found = iter(self._predictor.find(pictures))
         return [self._raw_page(of_page, [next(found) for _ in of_page]) for of_page in windows]
 
     def _windows(self, page: PageImage) -> list[Tile]:

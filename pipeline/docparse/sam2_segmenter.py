@@ -12,6 +12,7 @@ from pipeline.docparse.raw import PageImage
 from pipeline.docparse.refining import Window, windows
 from pipeline.docparse.segmenting import Mask
 from pipeline.docparse.words import Box
+from pipeline.models.gpu_faults import gpu_faults
 from pipeline.models.sam2.params import Sam2Params
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Sam2Segmenter:
 
         Raises:
             ItemError: the network's answer about a page is not made of numbers.
+            RetryableError: a page does not fit into the GPU's memory.
+            StageCrash: the GPU does not work any more.
         """
         masks = self._cut([page.pixels for page in pages], boxes)
         if self._params.refine_below_px is not None:
@@ -103,8 +106,10 @@ class Sam2Segmenter:
 
     def _cut(self, pages: Sequence[numpy.ndarray[Any, Any]], boxes: Sequence[Sequence[Box]]) -> list[list[Mask]]:
         assert self._predictor is not None, "setup comes before segment"
+        with gpu_faults():
+            found = self._predictor.crops(pages, boxes)
         masks = []
-        for crops in self._predictor.crops(pages, boxes):
+        for crops in found:
             if not all(crop.finite for crop in crops):
                 raise ItemError(
                     f"SAM 2 in {self._params.precision} gave mask values that are not numbers: "

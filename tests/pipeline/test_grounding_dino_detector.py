@@ -113,6 +113,15 @@ def test_raw_boxes_lie_on_the_page_above_the_floor_best_first(detector: Grounded
         assert found.tile is None
 
 
+def test_a_gpu_that_fails_costs_no_page(detector: GroundedDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be")
+
+    monkeypatch.setattr(Predictor, "look", fail)
+    with pytest.raises(StageCrash, match=r"\(CUDA error: unspecified launch failure\): .* resume the run"):
+        detector.find([page(300, 420)])
+
+
 def test_a_page_is_told_the_same_in_the_same_bytes_every_time(registered: None) -> None:
     tellings = set()
     for _ in range(2):

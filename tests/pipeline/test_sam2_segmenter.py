@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.core.errors import ItemError, PipelineError, StageCrash
+from pipeline.core.errors import ItemError, PipelineError, RetryableError, StageCrash
 from pipeline.docparse.masks import to_rle
 from pipeline.docparse.raw import PageImage
 from pipeline.docparse.refining import ROOM_SHARE, WINDOW_PX, windows
@@ -113,6 +113,34 @@ def test_answers_that_are_no_numbers_are_an_items_error(monkeypatch: pytest.Monk
     monkeypatch.setattr(network, "decode", lambda *args: (decode(*args)[0] * float("nan"), decode(*args)[1]))
     with pytest.raises(ItemError, match=r"not numbers: run this page with segmenter.precision=float32"):
         cutter.segment([page()], [BOXES])
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "said"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            RetryableError,
+            "resume on one that",
+        ),
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel"), RetryableError, "nvidia-smi"),
+        (torch.AcceleratorError("CUDA error: an illegal memory access\nCUDA kernel"), StageCrash, "an illegal memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), StageCrash, "resume the run"),
+        (RuntimeError("shapes differ"), RuntimeError, "^shapes differ$"),
+    ],
+)
+def test_a_gpu_that_fails_costs_no_page(
+    raised: Exception, told: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise raised
+
+    cutter = segmenter()
+    monkeypatch.setattr(cutter._predictor._network, "decode", fail)  # type: ignore[union-attr]
+    with pytest.raises(told, match=said) as caught:
+        cutter.segment([page()], [BOXES])
+    assert type(caught.value) is told
+    assert "\n" not in str(caught.value)
 
 
 def test_cache_keys_tell_all_that_changes_a_mask_and_nothing_else() -> None:
