@@ -58,6 +58,7 @@ def box_needs_of(session: Session, run_id: str, report: Report = silent) -> BoxN
     """
     needs = needs_of(session)
     wanted = machine_needs_of(session, run_id)
+    needs = replace(needs, run_packages=wanted.debian_packages)
     if wanted.stack == "cpu":
         return needs
     use_own_registry(session.workspace)

@@ -1,4 +1,4 @@
-"""What a run's parameters ask of the machine that it runs on: libraries, a GPU, checkpoints. Imports nothing heavy."""
+"""What a run's parameters ask of its machine: libraries, a GPU, checkpoints, programs. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.core.pipeline import RunParams
+from pipeline.docparse.ocr_params import TesseractParams, debian_packages
 from pipeline.docparse.params import DocparseParams
 from pipeline.models.grounding_dino.params import GroundingDinoParams
 from pipeline.models.sam2.params import Sam2Params
@@ -23,6 +24,8 @@ class MachineNeeds:
     """Names in the registry."""
     gpu_for: tuple[str, ...] = ()
     """Parts that are to work on a GPU, as a person calls them: `detector grounding-dino`."""
+    debian_packages: tuple[str, ...] = ()
+    """Programs that are no Python packages, with their data: Tesseract and its languages, where OCR is named."""
 
 
 def machine_needs(params: RunParams) -> MachineNeeds:
@@ -34,10 +37,12 @@ def machine_needs(params: RunParams) -> MachineNeeds:
         for part, chosen in (("detector", params.detector), ("segmenter", params.segmenter))
         if isinstance(chosen, GroundingDinoParams | Sam2Params)
     }
+    packages = debian_packages(params.ocr.languages) if isinstance(params.ocr, TesseractParams) else ()
     if not models:
-        return MachineNeeds()
+        return MachineNeeds(debian_packages=packages)
     return MachineNeeds(
         stack="original" if any(chosen.backend == "original" for chosen in models.values()) else "gpu",
         checkpoints=tuple(dict.fromkeys(chosen.checkpoint for chosen in models.values())),
         gpu_for=tuple(name for name, chosen in models.items() if chosen.device == "cuda"),
+        debian_packages=packages,
     )

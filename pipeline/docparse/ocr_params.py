@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -46,3 +47,8 @@ class TesseractParams(_Section):
 
 OcrParams = Annotated[NoOcr | TesseractParams, Field(discriminator="name")]
 """Who reads text from pixels."""
+
+
+def debian_packages(languages: Sequence[str]) -> tuple[str, ...]:
+    """Debian's packages for reading in these languages: Tesseract, and the data of each."""
+    return ("tesseract-ocr", *(f"tesseract-ocr-{language.lower().replace('_', '-')}" for language in languages))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import ItemError, RetryableError, UsageError
 from pipeline.core.files import sha256_file
-from pipeline.docparse.ocr_params import TesseractParams
+from pipeline.docparse.ocr_params import TesseractParams, debian_packages
 from pipeline.docparse.words import Word
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def installed(languages: Sequence[str]) -> Mapping[str, Any]:
 def _installed(languages: tuple[str, ...], search_path: str, _data_folder: str) -> Mapping[str, Any]:
     binary = shutil.which(BINARY, path=search_path)
     if binary is None:
-        raise UsageError(f"ocr needs Tesseract, which is not installed here: apt-get install {_packages(languages)}")
+        needed = " ".join(debian_packages(languages))
+        raise UsageError(f"ocr needs Tesseract, which is not installed here: apt-get install {needed}")
     told = _ask(binary, "--version")
     listed = _ask(binary, "--list-langs")
     known = set(listed.splitlines()[1:])
     missing = [language for language in languages if language not in known]
     if missing:
         names = " and ".join(repr(language) for language in missing)
-        raise UsageError(f"Tesseract has no data for {names} here: apt-get install {_packages(missing, program=False)}")
+        needed = " ".join(debian_packages(missing)[1:])
+        raise UsageError(f"Tesseract has no data for {names} here: apt-get install {needed}")
     where = re.search(r'"(.+)"', listed.splitlines()[0])
     folder = Path(where[1] if where else ".")
     return {
@@ -77,12 +79,6 @@ def _ask(binary: str, question: str) -> str:
             f"{binary} {question} does not work ({error}): apt-get install --reinstall tesseract-ocr"
         ) from error
     return (done.stdout or done.stderr).strip()
-
-
-def _packages(languages: Sequence[str], program: bool = True) -> str:
-    """Debian's packages: the program, and one for every language."""
-    data = [f"tesseract-ocr-{language.lower().replace('_', '-')}" for language in languages]
-    return " ".join((["tesseract-ocr"] if program else []) + data)
 
 
 def _digest(file: Path) -> str:

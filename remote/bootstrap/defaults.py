@@ -13,7 +13,7 @@ from remote.bootstrap.interpreter import interpreter_step
 from remote.bootstrap.needs import BoxNeeds
 from remote.bootstrap.pins import Pin
 from remote.bootstrap.steps import Step, StepResult
-from remote.bootstrap.system import system_step
+from remote.bootstrap.system import run_packages_step, system_step
 from remote.bootstrap.verification import verification_step
 from remote.bootstrap.worker import WORKER_ENVIRONMENT, worker_step
 from remote.sync.push import Release
@@ -26,7 +26,7 @@ def default_steps(
     pins: Sequence[Pin] | None = None,
     imports: Sequence[str] | None = None,
 ) -> list[Step]:
-    """Interpreter, agent, caches, worker environment, verification; system packages and checkpoints when asked for.
+    """Interpreter, agent, caches, worker environment, verification; packages and checkpoints when they are asked for.
 
     Args:
         release: what was pushed; its `pipeline` must import on the box.
@@ -40,6 +40,8 @@ def default_steps(
     steps = [interpreter_step(), Step("agent", digest_of(agent_files()), _check_agent, None, 60), caches_step()]
     if needs.system_packages:
         steps.append(system_step(needs.system_packages, may_install=needs.may_install_packages))
+    if needs.run_packages:
+        steps.append(run_packages_step(needs.run_packages, may_install=needs.may_install_packages))
     steps.append(worker_step(needs, pins, imports))
     if needs.checkpoints:
         steps.append(checkpoints_step(needs.checkpoints))

@@ -48,6 +48,8 @@ class BoxNeeds:
     checkpoints: tuple[Checkpoint, ...] = ()
     system_packages: tuple[str, ...] = ()
     """Debian packages that are handy; a box that cannot install them still works."""
+    run_packages: tuple[str, ...] = ()
+    """Debian packages without which the run cannot work, as `tesseract-ocr-rus`; a box that lacks them is not ready."""
     may_install_packages: bool = True
     """Not where the box is emulated: its system is this machine's."""
     index_url: str | None = None

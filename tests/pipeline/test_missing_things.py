@@ -21,6 +21,8 @@ from pipeline.cli import main
 from pipeline.core.pipeline import RunParams
 from pipeline.docparse.needs import machine_needs
 from pipeline.docparse.pipeline import PIPELINE
+from remote.bootstrap.defaults import default_steps
+from remote.bootstrap.needs import BoxNeeds
 from tests.pipeline.documents import save, text_page
 from tests.pipeline.driving import Bench
 from tests.pipeline.hub import Hub, serving
@@ -172,6 +174,9 @@ def test_what_a_run_needs_is_told_by_its_parameters() -> None:
     whole = needs(detector={"name": "grounding-dino"}, segmenter={"name": "sam2"})
     assert (whole.stack, whole.checkpoints) == ("gpu", ("grounding-dino-tiny", "sam2.1-hiera-large"))
     assert whole.gpu_for == ("detector grounding-dino", "segmenter sam2")
+    reading = needs(ocr={"name": "tesseract", "languages": ["rus", "chi_sim"]})
+    assert reading.debian_packages == ("tesseract-ocr", "tesseract-ocr-rus", "tesseract-ocr-chi-sim")
+    assert (reading.stack, needs().debian_packages) == ("cpu", ())
     reference = needs(detector={**DINO, "backend": "original"})
     assert (reference.stack, reference.gpu_for) == ("original", ())
 
@@ -188,4 +193,11 @@ def test_a_cloud_without_gpus_is_refused_before_anything_is_rented_and_a_box_is_
     needs = box_needs_of(session, planned.entry.run_id)
     assert needs.stack == "gpu"
     assert {each.name for each in needs.checkpoints} == {"tiny-dino/config.json", "tiny-dino/model.safetensors"}
+    assert needs.run_packages == ()
+    reading = plan_run(session, overrides={"ocr": {"name": "tesseract", "languages": ["eng"]}})
+    packages = box_needs_of(session, reading.entry.run_id).run_packages
+    assert packages == ("tesseract-ocr", "tesseract-ocr-eng")
+    steps = [step.id for step in default_steps(None, BoxNeeds(run_packages=packages), pins=[], imports=[])]
+    assert "run-packages" in steps
+    assert steps.index("run-packages") < steps.index("worker-environment")
     assert torch_cuda() >= 12.8

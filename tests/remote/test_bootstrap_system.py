@@ -1,4 +1,4 @@
-"""System packages: installed where apt and root are, told where they are not, never in the way."""
+"""System packages: installed where apt and root are, told where they are not; in the way only when a run needs them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from remote.bootstrap.run import bootstrap
-from remote.bootstrap.steps import StepResult
-from remote.bootstrap.system import system_step
+from remote.bootstrap.steps import BootstrapFailed, StepResult
+from remote.bootstrap.system import run_packages_step, system_step
 from remote.transport import Transport
 from tests.remote.sshd import Sshd
 
@@ -86,3 +86,49 @@ def test_an_emulated_box_leaves_this_machine_alone(transport: Transport, system:
     assert result.outcome == "skipped"
     assert "emulated on this machine" in result.evidence["reason"]
     assert not calls(system)
+
+
+READING = ("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-chi-sim")
+
+
+def test_a_run_that_reads_text_from_pixels_gets_the_languages_that_it_names(transport: Transport, system: Path) -> None:
+    equip(system)
+    languages, program, apt = system / "languages", system / "tesseract", system / "apt-get"
+    languages.write_text("List of available languages\nosd\n")
+    program.write_text(f"#!/bin/sh\ncat {languages}\n")
+    program.chmod(0o755)
+    apt.write_text(
+        apt.read_text().replace("for each; do :;", f"printf 'eng\\nchi_sim\\n' >> {languages}; for each; do :;")
+    )
+    step = run_packages_step(READING)
+    result = bootstrap(transport, "spotter", [step], retry_pause_s=0.01)[0]
+    assert (result.outcome, result.evidence) == ("ran", {"there": ", ".join(READING)})
+    assert calls(system)[-1].endswith("--no-install-recommends tesseract-ocr-eng tesseract-ocr-chi-sim")
+    languages.write_text("List of available languages\neng\n")
+    assert bootstrap(transport, "spotter", [step], retry_pause_s=0.01)[0].outcome == "ran"
+    assert calls(system)[-1].endswith("--no-install-recommends tesseract-ocr-chi-sim")
+
+
+@pytest.mark.parametrize(
+    ("uid", "apt_says", "may_install", "told"),
+    [
+        (1000, "", True, "made-up cannot be installed: the login is not root"),
+        (0, "", False, "made-up cannot be installed: the box is emulated on this machine; here `apt-get install made"),
+        (0, "E: Unable to locate package made-up", True, "made-up cannot be installed: Unable to locate package made-"),
+        (
+            0, "W: Failed to fetch http://deb.debian.org/x  Temporary failure resolving 'deb.debian.org'", True,
+            "made-up cannot be installed: apt does not reach its servers from the box (W: Failed to fetch http",
+        ),
+    ],
+)  # fmt: skip
+def test_a_box_without_what_a_run_needs_is_not_ready_and_says_why_in_one_sentence(
+    transport: Transport, system: Path, uid: int, apt_says: str, may_install: bool, told: str
+) -> None:
+    equip(system, uid=uid, works=False)
+    apt = system / "apt-get"
+    apt.write_text(apt.read_text().replace("E: Unable to locate package made-up", apt_says.replace("'", "")))
+    with pytest.raises(BootstrapFailed) as failed:
+        bootstrap(transport, "spotter", [run_packages_step(["made-up"], may_install=may_install)], retry_pause_s=0.01)
+    assert failed.value.step == "run-packages"
+    assert failed.value.last_lines.startswith(told)
+    assert "\n" not in failed.value.last_lines
