@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import UsageError
 from pipeline.core.manifest import Item
+from pipeline.core.param_words import wrong_parameter
 from pipeline.core.stage import Stage
 
 if TYPE_CHECKING:
@@ -85,12 +86,7 @@ class Pipeline:
         try:
             return self.params_type.model_validate(values if values is not None else {})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "parameters"
-            known = ", ".join(self.params_type.model_fields)
-            hint = f" (known: {known})" if first["type"] == "extra_forbidden" and len(first["loc"]) == 1 else ""
-            text = first["msg"].removeprefix("Value error, ")
-            raise UsageError(f"parameter {where}: {text}{hint}") from error
+            raise UsageError(wrong_parameter(error, self.params_type, values)) from error
 
     def make_stages(self, params: RunParams) -> tuple[Stage, ...]:
         """The stages for these parameters, checked to be in order."""
