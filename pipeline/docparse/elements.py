@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -98,13 +98,13 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/")).name).casefold()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Partition:
-    """A whole file of elements."""
+    """A whole file of elements; gone through once, however many documents and pages it tells of."""
 
     entries: Sequence[Mapping[str, Any]]
 
-    @property
+    @cached_property
     def filenames(self) -> Mapping[str, str]:
         """Names of the documents that it tells of, comparable → as written."""
         return {same_name(name): name for entry in self.entries if (name := _metadata(entry).get("filename"))}
@@ -122,16 +122,28 @@ class Partition:
             ]
         )
 
-    def of(self, filename: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """(place, entry) of what it says of one document; a file that names one document, or none, is all of it."""
-        one = len(self.filenames) <= 1
-        for place, entry in enumerate(self.entries):
-            if one or same_name(str(_metadata(entry).get("filename") or "")) == same_name(filename):
-                yield place, entry
+    def of(self, filename: str, page: int | None) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """(place, entry) of what it says of a page of a document, or of no page; see `pages`."""
+        return self._places.get(self._called(filename), {}).get(page, ())
 
     def pages(self, filename: str) -> Counter[int | None]:
-        """Page → how many elements it has; None counts those that name no page."""
-        return Counter(_page(entry) for _, entry in self.of(filename))
+        """Page → how many elements it has of a document; None counts those that name no page.
+
+        A file that names one document, or none, is all of it.
+        """
+        of_document = self._places.get(self._called(filename), {})
+        return Counter({page: len(entries) for page, entries in of_document.items()})
+
+    @cached_property
+    def _places(self) -> Mapping[str, Mapping[int | None, Sequence[tuple[int, Mapping[str, Any]]]]]:
+        places: dict[str, dict[int | None, list[tuple[int, Mapping[str, Any]]]]] = {}
+        for place, entry in enumerate(self.entries):
+            of_document = places.setdefault(self._called(str(_metadata(entry).get("filename") or "")), {})
+            of_document.setdefault(_page(entry), []).append((place, entry))
+        return places
+
+    def _called(self, filename: str) -> str:
+        return same_name(filename) if len(self.filenames) > 1 else ""
 
 
 def parse_partition(data: bytes) -> Partition | None:
@@ -168,8 +180,10 @@ def page_elements(path: Path, filename: str, page: int, pages: int, size_px: tup
     """
     found: list[Element] = []
     notes: Counter[str] = Counter()
-    for place, entry in _partition(path, path.stat().st_mtime_ns).of(filename):
-        if (_page(entry) or (1 if pages == 1 else None)) != page or entry["type"] in _NO_TEXT:
+    partition = _partition(path, path.stat().st_mtime_ns)
+    told = [*partition.of(filename, page), *(partition.of(filename, None) if pages == page == 1 else ())]
+    for place, entry in sorted(told, key=lambda one: one[0]):
+        if entry["type"] in _NO_TEXT:
             continue
         text = " ".join(entry["text"].split())
         if not text:

@@ -14,8 +14,9 @@ from pipeline.core.manifest import Manifest, read_manifest
 from pipeline.core.pipeline import Scan
 from pipeline.core.plan import plan
 from pipeline.core.records import read_records
+from pipeline.docparse import elements
 from pipeline.docparse.documents import open_source
-from pipeline.docparse.elements import Element, page_elements, read_elements
+from pipeline.docparse.elements import Element, page_elements, read_elements, same_name
 from pipeline.docparse.elements_records import MIN_IMAGE_CHARS, element_texts
 from pipeline.docparse.media import PDF
 from pipeline.docparse.params import DocparseParams
@@ -89,6 +90,41 @@ def test_one_file_about_many_frames_gives_each_frame_its_own_elements(tmp_path: 
     assert orphan.problem is not None
     assert "'gone.png', which is not among the sources: add that document" in orphan.problem.message
     assert [each.text for each in page_elements(whole, "two.png", 1, 1, (40, 30)).elements] == ["Second"]
+
+
+def test_a_file_about_thousands_of_frames_or_pages_is_gone_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, each = 300, 3
+    names = [f"frame-{number:04}.png" for number in range(frames)]
+    about_frames = put(
+        tmp_path / "frames.json",
+        *(element("Title", f"{name} {n}", filename=name) for name in names for n in range(each)),
+    )
+    about_pages = put(
+        tmp_path / "long.pdf.json", element("Title", "of no page", None, "long.pdf"),
+        *(element("Title", f"page {page}", page, "long.pdf") for page in range(1, frames + 1)),
+    )  # fmt: skip
+    looks = 0
+
+    def counted(name: str) -> str:
+        nonlocal looks
+        looks += 1
+        return same_name(name)
+
+    monkeypatch.setattr(elements, "same_name", counted)
+    for name in names:
+        texts = [one.text for one in page_elements(about_frames, name, 1, 1, (40, 30)).elements]
+        assert texts == [f"{name} {n}" for n in range(each)]
+    for page in range(1, frames + 1):
+        (one,) = page_elements(about_pages, "long.pdf", page, frames, (40, 30)).elements
+        assert one.text == f"page {page}"
+    assert looks < 10 * frames * each, "in proportion to what is there, not to pages times elements"
+    partition = elements.parse_partition(about_frames.read_bytes())
+    assert partition is not None
+    looks = 0
+    assert [partition.pages(name)[1] for name in names] == [each] * frames
+    assert looks < 10 * frames * each
 
 
 def test_an_orphan_is_an_item_that_fails_with_its_reason_and_a_warning_of_the_plan(tmp_path: Path) -> None:
