@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from console.operations.offers import query_of
 from console.operations.plan import plan as plan_run
 from console.operations.run import drive
 from console.operations.run_needs import NoGpuThere, box_needs_of, torch_cuda
 from console.operations.session import open_session
 from console.operations.weights import fetch_weights
+from console.settings import Settings
 from console.workspace import create_workspace
 from pipeline.cli import main
 from pipeline.core.pipeline import RunParams
@@ -201,3 +204,14 @@ def test_a_cloud_without_gpus_is_refused_before_anything_is_rented_and_a_box_is_
     assert "run-packages" in steps
     assert steps.index("run-packages") < steps.index("worker-environment")
     assert torch_cuda() >= 12.8
+
+
+@pytest.mark.parametrize(("with_torch", "cuda"), [(False, 12.8), (True, 13.0)])
+def test_a_host_for_torch_must_have_a_driver_for_its_cuda_whatever_the_image_holds(
+    with_torch: bool, cuda: float
+) -> None:
+    settings = Settings()
+    session: Any = SimpleNamespace(
+        settings=settings, emulated=False, cloud_name="vast", ledger=SimpleNamespace(bad_machines=lambda _cloud: {})
+    )
+    assert query_of(session, "A", with_torch=with_torch).image_cuda == pytest.approx(cuda)
