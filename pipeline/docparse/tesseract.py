@@ -8,12 +8,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import ItemError, RetryableError, UsageError
 from pipeline.core.files import sha256_file
+from pipeline.core.worker import die_with
 from pipeline.docparse.ocr_params import TesseractParams, debian_packages
 from pipeline.docparse.words import Word
 
@@ -88,6 +89,9 @@ def _digest(file: Path) -> str:
 def read_words(grey: numpy.ndarray[Any, Any], dpi: int | None, params: TesseractParams) -> Reading:
     """Read a picture: uint8, (height, width), in one process with one thread.
 
+    On Linux that process ends with this one, however this one ends. Call it from a thread that lives on: Linux takes
+    the end of the thread that started a process for the end of its parent.
+
     Raises:
         NotReadable: Tesseract refuses it or takes too long.
         RetryableError: Tesseract was killed.
@@ -99,6 +103,7 @@ def read_words(grey: numpy.ndarray[Any, Any], dpi: int | None, params: Tesseract
         done = subprocess.run(
             [*command, "tsv"], input=b"P5\n%d %d\n255\n" % (width, height) + grey.tobytes(), capture_output=True,
             timeout=params.timeout_s, env=os.environ | {"OMP_THREAD_LIMIT": "1"}, check=False,
+            preexec_fn=partial(die_with, os.getpid()),  # what asks for it survives the change of program
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise NotReadable(

@@ -11,13 +11,21 @@ import pymupdf
 import pytest
 from PIL import Image
 
+from pipeline.core.artifacts import ArtifactWriter
 from pipeline.core.errors import StageCrash
+from pipeline.core.files import sha256_file
+from pipeline.core.manifest import Item, Source
+from pipeline.core.sources import Sources
+from pipeline.core.stage import Site, Task
 from pipeline.docparse import mupdf
+from pipeline.docparse.detect import DetectStage
 from pipeline.docparse.documents import draw_page
 from pipeline.docparse.layout import LayoutDetector
 from pipeline.docparse.layout_params import LABELS_MAP, LayoutParams
 from pipeline.docparse.media import PDF, PNG
+from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.raw import PageImage, PageOrigin, RawPage
+from pipeline.docparse.render import RenderStage, SourceChanged
 from pipeline.docparse.words import PageText
 from tests.pipeline.documents import flow_page, save, table_page
 
@@ -87,6 +95,24 @@ def test_a_scan_has_no_regions_and_is_counted(papers: Path, tmp_path: Path) -> N
         assert raw == RawPage(composed=(), notes={"layout_pages_without_text": 1})
 
 
+def test_a_document_that_was_changed_after_its_pages_were_drawn_is_not_looked_at(papers: Path, tmp_path: Path) -> None:
+    file = tmp_path / "papers.pdf"
+    file.write_bytes(papers.read_bytes())
+    source = Source(path=file.name, sha256=sha256_file(file), bytes=file.stat().st_size, media_type=PDF)
+    item = Item(item_id="i", group="papers", source=source, page=1)
+    site = Site(tmp_path / "run", Sources(tmp_path, by_content=False))
+    writer = ArtifactWriter(site.run_dir, item.folder, "render", "i")
+    params = DocparseParams.model_validate({"sources": ["."], "detector": {"name": "layout"}})
+    (drawn,) = RenderStage(params).process([Task(item, {}, site, writer)])
+    task, stage = Task(item, {"render": drawn.data}, site, writer), DetectStage(params)
+    stage.setup()
+    (raw,) = stage.process([stage.prepare(task)])
+    assert raw.composed
+    file.write_bytes(papers.read_bytes()[:-1] + b" ")  # of the same size
+    with pytest.raises(SourceChanged, match="was changed after planning: plan the run again"):
+        stage.process([stage.prepare(task)])
+
+
 def test_the_model_is_loaded_by_nobody_but_its_detector(papers: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from pipeline.docparse.documents import draw_page;"
@@ -97,6 +123,22 @@ def test_the_model_is_loaded_by_nobody_but_its_detector(papers: Path) -> None:
         "assert 'pymupdf.layout' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the process's threads as Linux lists them")
+def test_the_model_works_in_one_thread_whatever_the_machine_has() -> None:
+    code = (
+        "import os, cv2, numpy, onnxruntime; from pipeline.docparse import mupdf; mupdf.load();"
+        "count = lambda: len(os.listdir('/proc/self/task')); before, default = count(), onnxruntime.SessionOptions;"
+        "mupdf.load_layout();"
+        "assert count() == before, (before, count()); assert onnxruntime.SessionOptions is default;"
+        "import glob, pymupdf.layout as layout;"
+        "model = glob.glob(layout.__path__[0] + '/**/*.onnx', recursive=True)[0];"
+        "options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 3;"
+        "session = onnxruntime.InferenceSession(model, options);"
+        "assert count() > before, 'a session with threads must show here'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_model_that_is_not_installed_is_said_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

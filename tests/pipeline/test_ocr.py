@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image, ImageFilter
 
@@ -167,6 +172,39 @@ def test_a_page_that_takes_too_long_fails_alone_and_says_what_to_change(
         OcrStage(table.params).process(
             [Task(table.item, {"render": table.drawn}, table.site, ArtifactWriter(tmp_path, "x", "ocr", "page"))]
         )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_worker_that_is_killed_takes_the_reader_along(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    slow = tmp_path / "slow"
+    tell = f"echo $$ > {started}.part && mv {started}.part {started}"
+    slow.write_text(f"#!/bin/sh\ncat > /dev/null\n{tell}\nexec sleep 600\n")
+    slow.chmod(0o755)
+    code = (
+        "import numpy; from pipeline.docparse import tesseract as reader;"
+        f"reader.BINARY = {str(slow)!r};"
+        "reader.read_words(numpy.zeros((20, 30), numpy.uint8), None, reader.TesseractParams())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as worker:
+        until(started.exists)
+        reader = psutil.Process(int(started.read_text()))
+        worker.kill()
+    until(lambda: gone(reader))
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def until(condition: Callable[[], bool], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
 
 
 def test_doubtful_words_are_left_out_and_counted() -> None:
