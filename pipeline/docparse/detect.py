@@ -12,6 +12,7 @@ from pipeline.docparse.page_files import RAW, raw_to_json
 from pipeline.docparse.page_image import page_image
 from pipeline.docparse.params import DocparseParams, OpenCvParams
 from pipeline.docparse.raw import Detector, RawPage
+from pipeline.docparse.render import planned_source
 from pipeline.models.grounding_dino.params import GroundingDinoParams
 
 
@@ -71,7 +72,13 @@ class DetectStage(MapStage):
         self._detector.teardown()
 
     def prepare(self, task: Task) -> Any:
-        """Get the page's pixels and words."""
+        """Get the page's pixels and words.
+
+        Raises:
+            SourceChanged: the detector reads the document itself, and it is not the one that was planned.
+        """
+        if self.reads_sources:
+            planned_source(task.site, task.item.source)
         return page_image(task, self._params)
 
     def process(self, batch: Sequence[Any]) -> Sequence[RawPage]:
