@@ -166,6 +166,16 @@ def test_a_page_that_the_model_refuses_is_rejected_with_its_reason_and_others_go
     assert refused == ["the model refused: I will not describe this."] * 5
 
 
+def test_a_batch_takes_the_whole_run_at_once_and_leaves_no_pictures_behind(seen: Seen, rude: RudeServer) -> None:
+    seen.prepare(3, rude, batch=True, max_usd=1)
+    seen.session()
+    assert len(rude.batches) == 1
+    assert len(seen.captions()) == 18
+    assert list((seen.run_dir / "answers" / "pictures").iterdir()) == []
+    spent = [event.value for event in seen.events() if isinstance(event, MetricEvent) and event.name == "usd"]
+    assert spent[-1] == pytest.approx(rude.billed_usd, abs=1e-6)
+
+
 def test_a_laptop_without_a_boxs_results_says_so(seen: Seen, rude: RudeServer) -> None:
     seen.prepare(1, rude)
     done: subprocess.CompletedProcess[str] = pipeline(
