@@ -12,7 +12,7 @@ from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
 
 LEAST_AXIS_PX = 110.0
-LEAST_TICKS = 3
+LEAST_TICKS = 2
 TICK_REACH_PX = 40.0
 GAP_PX = 14
 """An axis may be interrupted for so long, by noise or a bar's edge."""
@@ -44,7 +44,7 @@ def find_charts(sheet: Sheet, upright: Sequence[Box], lines: Sequence[TextLine])
             and x - 20 <= line.box[0]
             and line.box[2] <= right + 40
         ]
-        if len(under) < 2:
+        if len(under) < 3:
             continue
         box = union([(x, top, right, bottom), *(line.box for line in beside), *(line.box for line in under)])
         if not any(

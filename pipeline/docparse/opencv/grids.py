@@ -17,10 +17,10 @@ MIN_CELL_PX = 12.0
 BOARD_FILL = 0.35
 MIN_COVER = 0.8
 """Share of its box that a grid's cells fill."""
-CANVAS_LINES = 2.6
+CANVAS_LINES = 2.0
 """A canvas's cells hold at least so many lines of text on average, a table's hold fewer."""
 CANVAS_CELL_PX = 120.0
-CANVAS_PITCH = 2.4
+CANVAS_PITCH = 3.0
 """A canvas's lines follow one another within so many letter heights; rows of a table stand further apart."""
 MAX_CANVAS_CELLS = 20
 MIN_COLUMN_GAP_PX = 8.0

@@ -33,6 +33,9 @@ FLAT_STEP = 4.0
 TINT_STEP = 4.0
 TINT_STEP_NOISY = 8.5
 """An area that differs from the paper by more, in any channel, is tinted."""
+INK_SHARE = 0.27
+FAINT_SHARE = 0.68
+MOST_INK_CONTRAST = 46.0
 RINGING = 0.15
 RINGING_GRAIN = 0.5
 """Grain that a page with ringing edges counts as having at least."""
@@ -58,6 +61,8 @@ class Sheet:
     """bool: thin dark things on anything lighter: lines, outlines, letters."""
     inked: Pixels
     """bool: the same without faint hairlines, which would run through letters."""
+    faint: Pixels
+    """bool: the same with fainter ink: thin letters of a scan."""
     solid: Pixels
     """bool: dark or coloured things wider than a stroke: fills, swatches, dots."""
     flat: Pixels
@@ -116,14 +121,28 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
     smooth = cv2.GaussianBlur(grey, (3, 3), 0) if grain > 1.0 else grey
     lifted = cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, np.ones((STROKE_SIDE_PX, STROKE_SIDE_PX), np.uint8))
     across, down = _long_lines(smooth, grain)
-    inked = lifted > contrast
+    least = _ink_contrast(lifted, contrast, grain)
+    inked, faint = lifted > least, lifted > max(contrast, FAINT_SHARE * least)
     strokes = inked | across | down
     paper = tuple(_most_common(half[:, :, channel]) for channel in range(3))
     paper_grey = _most_common(grey)
     dark_area = (smooth < paper_grey - SOLID_CONTRAST).astype(np.uint8)
     solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).astype(bool)
     flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)  # type: ignore[arg-type]
-    return Sheet(grey, half, strokes, inked, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way)  # type: ignore[arg-type]
+    return Sheet(
+        grey, half, strokes, inked, faint, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way
+    )  # type: ignore[arg-type]
+
+
+def _ink_contrast(lifted: Pixels, contrast: float, grain: float) -> float:
+    """Grey levels from which ink counts: on a page with ringing edges, a quarter of what most of its ink has."""
+    if grain <= NOISY_ABOVE:
+        return contrast
+    seen = lifted[::3, ::3]
+    seen = seen[seen > contrast]
+    return (
+        contrast if seen.size < 50 else float(np.clip(INK_SHARE * np.quantile(seen, 0.9), contrast, MOST_INK_CONTRAST))
+    )
 
 
 def _long_lines(grey: Pixels, grain: float) -> tuple[Pixels, Pixels]:

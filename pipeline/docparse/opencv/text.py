@@ -26,6 +26,7 @@ MAX_RUN_ASPECT = 10.0
 WORD_DENSITY = 0.33
 MAX_WORD_PX = 260
 WORD_ASPECT = 2.2
+LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
 SWATCH_LEAST_PX = 12
 SWATCH_MOST_PX = (50.0, 32.0)
@@ -88,7 +89,7 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
 
 def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
     """uint8: what may be letters: thin dark things outside of dark shapes, thin light ones inside."""
-    ink = sheet.inked.astype(np.uint8)
+    ink = sheet.faint.astype(np.uint8)
     width, height = sheet.size
     for shape in shapes:
         if not shape.dark or shape.height < 14 or shape.width < 20:
@@ -212,7 +213,33 @@ def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
         for name, found in members.items()
         if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])
     ]
-    return [_line_of_letters(found) for found in _joined(words, _places(shapes, ink.shape)) if _reads(found)]
+    places = _places(shapes, ink.shape)
+    joined = [found for found in _joined(words, places) if len(found) > 1 or not _may_be_head(found[0], places)]
+    lines = [_line_of_letters(found) for found in joined if _reads(found)]
+    return [*lines, *_last_words(lines, [_line_of_letters(found) for found in joined if not _reads(found)])]
+
+
+def _may_be_head(box: Box, places: Pixels) -> bool:
+    """Whether a single component outside of all shapes is as likely an arrow's head with a dash as a short word."""
+    wide, tall = box[2] - box[0], box[3] - box[1]
+    outside = places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)] == 0
+    return bool(outside and 1.2 * tall <= wide < LONE_WORD_ASPECT * tall)
+
+
+def _last_words(lines: Sequence[TextLine], pieces: Sequence[TextLine]) -> list[TextLine]:
+    """Pieces too short to read alone that begin right under a line, as the last word of a paragraph does."""
+    if not lines:
+        return []
+    boxes = np.array([line.box for line in lines])
+    middles, heights = np.array([line.middle for line in lines]), np.array([line.height for line in lines])
+    kept = []
+    for piece in pieces:
+        pitch = (piece.middle - middles) / heights
+        under = (np.abs(boxes[:, 0] - piece.box[0]) <= 5) & (pitch >= 1.1) & (pitch <= 2.3)
+        wide = boxes[:, 2] - boxes[:, 0] > 8 * heights
+        if (under & wide & (piece.height <= 1.3 * heights) & (piece.height >= 0.6 * heights)).any():
+            kept.append(piece)
+    return kept
 
 
 def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
@@ -332,6 +359,7 @@ def _letters(ink: Pixels) -> tuple[Pixels, Pixels]:
         & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
     )
     kept &= ~(bar & (h < 13.0))
+    kept &= ~((density > 0.7) & (h < 9.0) & (w > 2.2 * h))
     for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
         left, top, wide, tall = (int(value) for value in stats[index, :4])
         kept[index] = _upright_all_along(labels[top : top + tall, left : left + wide] == index + 1)
@@ -377,7 +405,8 @@ def _same_row(marker: TextLine, line: TextLine) -> bool:
 
 SIZE_RATIO = 1.22
 """Lines of one block have letters of about one size; letters seen in pixels differ by what the words are."""
-SIZE_RATIO_PIXELS = 1.45
+SIZE_RATIO_PIXELS = 1.32
+HEADING_PITCH = 1.15
 LINE_GAP = 1.5
 """Lines of one block have no more room between them than so many letter heights."""
 PITCH_SLACK = 0.3
@@ -393,7 +422,21 @@ def group_lines(lines: Sequence[TextLine], from_layer: bool) -> list[TextBlock]:
             blocks.append([line])
         else:
             home.append(line)
-    return [TextBlock(union([line.box for line in block]), tuple(block)) for block in blocks]
+    parts = [part for block in blocks for part in _without_heading(block)]
+    return [TextBlock(union([line.box for line in part]), tuple(part)) for part in parts]
+
+
+def _without_heading(block: list[TextLine]) -> list[list[TextLine]]:
+    """The block, or its first line and the rest when that line stands further off than the others do."""
+    if len(block) < 3:
+        return [block]
+    pitches = [b.middle - a.middle for a, b in pairwise(block)]
+    others = float(np.median(pitches[1:]))
+    if pitches[0] > HEADING_PITCH * others + 1 and block[0].height >= 1.04 * float(
+        np.median([b.height for b in block[1:]])
+    ):
+        return [block[:1], block[1:]]
+    return [block]
 
 
 def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> bool:

@@ -82,9 +82,11 @@ def _board(sketch: Sketch, x: float, y: float, width: float) -> float:
     group = sketch.add("canvas", [Path(tuple(outer), True, backing, theme.ink, max(1.0, theme.stroke_pt))])
     tones = [tone for tone in theme.tones if tone.soft != backing]
     framed = backing != theme.page or random.random() < 0.5
+    left_out = 0
     for row in range(rows):
         for column in range(columns):
-            if random.random() < 0.1:
+            if random.random() < 0.1 and left_out + 4 <= rows * columns:
+                left_out += 1
                 continue
             tone = random.choice(tones)
             left = x + 8 + column * pitch_x + random.uniform(3, 7)
