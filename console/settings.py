@@ -99,16 +99,35 @@ class IndexSettings(_Section):
     embedder: str = "offline/hash3072-stem-char4"
 
 
+Told = dict[str, Any]
+"""What a part is told wherever it is chosen: its parameters, checked when a run is planned."""
+
+
 class DocparseSettings(_Section):
-    """Defaults of a docparse run's parameters."""
+    """Defaults of a docparse run's parameters: who does what, by name, and a section for each that can be named."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
 
     dpi: int = Field(default=150, ge=36, le=600)
+    renderer: str = "mupdf"
     detector: str = "opencv"
     segmenter: str = "none"
+    ocr: str = "none"
     analyst: str = "text-layer"
-    openai: dict[str, Any] = Field(default_factory=dict)
-    """What the analyst `openai` is told wherever it is chosen: model, server, prices, max_usd …"""
+    opencv: Told = Field(default_factory=dict)
+    grounding_dino: Told = Field(default_factory=dict, alias="grounding-dino")
+    layout: Told = Field(default_factory=dict)
+    given: Told = Field(default_factory=dict)
+    sam2: Told = Field(default_factory=dict)
+    tesseract: Told = Field(default_factory=dict)
+    openai: Told = Field(default_factory=dict)
+    arrange: Told = Field(default_factory=dict)
     max_error_rate: float | None = Field(default=None, ge=0, le=1)
+
+    def told(self, part: str) -> Told:
+        """What the part called so is told; nothing for one that takes no parameters."""
+        sections = self.model_dump(by_alias=True)
+        return dict(sections[part]) if isinstance(sections.get(part), dict) else {}
 
 
 class PipelineSettings(_Section):
@@ -117,6 +136,8 @@ class PipelineSettings(_Section):
     docparse: DocparseSettings = DocparseSettings()
     checkpoints: str = ""
     """A YAML file of the workspace with checkpoints of your own, as `pipeline/models/registry.yaml` has them."""
+    hub: tuple[Annotated[str, Field(pattern=r"^https?://[^@\s]+$")], ...] = ()
+    """Mirrors to ask instead of huggingface.co, the first choice first."""
 
 
 class Profile(_Section):

@@ -40,20 +40,36 @@ RunId = Annotated[str, typer.Argument(help="A run's id, or its last characters, 
 
 
 def parameters(pairs: list[str]) -> dict[str, Any]:
-    """`key=value` pairs as parameters; values are YAML, dots go one level down."""
+    """`key=value` pairs as parameters; values are YAML, dots go one level down, `detector=layout` names a part."""
     import yaml
 
     found: dict[str, Any] = {}
     for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
+        key, separator, text = pair.partition("=")
+        path = key.split(".")
+        if not separator or not all(path):
             fail(f"--param wants key=value, not {pair!r}: for example --param dpi=200", 2)
-        *path, last = key.split(".")
-        place = found
-        for name in path:
-            place = place.setdefault(name, {})
-        place[last] = yaml.safe_load(value)
+        try:
+            _put(found, path, yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            reason = getattr(error, "problem", None) or "it cannot be read"
+            fail(f"--param {key}: {text!r} is not YAML ({reason}): quote it, as in --param '{key}=\"…\"'", 2)
     return found
+
+
+def _put(found: dict[str, Any], path: list[str], value: object) -> None:
+    """Set one parameter. A part's bare name and what else is said of the part go together, in either order."""
+    *outer, last = path
+    for name in outer:
+        inner = found.get(name)
+        if not isinstance(inner, dict):
+            inner = found[name] = {} if inner is None else {"name": inner}
+        found = inner
+    said = found.get(last)
+    if isinstance(said, dict) and not isinstance(value, dict):
+        said["name"] = value
+    else:
+        found[last] = value
 
 
 def run(
@@ -70,7 +86,7 @@ def run(
     no_replace: Annotated[
         bool, typer.Option("--no-replace", help="Do not rent another machine when one is lost.")
     ] = False,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter, as key=value.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, as dpi=200 or detector=layout.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Do work anew that a run has done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only: what would be parsed, at what price.")] = False,

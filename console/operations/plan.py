@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
@@ -20,6 +21,9 @@ from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session
 from console.words import count
+
+if TYPE_CHECKING:
+    from console.settings import DocparseSettings
 
 
 class PlanError(WrongInput):
@@ -50,30 +54,52 @@ class Plan:
     """What stages will cost beside the machine: one line for each that asks somebody who charges."""
 
 
+CHOSEN_BY_NAME = ("detector", "segmenter", "ocr", "analyst")
+
+
 def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a docparse run: the workspace's defaults, then what the operator said."""
     defaults = session.settings.pipelines.docparse
-    params: dict[str, Any] = {
-        "sources": list(sources),
-        "dpi": defaults.dpi,
-        "detector": _section(defaults.detector, {}, overrides.get("detector")),
-        "segmenter": _section(defaults.segmenter, {}, overrides.get("segmenter")),
-        "analyst": _section(defaults.analyst, {"openai": defaults.openai}, overrides.get("analyst")),
-    }
+    params: dict[str, Any] = {"sources": list(sources), "dpi": defaults.dpi, "renderer": defaults.renderer}
+    for part in CHOSEN_BY_NAME:
+        params[part] = _chosen(defaults, getattr(defaults, part), overrides.get(part))
     if defaults.max_error_rate is not None:
         params["max_error_rate"] = defaults.max_error_rate
-    return params | {name: value for name, value in overrides.items() if name not in CHOSEN_BY_NAME}
+    params |= {name: value for name, value in overrides.items() if name not in CHOSEN_BY_NAME}
+    arrange = params.get("arrange", {})
+    if defaults.arrange and isinstance(arrange, Mapping):
+        params["arrange"] = {**defaults.arrange, **arrange}
+    return params
 
 
-CHOSEN_BY_NAME = ("detector", "segmenter", "analyst")
-
-
-def _section(default: str, told: Mapping[str, Mapping[str, Any]], override: object) -> dict[str, Any]:
+def _chosen(defaults: DocparseSettings, name: str, override: object) -> dict[str, Any]:
     """A part that is chosen by name: what the operator says of it, over what the workspace says of the chosen one."""
     if not isinstance(override, Mapping):
         override = {} if override is None else {"name": override}
-    name = str(override.get("name", default))
-    return {**told.get(name, {}), **override, "name": name}
+    name = str(override.get("name", name))
+    return {**defaults.told(name), **override, "name": name}
+
+
+def _said_where(session: Session, reason: str, overrides: Mapping[str, Any]) -> str:
+    """`; it is said in …`, when the parameter that `reason` is about stands in the settings; else nothing."""
+    found = re.match(r"parameter (\w+)(?:\.(\w+))?", reason)
+    if found is None:
+        return ""
+    defaults, (part, key) = session.settings.pipelines.docparse, found.groups()
+    override = overrides.get(part)
+    if part == "arrange":
+        named, told = "arrange", defaults.arrange
+    elif part in CHOSEN_BY_NAME:
+        named = str(_chosen(defaults, getattr(defaults, part), override)["name"])
+        told = defaults.told(named)
+    else:
+        return "" if override is not None or part not in type(defaults).model_fields else _IN_SETTINGS.format("")
+    if key in told and not (isinstance(override, Mapping) and key in override):
+        return _IN_SETTINGS.format(f".{named}")
+    return _IN_SETTINGS.format("") if key is None and override is None else ""
+
+
+_IN_SETTINGS = "; it is said in [pipelines.docparse{}] of spotter.toml"
 
 
 def plan(
@@ -104,6 +130,9 @@ def plan(
         )
         try:
             answer = _plan_process(pipeline, params, folder, workspace.root)
+        except PlanError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise PlanError(f"{error}{_said_where(session, str(error), overrides or {})}") from error
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

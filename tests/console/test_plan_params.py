@@ -1,0 +1,90 @@
+"""How an operator chooses who does what: in spotter.toml with a section for each, and for one run by --param."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from console.commands.runs import parameters
+from console.operations.plan import PlanError, docparse_params, plan
+from console.operations.session import Session, open_session
+from console.workspace import create_workspace
+from pipeline.docparse.pipeline import PIPELINE
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return open_session(create_workspace(tmp_path)[0])
+
+
+def settled(session: Session, *lines: str) -> Session:
+    path = session.workspace.settings_file
+    path.write_text(path.read_text() + "\n".join(["", *lines, ""]))
+    return open_session(session.workspace)
+
+
+def parsed(session: Session, *pairs: str) -> dict[str, Any]:
+    return PIPELINE.parse_params(docparse_params(session, ["data"], parameters(list(pairs)))).model_dump()
+
+
+def test_every_section_that_the_template_offers_can_be_taken_as_it_stands(session: Session) -> None:
+    path = session.workspace.settings_file
+    offered = re.findall(r"(?m)^# \[pipelines\.docparse\.(.+)\]$", path.read_text())
+    assert set(offered) == {"grounding-dino", "sam2", "given", "tesseract", "openai"}
+    # vLLM or OpenAI: the line for the former is an alternative
+    path.write_text(re.sub(r"(?m)^# (?!server)(?=\[pipelines|\w+ = )", "", path.read_text()))
+    session = open_session(session.workspace)
+    by_part = {"segmenter": "sam2", "ocr": "tesseract", "analyst": "openai"}
+    for detector in ("grounding-dino", "given"):
+        params = parsed(session, f"detector={detector}", *(f"{part}={name}" for part, name in by_part.items()))
+        assert {part: params[part]["name"] for part in by_part} == by_part
+        assert params["detector"]["name"] == detector
+    assert params["detector"]["regions"] == "corrected.json"
+    assert params["analyst"]["max_usd"] == 5.0
+
+
+def test_a_section_holds_where_its_part_is_chosen_and_the_command_line_beats_it(session: Session) -> None:
+    session = settled(
+        session,
+        "[pipelines.docparse.grounding-dino]",
+        "min_score = 0.4",
+        'checkpoint = "grounding-dino-base"',
+        "[pipelines.docparse.arrange]",
+        "nms_iou = 0.6",
+    )
+    assert parsed(session)["detector"] == {**parsed(session)["detector"], "name": "opencv", "min_score": 0.3}
+    params = parsed(session, "detector=grounding-dino", "detector.min_score=0.5", "arrange.contained_share=0.7")
+    assert (params["detector"]["min_score"], params["detector"]["checkpoint"]) == (0.5, "grounding-dino-base")
+    assert (params["arrange"]["nms_iou"], params["arrange"]["contained_share"]) == (0.6, 0.7)
+
+
+@pytest.mark.parametrize(
+    "pairs", [["detector=layout", "detector.min_score=0.5"], ["detector.min_score=0.5", "detector=layout"]]
+)
+def test_a_part_and_what_it_is_told_are_said_in_either_order(pairs: list[str]) -> None:
+    assert parameters(pairs) == {"detector": {"name": "layout", "min_score": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [("dpi", "wants key=value"), ("detector..name=x", "wants key=value"), ("detector.labels=[a", "'[a' is not YAML")],
+)
+def test_a_pair_that_is_none_is_told_in_one_line(pair: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        parameters([pair])
+    assert ended.value.exit_code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_a_wrong_value_in_the_settings_is_told_with_its_section(session: Session) -> None:
+    session = settled(session, "[pipelines.docparse.opencv]", "min_score = 30")
+    with pytest.raises(PlanError, match=r"detector\.min_score: .*said in \[pipelines\.docparse\.opencv\] of spotter"):
+        plan(session)
+    with pytest.raises(PlanError) as told:
+        plan(session, overrides={"detector": {"min_score": 40}})
+    assert "spotter.toml" not in str(told.value)
