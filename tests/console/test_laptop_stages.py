@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from console.operations.events import silent
 from console.operations.fleet_book import FleetBook
-from console.operations.laptop_stages import SecretMissing
+from console.operations.laptop_stages import SecretMissing, environment, run_held
 from console.operations.plan import Plan, docparse_params, plan
 from console.operations.run import drive
 from console.operations.runbook import Phase, Runbook
@@ -110,6 +112,31 @@ def test_without_its_key_a_run_rents_nothing_and_says_where_the_key_goes(operato
     assert rude.requests == []
     assert session.living_rentals() == []
     assert ever_rented(operator) == 0
+
+
+def test_ctrl_c_lets_go_of_the_process_which_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import sys; print('began', flush=True); sys.stdin.read(); print('heard what was on its way')"
+    log = tmp_path / "logs" / "job.log"
+
+    def interrupt(_seconds: float) -> None:
+        if log.read_text() == "began\n":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("console.operations.laptop_stages.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_held([sys.executable, "-c", script], tmp_path, log, {}, silent)
+    assert log.read_text() == "began\nheard what was on its way\n"
+
+
+def test_only_the_secrets_that_are_wanted_reach_the_process(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_key(operator)
+    monkeypatch.setenv("VAST_API_KEY", "rents-machines")
+    given = environment(open_session(operator.workspace), ["MODEL_KEY"])
+    assert given["MODEL_KEY"] == KEY
+    assert "rents-machines" not in given.values()
+    assert given["PATH"] == os.environ["PATH"]
 
 
 def test_what_the_workspace_says_of_the_analyst_holds_where_it_is_chosen_and_nowhere_else(operator: Operator) -> None:

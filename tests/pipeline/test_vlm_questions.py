@@ -16,8 +16,9 @@ from pipeline.docparse.vlm.evidence import RegionWords, evidence_of
 from pipeline.docparse.vlm.form import Said, strict_schema
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.pictures import draw_picture, picture_size
+from pipeline.docparse.vlm.prompt import complaint
 from pipeline.docparse.vlm.questions import image_bound, plan_page
-from pipeline.docparse.vlm.tokens import fixed_tokens, image_tokens, text_bound
+from pipeline.docparse.vlm.tokens import COMPLAINT_TOKENS, fixed_tokens, image_tokens, text_bound
 from pipeline.docparse.words import PageText, Word
 from tests.pipeline.rude_model_server import complaint_about
 from tests.pipeline.vlm_pages import HEIGHT, WIDTH, make_page, openai_params, simple_page
@@ -129,6 +130,10 @@ def test_the_same_question_has_the_same_key_and_another_picture_another_one() ->
         return make_ask(openai_params(), "r", "{}", picture, input_bound=1, input_about=1, output_bound=9).key
 
     assert key("a") == key("a") != key("b")
+
+
+def test_a_complaint_has_the_room_that_is_left_for_it() -> None:
+    assert text_bound(complaint("𓀀" * 1000)) <= COMPLAINT_TOKENS
 
 
 def test_an_answer_of_no_known_form_is_called_odd() -> None:

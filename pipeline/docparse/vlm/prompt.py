@@ -57,4 +57,9 @@ def prompt_digest() -> str:
 
 def complaint(reason: str) -> str:
     """What is added when an answer did not keep to the form."""
-    return f"Your answer to this question did not keep to the form: {reason[:300]}. Answer again, in the form."
+    shown = reason.encode()[:COMPLAINT_BYTES].decode(errors="ignore")
+    return f"Your answer to this question did not keep to the form: {shown}. Answer again, in the form."
+
+
+COMPLAINT_BYTES = 350
+"""With the words around it less than `tokens.COMPLAINT_TOKENS`, which every question leaves room for."""
