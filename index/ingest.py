@@ -8,10 +8,9 @@ succeed replaces only the pages it holds records for, so that one failed page do
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,12 +19,13 @@ import orjson
 
 from index.embed import Embedder
 from index.errors import BadVector
+from index.interchange import Line, count_lines, read_lines
 from index.progress import Progress, Report, silent
 from index.snapshot import NewRecord, StoredRecord
 from index.sources import RecordFile, Source, find_sources
 from index.store import Store
 from index.vectors import Matrix, unit
-from pipeline.core.records import Record, read_records
+from pipeline.core.records import Record
 
 BATCH = 500
 
@@ -76,7 +76,7 @@ def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: R
     """
     started = time.monotonic()
     sources = find_sources(paths, workspace)
-    total = sum(_lines(file.path) for source in sources for file in source.files)
+    total = sum(count_lines(file.path) for source in sources for file in source.files)
     with Store(workspace, embedder.space, f"ingest of {len(sources)} run(s)") as store:
         counts = _Counts()
         for source in sources:
@@ -98,11 +98,6 @@ def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: R
             records=store.snapshot.count,
             space=embedder.space.id,
         )
-
-
-def content_hash(record: Record) -> str:
-    """128 bits of a record's line: equal for equal records, whichever run delivers them."""
-    return hashlib.blake2b(record.to_line(), digest_size=16).hexdigest()
 
 
 @dataclass
@@ -150,15 +145,16 @@ class _RunIngest:
     def ingest(self) -> None:
         for file in self._source.files:
             coverage = _Coverage()
-            for batch in _batches(read_records(file.path)):
+            for batch in _batches(read_lines(file.path)):
                 self._take(file, batch, coverage)
                 self._report(Progress("snapshot", self._source.run_id, self._counts.read, self._total, "records"))
             self._remove_vanished(file.producer, coverage)
 
-    def _take(self, file: RecordFile, batch: Sequence[Record], coverage: _Coverage) -> None:
+    def _take(self, file: RecordFile, batch: Sequence[Line], coverage: _Coverage) -> None:
         self._counts.read += len(batch)
-        fresh: list[Record] = []
-        for record in batch:
+        fresh: list[Line] = []
+        for line in batch:
+            record = line.record
             if not record.id or not record.text.strip():
                 self._counts.rejected.append(
                     Rejection(record.id, "it has no text to search" if record.id else "it has no id")
@@ -167,17 +163,17 @@ class _RunIngest:
                 self._counts.duplicates += 1
             else:
                 coverage.seen.add(record.id)
-                fresh.append(record)
-        known = self._snapshot.known([record.id for record in fresh])
-        writes: list[tuple[NewRecord, Record, StoredRecord | None]] = []
+                fresh.append(line)
+        known = self._snapshot.known([line.record.id for line in fresh])
+        writes: list[tuple[NewRecord, Line, StoredRecord | None]] = []
         again: list[str] = []
         again_newest: list[str] = []
-        for record in fresh:
+        for line in fresh:
+            record = line.record
             names = document_names(record)
-            digest = content_hash(record)
             old = known.get(record.id)
             outdated = old is not None and self._is_newer(old.run_key)
-            if old is not None and old.hash == digest:
+            if old is not None and old.hash == line.digest:
                 self._counts.unchanged += 1
                 if old.run_key != self._run_key:
                     (again if outdated else again_newest).append(record.id)
@@ -185,7 +181,7 @@ class _RunIngest:
                 self._counts.superseded += 1
                 continue
             else:
-                writes.append((self._new_record(file, record, digest), record, old))
+                writes.append((self._new_record(file, line), line, old))
             coverage.documents.update(names)
             coverage.pages.update((name, record.meta.page) for name in names)
         self._write(writes)
@@ -194,39 +190,46 @@ class _RunIngest:
                 self._snapshot.seen_again(again, self._run_key, newest=False)
                 self._snapshot.seen_again(again_newest, self._run_key, newest=True)
 
-    def _write(self, writes: Sequence[tuple[NewRecord, Record, StoredRecord | None]]) -> None:
-        ready: list[tuple[NewRecord, StoredRecord | None, Matrix]] = []
-        wanting: list[tuple[NewRecord, StoredRecord | None]] = []
-        for new, record, old in writes:
-            if new.carried:
+    def _write(self, writes: Sequence[tuple[NewRecord, Line, StoredRecord | None]]) -> None:
+        dim = self._embedder.space.dim
+        ready: list[tuple[NewRecord, StoredRecord | None]] = []
+        found: dict[int, Matrix] = {}
+        wanting: dict[str, list[int]] = {}
+        for new, line, old in writes:
+            record = new
+            if new.carried and line.vector is not None:
                 try:
-                    ready.append((new, old, unit(record.vector or (), self._embedder.space.dim, f"record {new.id}")))
+                    vector = unit(line.vector, dim, f"record {new.id}")
                 except BadVector as error:
                     self._counts.rejected.append(Rejection(new.id, str(error)))
+                    continue
+                found[len(ready)] = vector
+                if not np.array_equal(vector, line.vector):
+                    record = replace(new, original_vector=line.vector.astype("<f4").tobytes())
             elif old is not None and old.text == new.text and not old.carried:
-                ready.append((new, old, self._store.stored_vectors([old.row])[0]))
+                found[len(ready)] = self._store.stored_vectors([old.row])[0]
             else:
-                wanting.append((new, old))
+                wanting.setdefault(new.text, []).append(len(ready))
+            ready.append((record, old))
         if wanting:
-            texts = list(dict.fromkeys(new.text for new, _ in wanting))
-            embedded = dict(zip(texts, self._embedder.embed(texts, kind="doc"), strict=True))
-            self._counts.embedded += len(texts)
-            dim = self._embedder.space.dim
-            ready += [(new, old, unit(embedded[new.text], dim, f"record {new.id}")) for new, old in wanting]
+            embedded = self._embedder.embed(list(wanting), kind="doc")
+            self._counts.embedded += len(wanting)
+            for places, vector in zip(wanting.values(), embedded, strict=True):
+                found |= dict.fromkeys(places, unit(vector, dim, f"record {ready[places[0]][0].id}"))
         if not ready:
             return
-        replaced = [old.row for _, old, _ in ready if old is not None]
-        self._store.put([new for new, _, _ in ready], np.stack([vector for _, _, vector in ready]), replaced)
+        replaced = [old.row for _, old in ready if old is not None]
+        self._store.put([new for new, _ in ready], np.stack([found[at] for at in range(len(ready))]), replaced)
         self._counts.updated += len(replaced)
         self._counts.added += len(ready) - len(replaced)
 
-    def _new_record(self, file: RecordFile, record: Record, digest: str) -> NewRecord:
-        meta = record.meta
+    def _new_record(self, file: RecordFile, line: Line) -> NewRecord:
+        record, meta = line.record, line.record.meta
         space = self._embedder.space
         return NewRecord(
             row=-1,
             id=record.id,
-            hash=digest,
+            hash=line.digest,
             text=record.text,
             type=meta.type,
             producer=file.producer,
@@ -235,12 +238,12 @@ class _RunIngest:
             document_id=meta.document_id,
             page=meta.page,
             carried=(
-                record.vector is not None
+                line.vector is not None
                 and (record.provider, record.model) == (space.provider, space.model)
-                and len(record.vector) == space.dim
+                and len(line.vector) == space.dim
             ),
             run_key=self._run_key,
-            meta=orjson.dumps(meta.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS),
+            meta=orjson.dumps(line.meta),
         )
 
     def _is_newer(self, run_key: int) -> bool:
@@ -295,14 +298,9 @@ def document_names(record: Record) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    while batch := list(islice(records, BATCH)):
+def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while batch := list(islice(lines, BATCH)):
         yield batch
-
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
 
 
 def _relative(folder: Path, workspace: Path) -> str:

@@ -81,6 +81,8 @@ class NewRecord:
     carried: bool
     run_key: int
     meta: bytes
+    original_vector: bytes | None = None
+    """The vector as it was delivered, little-endian float32, when it was not of length 1; for exact export."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Snapshot:
             _create(folder, space)
         self.db = connect(folder, writable=True)
         self.db.execute("PRAGMA synchronous = FULL")
+        self.db.execute("CREATE TABLE IF NOT EXISTS original_vector (row INTEGER PRIMARY KEY, vector BLOB NOT NULL)")
         if read_meta(self.db, "space") != space.id:
             raise SpaceMismatch(index_space=read_meta(self.db, "space"), other_space=space.id)
 
@@ -221,6 +224,8 @@ class Snapshot:
                 for r in records
             ],
         )  # fmt: skip
+        originals = [(r.row, r.original_vector) for r in records if r.original_vector is not None]
+        self.db.executemany("INSERT INTO original_vector VALUES (?, ?)", originals)
         vocabulary: dict[str, str] = {}
         lexical = []
         for record in records:
@@ -290,6 +295,7 @@ class Snapshot:
         gone = [(row,) for row in rows]
         self.db.executemany("DELETE FROM record WHERE row = ?", gone)
         self.db.executemany("DELETE FROM lexical WHERE rowid = ?", gone)
+        self.db.executemany("DELETE FROM original_vector WHERE row = ?", gone)
         self.db.executemany("INSERT INTO retired VALUES (?, ?)", [(row, generation) for (row,) in gone])
 
     def _learn(self, vocabulary: Mapping[str, str]) -> None:

@@ -37,7 +37,7 @@ class Source:
 def find_sources(paths: Sequence[Path], workspace: Path) -> list[Source]:
     """The runs and files named by paths, each once, oldest first, so that the newest has the last word.
 
-    A path is a run folder (`records/*.ndjson` inside), a folder of run folders, or an NDJSON file.
+    A path is a run folder (`records/*.ndjson` inside), a folder of run folders, or an NDJSON file; `.gz` or not.
 
     Raises:
         BadSource: a path doesn't exist or holds no records.
@@ -57,7 +57,7 @@ def _sources_at(path: Path, workspace: Path) -> list[Source]:
         if path.parent.name == "records":
             return [_run(path.parent.parent, [path])]
         name = path.relative_to(workspace) if path.is_relative_to(workspace) else path
-        return [Source(name.as_posix(), path.parent, _modified_ms([path]), True, (RecordFile(path, path.stem),))]
+        return [Source(name.as_posix(), path.parent, _modified_ms([path]), True, (RecordFile(path, _producer(path)),))]
     if not path.is_dir():
         raise BadSource(
             f"{path} does not exist; name a run folder (out/runs/<id>), a folder of runs or an NDJSON file."
@@ -74,7 +74,7 @@ def _sources_at(path: Path, workspace: Path) -> list[Source]:
 
 
 def _record_files(folder: Path) -> list[Path]:
-    return sorted((folder / "records").glob("*.ndjson"))
+    return sorted([*(folder / "records").glob("*.ndjson"), *(folder / "records").glob("*.ndjson.gz")])
 
 
 def _run(folder: Path, files: Sequence[Path]) -> Source:
@@ -84,8 +84,12 @@ def _run(folder: Path, files: Sequence[Path]) -> Source:
         folder,
         created if created is not None else _modified_ms(files),
         _run_state(folder) in (None, "succeeded"),
-        tuple(RecordFile(path, path.stem) for path in files),
+        tuple(RecordFile(path, _producer(path)) for path in files),
     )
+
+
+def _producer(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
 
 
 def _modified_ms(files: Sequence[Path]) -> int:
