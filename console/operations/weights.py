@@ -62,17 +62,21 @@ def checkpoint_root(workspace: Workspace) -> Path:
 
 
 def use_own_registry(workspace: Workspace) -> None:
-    """Let `[pipelines] checkpoints` of the settings, a YAML file, add to the registry from now on.
+    """Let `[pipelines] checkpoints` of the settings, a YAML file, add to the registry, and `hub` stand in for the hub.
+
+    What the environment says (`MODEL_REGISTRY`, `HF_ENDPOINT`) goes before the settings.
 
     Raises:
         console.settings.SettingsError: the settings cannot be read.
     """
     from console.settings import load_settings
-    from pipeline.models.registry import REGISTRY_VARIABLE
+    from pipeline.models.registry import ENDPOINT_VARIABLE, REGISTRY_VARIABLE
 
-    named = load_settings(workspace).pipelines.checkpoints
-    if named and not os.environ.get(REGISTRY_VARIABLE):
-        os.environ[REGISTRY_VARIABLE] = str(workspace.root / named)
+    told = load_settings(workspace).pipelines
+    if told.checkpoints and not os.environ.get(REGISTRY_VARIABLE):
+        os.environ[REGISTRY_VARIABLE] = str(workspace.root / told.checkpoints)
+    if told.hub and not os.environ.get(ENDPOINT_VARIABLE):
+        os.environ[ENDPOINT_VARIABLE] = " ".join(told.hub)
 
 
 def list_weights(root: Path, *, again: bool = False) -> list[CheckpointLine]:

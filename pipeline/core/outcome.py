@@ -26,16 +26,16 @@ class Outcomes:
         self.items = {item.item_id: item for item in scope}
         self.stages: dict[str, dict[str, float]] = {}
         """Stage → items by status and elapsed seconds, for the report."""
-        self._results: dict[str, dict[str, Result]] = {}
+        self._statuses: dict[str, dict[str, str]] = {}
+        """Stage → item id → status; only failures are kept with their reasons."""
         self._covered: dict[str, set[str]] = {}
         self._failed: dict[str, Result] = {}
 
     def add(self, result: Result) -> None:
         """Note how an item ended in a stage."""
-        result = result.bare()
-        self._results.setdefault(result.stage, {})[result.item_id] = result
+        self._statuses.setdefault(result.stage, {})[result.item_id] = result.status
         if result.status == "failed":
-            self._failed[result.item_id] = result
+            self._failed[result.item_id] = result.bare()
 
     def cover(self, stage: str, items: Sequence[Item]) -> None:
         """Note that a reduce stage took in these items."""
@@ -49,8 +49,7 @@ class Outcomes:
     def _passed(self, stage: str, item_id: str) -> bool:
         if stage in self._covered:
             return item_id in self._covered[stage]
-        result = self._results.get(stage, {}).get(item_id)
-        return result is not None and result.status == "ok"
+        return self._statuses.get(stage, {}).get(item_id) == "ok"
 
     def split(self, requires: Sequence[str]) -> tuple[list[Item], list[Item]]:
         """(items that passed all of `requires`, the others), both in the manifest's order."""
@@ -64,10 +63,7 @@ class Outcomes:
         """Items by how they ended: ok through all `stages`, failed, rejected, or open."""
         counts: Counter[str] = Counter()
         for item_id in self.items:
-            rejected = any(
-                (result := results.get(item_id)) is not None and result.status == "rejected"
-                for results in self._results.values()
-            )
+            rejected = any(statuses.get(item_id) == "rejected" for statuses in self._statuses.values())
             if item_id in self._failed:
                 counts["failed"] += 1
             elif rejected:

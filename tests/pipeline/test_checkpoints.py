@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from console.operations.weights import WeightsFailed, WeightsMissing, box_checkpoints, fetch_weights, verify_weights
+from console.operations.weights import (
+    WeightsFailed,
+    WeightsMissing,
+    box_checkpoints,
+    fetch_weights,
+    use_own_registry,
+    verify_weights,
+)
+from console.workspace import create_workspace
 from pipeline.core.errors import StageCrash, UsageError
 from pipeline.models.checkpoints import CheckpointDamaged, CheckpointMissing, digest, entry, locate, registry
 from pipeline.models.loading import load_state
@@ -211,3 +219,19 @@ def test_weights_that_do_not_fit_are_an_error_that_names_them() -> None:
     ):
         with pytest.raises(StageCrash, match=told):
             load_state(model, state, "a layer")
+
+
+def test_the_settings_name_a_mirror_and_a_registry_and_the_environment_goes_before_them(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _ = create_workspace(tmp_path / "workspace")
+    own = place.folder / "registry.yaml"
+    with workspace.settings_file.open("a") as file:
+        file.write(f'\n[pipelines]\nhub = ["{place.hub.url}"]\ncheckpoints = "{own}"\n')
+    monkeypatch.setenv("HF_ENDPOINT", "")
+    monkeypatch.setenv("MODEL_REGISTRY", "")
+    use_own_registry(workspace)
+    assert entry("small").urls(entry("small").files[0])[0].startswith(f"{place.hub.url}/acme/small/resolve/")
+    monkeypatch.setenv("HF_ENDPOINT", "https://elsewhere.example")
+    use_own_registry(workspace)
+    assert entry("small").urls(entry("small").files[0])[0].startswith("https://elsewhere.example/")
