@@ -78,11 +78,20 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine])
     graph = graph_of(thinned(half))
     near = _Nearness(shapes, half.shape)
     _pruned(graph, near)
-    thickness = cv2.distanceTransform(joined, cv2.DIST_L2, 3)
+    thickness = _thickness(joined)
     arrows: list[Arrow] = []
     for part in graph.parts():
         arrows += _arrows_of(graph, part, near, ink, thickness, shapes)
     return arrows
+
+
+def _thickness(ink: Pixels) -> Pixels:
+    """Distance of inked pixels to their line's edge."""
+    x, y, w, h = cv2.boundingRect(ink)
+    whole = np.zeros(ink.shape, np.float32)
+    part = np.pad(ink[y : y + h, x : x + w], 1)
+    whole[y : y + h, x : x + w] = cv2.distanceTransform(part, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return whole
 
 
 def _over_labels(ink: Pixels, lines: Sequence[TextLine]) -> Pixels:
@@ -128,7 +137,7 @@ def _label_boxes(lines: Sequence[TextLine]) -> list[Box]:
 
 def _long_enough(half: Pixels) -> Pixels:
     """The mask without specks, blots and what is too large to be an arrow's line."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
     w, h, ink = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
     longest = np.maximum(w, h)
     kept = (longest >= MIN_LENGTH_PX / 2) & (ink <= 9 * (w + h) + 80)

@@ -55,6 +55,10 @@ class PageFinds:
         self._page_area = float(sheet.size[0] * sheet.size[1])
         shapes = find_shapes(sheet)
         self._lines = find_lines(sheet, text, shapes)
+        self._line_boxes = (
+            np.array([line.box for line in self._lines]).reshape(-1, 4),
+            np.array([line.height for line in self._lines]),
+        )
         self._shapes = _with_lids([shape for shape in shapes if not self._is_letter(shape)])
         self._ink = ink_of(sheet)
         self._found: list[Detection] = []
@@ -93,10 +97,11 @@ class PageFinds:
 
     def _is_letter(self, shape: Shape) -> bool:
         """Whether it is a letter's inside, or a thick letter."""
-        return any(
-            share_inside(shape.box, grown(line.box, 4)) > 0.8 and shape.width < 3 * line.height + 8
-            for line in self._lines
-        )
+        left, top, right, bottom = shape.box
+        boxes, heights = self._line_boxes
+        near = (boxes[:, 0] < right + 4) & (boxes[:, 2] > left - 4) & (boxes[:, 1] < bottom + 4) & (boxes[:, 3] > top - 4)
+        near &= shape.width < 3 * heights + 8
+        return any(share_inside(shape.box, grown(self._lines[index].box, 4)) > 0.8 for index in np.flatnonzero(near))
 
     def _add(self, label: Label, box: Box, value: float, points: Any = None, **relations: Any) -> int:
         if points is None:

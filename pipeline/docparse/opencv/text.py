@@ -77,11 +77,12 @@ class TextBlock:
 def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[TextLine]:
     """The page's lines of text from the top; `shapes` are what else may look like letters, or holds light ones."""
     ink = letter_ink(sheet, shapes)
+    parts = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
     if text.words:
         lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
     else:
-        lines = _lines_of_pixels(ink, shapes)
-    dots = _dots(ink)
+        lines = _lines_of_pixels(ink, parts, shapes)
+    dots = _dots(parts[1])
     return _with_markers(
         sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0]))
     )
@@ -120,9 +121,8 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     )
 
 
-def _dots(ink: Pixels) -> Pixels:
+def _dots(stats: Pixels) -> Pixels:
     """Boxes (n, 4) of small round spots, as bullets are that a document draws instead of writing them."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     x, y, w, h, count = (stats[1:, column].astype(np.float64) for column in range(5))
     low, high = BULLET_PX
     kept = (np.minimum(w, h) >= low) & (np.maximum(w, h) <= high) & (np.abs(w - h) <= 2) & (count >= 0.6 * w * h)
@@ -180,8 +180,8 @@ def _line(text: PageText, boxes: Sequence[Box], run: Sequence[int]) -> TextLine:
     return TextLine(box, letters, height, (box[1] + box[3]) / 2, marked)
 
 
-def _lines_of_pixels(ink: Pixels, shapes: Sequence[Shape]) -> list[TextLine]:
-    letters, densities = _letters(ink)
+def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shape]) -> list[TextLine]:
+    letters, densities = _letters(*parts)
     kept = _without_outlines(letters, densities, shapes)
     letters, densities = letters[kept], densities[kept]
     if not len(letters):
@@ -335,16 +335,17 @@ def _reads(letters: Sequence[Box]) -> bool:
 
 def _line_of_letters(letters: Sequence[Box]) -> TextLine:
     box = union(letters)
-    height = float(np.quantile([letter[3] - letter[1] for letter in letters], 0.75))
-    middle = float(np.median([(b[1] + b[3]) / 2 for b in letters]))
+    heights = sorted(letter[3] - letter[1] for letter in letters)
+    middles = sorted((letter[1] + letter[3]) / 2 for letter in letters)
+    height = heights[(3 * (len(heights) - 1) + 2) // 4]
+    middle = (middles[(len(middles) - 1) // 2] + middles[len(middles) // 2]) / 2
     # A word that blur ran together counts for the letters that it must hold.
     count = sum(max(1, round((b[2] - b[0]) / max(1.0, 0.9 * (b[3] - b[1])))) for b in letters)
     return TextLine(box, count, height, middle)
 
 
-def _letters(ink: Pixels) -> tuple[Pixels, Pixels]:
+def _letters(labels: Pixels, stats: Pixels) -> tuple[Pixels, Pixels]:
     """(boxes (n, 4), share of each that is ink) of components that may be letters or words run together."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     stats = stats[1:]
     x, y, w, h, count = (stats[:, column].astype(np.float64) for column in range(5))
     kept = (h >= MIN_LETTER_PX) & (h <= MAX_LETTER_PX) & (w > 1) & (w <= MAX_WORD_PX)
