@@ -12,7 +12,7 @@ from pipeline.docparse.documents import kept_open
 from pipeline.docparse.media import PDF
 from pipeline.docparse.ocr_params import TesseractParams
 from pipeline.docparse.params import DocparseParams
-from pipeline.docparse.render import OCR_FILE, planned_source
+from pipeline.docparse.render import OCR_FILE, WORDS_FILE, planned_source
 from pipeline.docparse.tesseract import Reading, installed, read_words
 from pipeline.docparse.words import PageText, Word
 
@@ -30,10 +30,11 @@ class OcrStage(MapStage):
     """Writes `ocr.json`, in the form of `words.json`, for every page that is to be read.
 
     A page that keeps the words of its text layer gets no file. What later stages take is told by `render.read_text`.
+    A scan on which there are only stray words is read; it is counted (`pages_with_stray_words`).
     """
 
     name = "ocr"
-    version = "1"
+    version = "2"
     requires = ("render",)
     done_word = "read"
     reads_sources = True
@@ -65,7 +66,8 @@ class OcrStage(MapStage):
 
     def _read(self, task: Task) -> Output:
         drawn = task.inputs["render"]
-        if drawn["words"] and self._ocr.pages == "without-text":
+        stray = bool(drawn["words"]) and self._ocr.pages == "without-text"
+        if stray and not self._only_stray_words(task):
             return Output({"text_source": drawn["text_source"], "words": drawn["words"], "read": False})
         source, page = task.item.source, task.item.page
         assert page is not None
@@ -77,8 +79,21 @@ class OcrStage(MapStage):
         text = PageText(drawn["width"], drawn["height"], drawn["dpi"], words, "ocr")
         task.writer.write(OCR_FILE, text.to_json(), "words")
         return Output(
-            {"text_source": text.source, "words": len(words), "read": True, "dpi": dpi}, metrics=_figures(reading)
+            {"text_source": text.source, "words": len(words), "read": True, "dpi": dpi},
+            metrics={**_figures(reading), "pages_with_stray_words": stray},
         )
+
+    def _only_stray_words(self, task: Task) -> bool:
+        """Whether the words of the text layer are next to nothing, on a page that pictures cover."""
+        drawn = task.inputs["render"]
+        layer = PageText.from_json((task.site.run_dir / task.item.folder / WORDS_FILE).read_bytes())
+        words_px = sum((word.box[2] - word.box[0]) * (word.box[3] - word.box[1]) for word in layer.words)
+        if words_px >= self._ocr.stray_words_share * layer.width * layer.height:
+            return False
+        source, page = task.item.source, task.item.page
+        assert page is not None
+        document = kept_open(planned_source(task.site, source), source.media_type, drawn["renderer"])
+        return document.pictures_share(page) >= self._ocr.scan_share
 
     def _picture(
         self, path: Path, media_type: str, page: int, drawn: Mapping[str, Any]

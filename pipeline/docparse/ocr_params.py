@@ -26,7 +26,13 @@ class TesseractParams(_Section):
     languages: tuple[str, ...] = Field(default=("rus", "eng"), min_length=1)
     """Names of Tesseract's language data, the most likely one first."""
     pages: Literal["without-text", "all"] = "without-text"
-    """`all` reads pages that have a text layer too, and takes what it reads in the layer's place."""
+    """`without-text` reads pages that have no words, or only stray ones on a scan; `all` reads pages that have a text
+    layer too. What is read takes the layer's place."""
+    stray_words_share: float = Field(default=0.01, ge=0, le=1)
+    """A page whose words cover less than this share of it, while pictures cover it as a scan, has no text layer worth
+    the name: a page number, a fax header, a scanner's mark. A paragraph covers 0.02 and more. 0: any word counts."""
+    scan_share: float = Field(default=0.75, ge=0, le=1)
+    """Pictures that cover this share of a page or more make it a scan with margins, not a page with a figure."""
     dpi: int = Field(default=300, ge=70, le=600)
     """Resolution at which a PDF page is drawn for reading; Tesseract wants about 300. Images stay as they are."""
     min_confidence: float = Field(default=0.3, ge=0, le=1)

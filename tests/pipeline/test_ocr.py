@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pymupdf
 import pytest
 from PIL import Image, ImageFilter
 
@@ -24,6 +25,7 @@ from pipeline.docparse import tesseract
 from pipeline.docparse.documents import open_source
 from pipeline.docparse.media import PDF, PNG
 from pipeline.docparse.ocr import OcrStage
+from pipeline.docparse.pages.covering import covered_share
 from pipeline.docparse.params import DocparseParams
 from pipeline.docparse.render import RenderStage, read_text
 from pipeline.docparse.tesseract import NotReadable, installed, parse
@@ -112,6 +114,45 @@ def test_a_page_with_a_text_layer_keeps_it_unless_all_are_to_be_read(tmp_path: P
     everything = Table(tmp_path / "all", pdf, PDF, ocr={"name": "tesseract", "pages": "all"})
     assert everything.read().data["read"]
     assert everything.text.source == "ocr"
+
+
+@pytest.mark.parametrize("renderer", ["mupdf", "pdfium"])
+def test_a_stray_word_on_a_scan_does_not_keep_it_from_being_read(tmp_path: Path, renderer: str) -> None:
+    def with_words(*, text: str, part: float = 1.0) -> Path:
+        """A scan on its side, turned upright by the page, in a form as scanners' software lays it there."""
+        scan = scan_of(save(tmp_path / "letter.pdf", letter), tmp_path / "scan.pdf", 200)
+        target = tmp_path / f"{len(text)}-{part}.pdf"
+        with pymupdf.open(scan) as sheet, pymupdf.open() as document:
+            page = document.new_page(width=300, height=420)
+            page.show_pdf_page(pymupdf.Rect(0, 0, 300 * part, 420), sheet, 0, rotate=90, keep_proportion=False)
+            page.insert_htmlbox(pymupdf.Rect(6, 6, 294, 90), f'<p style="font-size:8px">{text}</p>')
+            page.set_rotation(90)
+            document.save(target)
+        return target
+
+    def read(file: Path, **ocr: Any) -> Output:
+        table = Table(tmp_path / file.stem, file, PDF, renderer=renderer, ocr={"name": "tesseract", **ocr})
+        assert table.drawn["text_source"] == "pdf"
+        return table.read()
+
+    stray = read(with_words(text="Scanned"))
+    assert (stray.data["read"], stray.data["text_source"]) == (True, "ocr")
+    assert stray.data["words"] > 20
+    assert stray.metrics["pages_with_stray_words"] == 1
+    assert not read(with_words(text="Scanned"), stray_words_share=0).data["read"]
+    assert not read(with_words(text=ENGLISH)).data["read"], "a paragraph is a text layer"
+    assert not read(with_words(text="Scanned", part=0.6)).data["read"], "a figure is no scan"
+
+
+def test_boxes_cover_a_page_once_and_only_where_it_is() -> None:
+    page = (0, 0, 200, 100)
+    assert covered_share([], page) == 0
+    assert covered_share([(0, 0, 100, 100), (50, 0, 100, 100)], page) == 0.5
+    assert covered_share([(-500, -500, 500, 500)], page) == 1
+    assert covered_share([(300, 0, 400, 100)], page) == 0
+    assert covered_share([(0, 75, 200, 100)], (0, 100, 200, 0)) == 0.25
+    assert covered_share([(0, 0, 9, 9)], (0, 0, 0, 0)) == 0
+    assert covered_share(((0, y, 200, y + 1) for y in range(100)), page) == 1
 
 
 def test_a_page_with_nothing_to_read_says_so(tmp_path: Path) -> None:

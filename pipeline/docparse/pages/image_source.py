@@ -113,6 +113,10 @@ class ImageSource:
         side_mm = max(image.size) / across * 25.4
         return round(across) if HONEST_SIDE_MM[0] <= side_mm <= HONEST_SIDE_MM[1] else None
 
+    def pictures_share(self, page: int) -> float:
+        """All of it."""
+        return 1.0
+
     def quick(self, page: int) -> bool:
         """A JPEG decodes faster than a PNG of the same pixels."""
         return self._media_type == JPEG

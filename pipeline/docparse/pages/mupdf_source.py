@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.docparse import mupdf
+from pipeline.docparse.pages.covering import covered_share
 from pipeline.docparse.pages.source import (
     POINTS_PER_INCH,
     DocumentProblem,
@@ -104,6 +105,16 @@ class MuPdfSource:
     def dpi_of(self, page: int, dpi: int) -> int | None:
         """The resolution asked for."""
         return dpi
+
+    def pictures_share(self, page: int) -> float:
+        """As MuPDF tells pictures: before rotation, the top left corner of what is shown as origin."""
+        loaded = self._page(page)
+        shown = loaded.cropbox
+        try:
+            pictures = [info["bbox"] for info in loaded.get_image_info()]
+        except (RuntimeError, ValueError) as error:
+            raise _damaged(error) from error
+        return covered_share(pictures, (0, 0, shown.width, shown.height))
 
     def quick(self, page: int) -> bool:
         """A page of text, with no picture and few lines to draw."""

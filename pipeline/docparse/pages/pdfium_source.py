@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.docparse.pages.covering import covered_share
 from pipeline.docparse.pages.source import (
     POINTS_PER_INCH,
     DocumentProblem,
@@ -42,6 +43,9 @@ _HYPHENS = {0x0002: "-", 0xFFFE: "-"}
 """How PDFium tells a hyphen at a line's end."""
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
 """One sign would hide "file" from every search."""
+
+_Matrix = tuple[float, float, float, float, float, float]
+"""a, b, c, d, e, f of a PDF matrix: x' = a·x + c·y + e, y' = b·x + d·y + f (ISO 32000-1, 8.3.3)."""
 
 
 @cache
@@ -150,6 +154,30 @@ class PdfiumSource:
         """The resolution asked for."""
         return dpi
 
+    def pictures_share(self, page: int) -> float:
+        """As PDFium tells pictures: in the page's own points, those within forms through the forms' matrices."""
+        raw, loaded = self._raw, self._page(page)
+        whole = self._matrix_of(None)
+        objects = [(raw.FPDFPage_GetObject(loaded, index), whole) for index in range(raw.FPDFPage_CountObjects(loaded))]
+        pictures: list[Box] = []
+        while objects:
+            one, outer = objects.pop()
+            kind = raw.FPDFPageObj_GetType(one)
+            if kind == raw.FPDF_PAGEOBJ_IMAGE:
+                pictures.append(_unit_square(_chained(self._matrix_of(one), outer)))
+            elif kind == raw.FPDF_PAGEOBJ_FORM:
+                inner = _chained(self._matrix_of(one), outer)
+                objects += [
+                    (raw.FPDFFormObj_GetObject(one, index), inner) for index in range(raw.FPDFFormObj_CountObjects(one))
+                ]
+        return covered_share(pictures, loaded.get_bbox())
+
+    def _matrix_of(self, one: Any) -> _Matrix:
+        matrix = self._raw.FS_MATRIX(1, 0, 0, 1, 0, 0)
+        if one is not None:
+            self._raw.FPDFPageObj_GetMatrix(one, ctypes.byref(matrix))
+        return matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
+
     def quick(self, page: int) -> bool:
         """A page of text, with no picture and few lines to draw."""
         raw, loaded = self._raw, self._page(page)
@@ -236,6 +264,19 @@ class _Turn:
 def _whole(text: str) -> str:
     """PDFium tells signs beyond 16 bits, as formulas have, in two halves; a half alone is no text that can be kept."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _chained(first: _Matrix, then: _Matrix) -> _Matrix:
+    a, b, c, d, e, f = first
+    u, v, w, x, y, z = then
+    return a * u + b * w, a * v + b * x, c * u + d * w, c * v + d * x, e * u + f * w + y, e * v + f * x + z
+
+
+def _unit_square(matrix: _Matrix) -> Box:
+    """The box around what becomes of the square from 0 to 1, which is where a PDF draws a picture."""
+    a, b, c, d, e, f = matrix
+    xs, ys = (e, e + a, e + c, e + a + c), (f, f + b, f + d, f + b + d)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _joined(letters: Sequence[_Letter]) -> Iterator[tuple[str, Box, int, int]]:

@@ -80,6 +80,9 @@ class PageSource(Protocol):
     def dpi_of(self, page: int, dpi: int) -> int | None:
         """Pixels per inch of what `pixels` gives; None where an image does not say."""
 
+    def pictures_share(self, page: int) -> float:
+        """Share of the page that lies under pictures, 0 to 1: about 1 for a scan."""
+
     def quick(self, page: int) -> bool:
         """Whether drawing the page costs less than decoding a PNG of it; a wrong answer costs time, nothing else."""
 
