@@ -13,6 +13,9 @@ from pipeline.docparse.words import Box, PageText
 SLACK_SHARE = 0.004
 """Boxes that overlap by less than this share of their extent can still be cut apart (7 px of A4 at 150 dpi)."""
 
+FIRST_BANDS = 16
+"""So many bands are looked at first for a gutter through them, then twice as many: most gutters are short."""
+
 Names = list[int]
 
 
@@ -81,15 +84,27 @@ class _Cutter:
 
     def _run(self, bands: list[Names], start: int) -> tuple[int, list[Names]]:
         """How many bands from `start` on one gutter runs through, and the stripes that it makes of them."""
-        length, stripes = 1, [bands[start]]
-        together = list(bands[start])
-        for count, band in enumerate(bands[start + 1 :], start=2):
-            together = together + band
-            parts = self._split(together, 0)
-            if len(parts) < 2:
-                break
-            length, stripes = count, parts
-        return length, stripes
+        most = min(FIRST_BANDS, len(bands) - start)
+        while (length := self._gutter(bands[start : start + most])) == most < len(bands) - start:
+            most = min(2 * most, len(bands) - start)
+        if length == 1:
+            return 1, [bands[start]]
+        return length, self._split([name for band in bands[start : start + length] for name in band], 0)
+
+    def _gutter(self, bands: list[Names]) -> int:
+        """How many of the first bands `_split` would cut into stripes, however many of those it is given."""
+        import numpy as np
+
+        named = [(self._boxes[name], number) for number, band in enumerate(bands) for name in band]
+        named.sort(key=lambda one: one[0])
+        sides, band = np.asarray([box for box, _ in named]), np.asarray([number for _, number in named])
+        # One column for each number of bands: what of the boxes before it reaches furthest, of those that are in.
+        is_in = band[:, None] <= np.arange(len(bands))[None, :]
+        reached = np.maximum.accumulate(np.where(is_in, sides[:, 2:3], -np.inf), axis=0)[:-1]
+        slack = np.minimum(self._slack_px, (sides[:, 2] - sides[:, 0]) / 2)[1:, None]
+        apart = is_in[1:] & np.isfinite(reached) & (sides[1:, :1] >= reached - slack)
+        uncut = np.flatnonzero(~apart.any(axis=0)[1:])
+        return int(uncut[0]) + 1 if len(uncut) else len(bands)
 
     def _are_columns(self, bands: list[Names], stripes: list[Names]) -> bool:
         """Whether stripes are read one after the other, not band by band."""
@@ -106,13 +121,16 @@ class _Cutter:
 
     def _inversions(self, parts: list[Names]) -> int:
         """Pairs of boxes in different parts whose words stand the other way round in the text layer."""
-        count = 0
-        before: list[float] = []
-        for part in parts:
-            ranks = [rank for name in part if (rank := self._ranks[name]) is not None]
-            count += sum(earlier > later for earlier in before for later in ranks)
-            before += ranks
-        return count
+        import numpy as np
+
+        known = [
+            (rank, number)
+            for number, part in enumerate(parts)
+            for name in part
+            if (rank := self._ranks[name]) is not None
+        ]
+        ranks, part = np.asarray(known, np.float64).reshape(-1, 2).T
+        return int(((ranks[:, None] > ranks[None, :]) & (part[:, None] < part[None, :])).sum())
 
     def _gaps(self, parts: list[Names], axis: int) -> list[float]:
         ends = [max(self._boxes[name][axis + 2] for name in part) for part in parts]
