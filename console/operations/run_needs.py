@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from remote.bootstrap.needs import BoxNeeds
 
 _RANK = {"cpu": 0, "gpu": 1, "original": 2}
+
+
+PROOF = {"cpu": (), "gpu": ("torch", "transformers"), "original": ("torch", "groundingdino", "sam2")}
+"""Modules that show whether a stack's packages are installed."""
 
 
 class NoGpuThere(WrongInput):
@@ -38,14 +43,24 @@ def check_cloud(session: Session, run_id: str) -> None:
     """See that this cloud's machines can do the run at all.
 
     Raises:
-        NoGpuThere: they are emulated on this machine, and the run wants a real GPU.
+        NoGpuThere: they are emulated on this machine, and the run wants a real GPU, or packages that are not here.
     """
     wanted = machine_needs_of(session, run_id)
-    if wanted.stack != "cpu" and session.emulated:
-        what = " and ".join(wanted.gpu_for) or "this run's models"
+    if wanted.stack == "cpu" or not session.emulated:
+        return
+    cloud = session.settings.cloud.name
+    if wanted.gpu_for:
+        parts = [each.split()[0] for each in wanted.gpu_for]
         raise NoGpuThere(
-            f"{what} cannot run on the {session.settings.cloud.name} cloud, whose GPUs are emulated: choose detector "
-            "opencv and segmenter none, or a real cloud ([cloud] name in spotter.toml)"
+            f"{' and '.join(wanted.gpu_for)} cannot run on the {cloud} cloud, whose GPUs are emulated: set [cloud] "
+            f"name in spotter.toml to a real one, or run on the processor, at half a minute a page: "
+            f"{' '.join(f'--param {part}.device=cpu --param {part}.precision=float32' for part in parts)}"
+        )
+    missing = [name for name in PROOF[wanted.stack] if find_spec(name) is None]
+    if missing:
+        raise NoGpuThere(
+            f"machines of the {cloud} cloud are emulated in this Python, which has no {', '.join(missing)}: run  "
+            f"uv sync --inexact --extra {wanted.stack}"
         )
 
 
@@ -64,7 +79,8 @@ def box_needs_of(session: Session, run_id: str, report: Report = silent) -> BoxN
     use_own_registry(session.workspace)
     stack = max(needs.stack, wanted.stack, key=_RANK.__getitem__)
     checkpoints = box_checkpoints(checkpoint_root(session.workspace), wanted.checkpoints, report)
-    return replace(needs, stack=stack, checkpoints=checkpoints)
+    gpu = needs.stack != "cpu" or bool(wanted.gpu_for)
+    return replace(needs, stack=stack, gpu=gpu, checkpoints=checkpoints)
 
 
 def torch_cuda() -> float:

@@ -43,6 +43,8 @@ class BoxNeeds:
     """What is asked of a box beyond an interpreter and the agent."""
 
     stack: Stack = "cpu"
+    gpu: bool = True
+    """Whether torch, where the stack has it, must find a GPU; False: all models work on the processor."""
     jupyter: bool = False
     """JupyterLab in the worker's own environment; `remote.jupyter` registers the kernel and starts it."""
     checkpoints: tuple[Checkpoint, ...] = ()

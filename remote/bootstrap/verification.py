@@ -36,11 +36,11 @@ NO_GPU = ("none", "nvidia-smi fails")
 
 
 def verification_step(release: Release | None, needs: BoxNeeds) -> Step:
-    """With `release`, its `pipeline` must import from there; with a GPU stack, nvidia-smi must show a GPU.
+    """With `release`, its `pipeline` must import from there; with a stack for a GPU, nvidia-smi must show one.
 
     That torch finds it was proven by the environment's own check.
     """
-    inputs = hash_of([release.tree_hash if release else None, needs.stack])
+    inputs = hash_of([release.tree_hash if release else None, needs.stack, needs.gpu])
     return Step("verification", inputs, lambda box: _check(box, release, needs), None, 180)
 
 
@@ -57,6 +57,6 @@ def _check(box: Box, release: Release | None, needs: BoxNeeds) -> Mapping[str, s
     where = evidence.get("import pipeline", "")
     if release is not None and not where.startswith(release.path + "/"):
         raise StepUnmet(f"`import pipeline` finds {where}, not the pushed release {release.path}")
-    if needs.stack != "cpu" and evidence["gpus"] in NO_GPU:
+    if needs.stack != "cpu" and needs.gpu and evidence["gpus"] in NO_GPU:
         raise StepUnmet(f"the {needs.stack} stack needs a GPU, and nvidia-smi says: {evidence['gpus']}")
     return evidence

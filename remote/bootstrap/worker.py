@@ -29,7 +29,7 @@ def worker_step(needs: BoxNeeds, pins: Sequence[Pin] | None = None, imports: Seq
     """The step that finds or makes the environment. `pins` and `imports` are those of the lock by default."""
     wanted = worker_pins(needs) if pins is None else tuple(pins)
     environment = _Environment(needs, wanted, imports_of(needs) if imports is None else tuple(imports))
-    inputs = hash_of([[pin.line(), pin.marker] for pin in wanted])
+    inputs = hash_of([[[pin.line(), pin.marker] for pin in wanted], needs.gpu])
     return Step(WORKER_ENVIRONMENT, inputs, environment.check, environment.make, INSTALL_LIMIT_S, retries=2)
 
 
@@ -38,7 +38,8 @@ class _Environment:
         self._needs = needs
         self._pins = pins
         self._imports = imports
-        self._cuda = needs.stack != "cpu"
+        self._torch = needs.stack != "cpu"
+        self._cuda = self._torch and needs.gpu
 
     def check(self, box: Box) -> Mapping[str, str]:
         """In the image's interpreter, then in every environment that was made here."""
@@ -58,7 +59,7 @@ class _Environment:
         """Install the lock's packages; torch is taken from the image by link when it is the same version and works."""
         pins = self._pins_on(box)
         interpreter = box.found["interpreter"]
-        linked = self._torch_to_keep(box, pins) if self._cuda else []
+        linked = self._torch_to_keep(box, pins) if self._torch else []
         if self._cuda and not linked:
             refuse_useless_torch(box, pins)
         installed = [pin for pin in pins if not (linked and pin.of_torch)]
@@ -92,7 +93,7 @@ class _Environment:
         return judged
 
     def _torch_to_keep(self, box: Box, pins: Sequence[Pin]) -> list[str]:
-        """What the image has of torch and its CUDA libraries, when that is the wanted torch and finds the GPU."""
+        """What the image has of torch and its CUDA libraries, when that is the wanted torch and works."""
         image = box.found["interpreter"]["path"]
         pair = [pin for pin in pins if pin.name in TORCH_PAIR]
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from console.operations import run_needs
 from console.operations.offers import query_of
 from console.operations.plan import plan as plan_run
 from console.operations.run import drive
@@ -194,7 +195,7 @@ def test_a_cloud_without_gpus_is_refused_before_anything_is_rented_and_a_box_is_
         drive(session, planned.entry.run_id)
     assert not list(workspace.local_cloud.glob("*")), "no marketplace was started for it"
     needs = box_needs_of(session, planned.entry.run_id)
-    assert needs.stack == "gpu"
+    assert (needs.stack, needs.gpu) == ("gpu", True)
     assert {each.name for each in needs.checkpoints} == {"tiny-dino/config.json", "tiny-dino/model.safetensors"}
     assert needs.run_packages == ()
     reading = plan_run(session, overrides={"ocr": {"name": "tesseract", "languages": ["eng"]}})
@@ -204,6 +205,19 @@ def test_a_cloud_without_gpus_is_refused_before_anything_is_rented_and_a_box_is_
     assert "run-packages" in steps
     assert steps.index("run-packages") < steps.index("worker-environment")
     assert torch_cuda() >= 12.8
+
+
+def test_models_on_the_processor_run_on_emulated_machines_where_their_packages_are(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(create_workspace(place.bench.root)[0])
+    planned = plan_run(session, overrides={"detector": DINO})
+    assert box_needs_of(session, planned.entry.run_id).gpu is False
+    monkeypatch.setattr(run_needs, "find_spec", lambda name: None if name == "transformers" else "here")
+    with pytest.raises(NoGpuThere, match=r"which has no transformers: run  uv sync --inexact --extra gpu"):
+        run_needs.check_cloud(session, planned.entry.run_id)
+    monkeypatch.setattr(run_needs, "find_spec", lambda _name: "here")
+    run_needs.check_cloud(session, planned.entry.run_id)
 
 
 @pytest.mark.parametrize(("with_torch", "cuda"), [(False, 12.8), (True, 13.0)])

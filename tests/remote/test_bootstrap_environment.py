@@ -62,15 +62,19 @@ Prepare = Callable[..., list[StepResult]]
 def prepare(sshd: Sshd, transport: Transport, index: PackageIndex, image: Path) -> Prepare:
     """Bootstrap the box with pins of the index and the modules that must load."""
 
-    def run(pins: list[Pin], imports: list[str], stack: str = "cpu", **options: object) -> list[StepResult]:
-        steps = steps_for(index, pins, imports, stack)
+    def run(
+        pins: list[Pin], imports: list[str], stack: str = "cpu", *, gpu: bool = True, **options: object
+    ) -> list[StepResult]:
+        steps = steps_for(index, pins, imports, stack, gpu=gpu)
         return bootstrap(transport, "spotter", steps, retry_pause_s=0.05, **options)  # type: ignore[arg-type]
 
     return run
 
 
-def steps_for(index: PackageIndex, pins: list[Pin], imports: list[str], stack: str = "cpu") -> list[Step]:
-    needs = BoxNeeds(stack=stack, index_url=index.url)  # type: ignore[arg-type]
+def steps_for(
+    index: PackageIndex, pins: list[Pin], imports: list[str], stack: str = "cpu", *, gpu: bool = True
+) -> list[Step]:
+    needs = BoxNeeds(stack=stack, gpu=gpu, index_url=index.url)  # type: ignore[arg-type]
     return default_steps(needs=needs, pins=pins, imports=imports)
 
 
@@ -303,6 +307,9 @@ def test_an_images_torch_that_finds_no_gpu_is_left_alone_for_the_locks_own(
     quickest(sshd)
     with_path(sshd, image.parent)
     put_torch_into(image, tmp_path / "image", available=False)
+    on_processor = step(prepare(named(torch_pins(index)), ["torch"], stack="gpu", gpu=False)).evidence
+    assert index.downloads() == ["tiny-2.0-py3-none-any.whl"], "for models on the processor it will do"
+    assert on_processor["torch"] == "2.13.0+cu128"
     evidence = step(prepare(named(torch_pins(index)), ["torch"], stack="gpu")).evidence
     assert len(index.downloads()) == 4
     assert evidence["torch finds"] == "torch 2.13.0 (CUDA 13.0) on RTX 4090, sm_89"
