@@ -99,6 +99,7 @@ class FleetDriver:
         self._work.update(problem=None, replacements=0)
         if not self._entry.phase.reached(Phase.PULLED):
             self._do_shards()
+            self._crew.send_off()  # the laptop's stages may take hours, in which nobody needs a machine
             self._close()
         if not self._entry.phase.reached(Phase.INGESTED):
             self._ingest()

@@ -89,6 +89,24 @@ def test_a_box_that_resists_its_end_is_kept_in_the_book_tried_again_and_named(
     assert driver._work.book.box("b1").state == "gone"
 
 
+def test_a_box_that_resisted_its_end_goes_before_the_laptop_begins_its_stages(
+    machines: Machines,
+    fleet: Callable[..., tuple[FleetDriver, list[OperationEvent]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver, _said = fleet()
+    machines.rent(7)
+    box = driver._work.book.want(state="working", instance_id=7)
+    machines.resisting.add(7)
+    BoxThread(driver._work, box)._settle_end(BoxEnd("done"))
+    machines.resisting.clear()
+    gone_before: list[list[int]] = []
+    monkeypatch.setattr(driver, "_do_shards", lambda: None)
+    monkeypatch.setattr(driver, "_close", lambda: gone_before.append([*machines.gone]))
+    driver.drive()
+    assert gone_before == [[7]]
+
+
 def test_a_failure_sends_away_the_boxes_that_do_not_work_and_keeps_those_that_do(
     session: Session, machines: Machines, fleet: Callable[..., tuple[FleetDriver, list[OperationEvent]]]
 ) -> None:
