@@ -24,7 +24,7 @@ from pipeline.docparse.vlm.pace import Pace, span_s
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.questions import plan_page
 from pipeline.docparse.vlm.reading import PageReading, read_page
-from pipeline.docparse.vlm.spending import FILE, CapReached, Purse
+from pipeline.docparse.vlm.spending import FILE, CapReached, Purse, cap_of
 from pipeline.docparse.vlm.talk import Asked
 from tests.pipeline.rude_model_server import INVENTED, RudeServer, serving
 from tests.pipeline.vlm_pages import openai_params, simple_page
@@ -251,6 +251,16 @@ def test_a_higher_cap_goes_on_from_what_is_paid(tmp_path: Path, rude: RudeServer
     assert whole(desk.ask(8))
     assert len(rude.requests) == 16
     assert desk.purse.spent_usd == pytest.approx(rude.billed_usd)
+
+
+@pytest.mark.parametrize(("said", "cap_usd"), [("", 0.5), ("7.5", 7.5), ("lots", None), ("-1", None), ("inf", None)])
+def test_the_environment_may_raise_the_cap_and_says_an_amount(said: str, cap_usd: float | None) -> None:
+    params = openai_params(max_usd=0.5)
+    if cap_usd is not None:
+        assert cap_of(params, {"ANALYST_MAX_USD": said}) == cap_usd
+        return
+    with pytest.raises(StageCrash, match="no amount of dollars"):
+        cap_of(params, {"ANALYST_MAX_USD": said})
 
 
 def test_an_answer_whose_payment_was_not_written_down_is_paid_once(tmp_path: Path, rude: RudeServer) -> None:

@@ -8,6 +8,7 @@ was cut or this process was killed, the whole of it stays counted as spent: the 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,3 +174,24 @@ class Purse:
 
 CAP_VARIABLE = "ANALYST_MAX_USD"
 """In the environment, it takes the place of the run's own `max_usd`, so that a run can go on with a higher one."""
+
+
+def cap_of(params: OpenAiParams, environment: Mapping[str, str]) -> float | None:
+    """What may be spent: as the environment says, else as the run's parameters do; None: no cap.
+
+    Raises:
+        StageCrash: the environment says no amount, or there are no prices to count with.
+    """
+    said = environment.get(CAP_VARIABLE, "").strip()
+    if not said:
+        return params.max_usd
+    try:
+        cap_usd = float(said)
+    except ValueError:
+        cap_usd = 0.0
+    if not (0 < cap_usd < float("inf")):
+        raise StageCrash(f"{CAP_VARIABLE}={said} is no amount of dollars: say for example {CAP_VARIABLE}=5")
+    if not params.priced:
+        raise StageCrash(f"{CAP_VARIABLE} needs prices to count with: plan the run with analyst.usd_per_1m_input and "
+                         "analyst.usd_per_1m_output")  # fmt: skip
+    return cap_usd

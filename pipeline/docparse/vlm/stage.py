@@ -32,7 +32,7 @@ from pipeline.docparse.vlm.pictures import draw_picture, encode_picture
 from pipeline.docparse.vlm.prompt import prompt_digest
 from pipeline.docparse.vlm.questions import PagePlan, Question, image_bound, plan_page
 from pipeline.docparse.vlm.reading import read_page as read_told
-from pipeline.docparse.vlm.spending import CAP_VARIABLE, Purse
+from pipeline.docparse.vlm.spending import Purse, cap_of
 from pipeline.docparse.vlm.talk import Asked, Told
 
 PAGES_AT_ONCE = 2
@@ -74,6 +74,7 @@ class VisionAnalyzeStage(MapStage):
         self._stop = threading.Event()
         self._asker: Asker | BatchAsker | None = None
         self._library: Any = None
+        self._cap_usd: float | None = None
         self._purse: Purse | None = None
 
     def key_parts(self) -> Mapping[str, Any]:
@@ -88,6 +89,7 @@ class VisionAnalyzeStage(MapStage):
 
     def setup(self) -> None:
         """Connect; raises StageCrash when the package or the key is missing, before any page is touched."""
+        self._cap_usd = cap_of(self._analyst, os.environ)
         self._library = connect(self._analyst, os.environ)
 
     def interrupt(self) -> None:
@@ -147,8 +149,7 @@ class VisionAnalyzeStage(MapStage):
 
     def _make_asker(self, run_dir: Path) -> Asker | BatchAsker:
         answers = AnswerFolder(run_dir)
-        cap = os.environ.get(CAP_VARIABLE)
-        self._purse = Purse(self._analyst, answers, float(cap) if cap else self._analyst.max_usd, self._stop)
+        self._purse = Purse(self._analyst, answers, self._cap_usd, self._stop)
         if self._analyst.batch:
             return BatchAsker(self._analyst, self._library, answers, self._purse, self._stop)
         client = Client(self._analyst, self._library, answers, self._purse, self._stop)
