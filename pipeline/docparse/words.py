@@ -81,10 +81,12 @@ class PageText:
     def inside(self, box: Box) -> list[int]:
         """Indices of the words whose centre lies in `box`."""
         left, top, right, bottom = box
+        # Doubled, and without a call a word: a dense page asks for thousands of words in hundreds of regions.
+        left, top, right, bottom = 2 * left, 2 * top, 2 * right, 2 * bottom
         return [
             index
             for index, word in enumerate(self.words)
-            if left <= word.centre[0] <= right and top <= word.centre[1] <= bottom
+            if top <= word.box[1] + word.box[3] <= bottom and left <= word.box[0] + word.box[2] <= right
         ]
 
 
