@@ -146,7 +146,7 @@ class PageFinds:
                 taken.append(grid.box)
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.5 for box in taken)]
         shapes = [s for s in self._shapes if not any(share_inside(s.box, box) > 0.5 for box in taken)]
-        enclosed = [s for s in shapes if not s.filled and s.boxy and s.height > CONTAINER_MIN_HEIGHT_PX]
+        enclosed = [s for s in shapes if s.boxy and s.height > (100.0 if s.filled else CONTAINER_MIN_HEIGHT_PX)]
         loose = [line for line in free if not any(share_inside(line.box, s.box) > 0.9 for s in enclosed)]
         rules = [rule for rule in level if not any(share_inside(rule, grown(box, 3)) > 0.5 for box in taken)]
         for table in find_open_tables(rules, shapes, loose, taken):

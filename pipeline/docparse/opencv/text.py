@@ -36,9 +36,9 @@ LAYER_HEIGHT = 0.62
 
 LETTER_GAP = 0.55
 """Letters further apart than this share of their height are in different words."""
-SPACE = 1.7
+SPACE = 2.0
 """Words further apart than so many letter heights are in different columns; a full stop is too small to be seen."""
-MARK_SPACE = 1.4
+MARK_SPACE = 1.8
 PLACE_LEAST_PX = 22.0
 """Smaller shapes are insides of letters, and swatches."""
 WORD_GAP = 2.2
@@ -409,6 +409,8 @@ SIZE_RATIO = 1.22
 SIZE_RATIO_PIXELS = 1.32
 HEADING_PITCH = 1.15
 LINE_GAP = 1.5
+LINE_GAP_PIXELS = 1.95
+"""The same for lines seen in pixels, whose letters may all be low ones."""
 """Lines of one block have no more room between them than so many letter heights."""
 PITCH_SLACK = 0.3
 """The distance from line to line in a block varies by less than this share of their height."""
@@ -449,7 +451,7 @@ def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> boo
         return False
     pitch = line.middle - last.middle
     down = pitch - (last.height + line.height) / 2
-    if not -0.2 * height <= down <= LINE_GAP * height:
+    if not -0.2 * height <= down <= (LINE_GAP if from_layer else LINE_GAP_PIXELS) * height:
         return False
     if len(block) == 1:
         return True
