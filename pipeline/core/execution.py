@@ -100,6 +100,8 @@ class MapExecution:
             raise
         finally:
             if self._device is not None:
+                if self._device.busy and not self._interrupted:  # nobody waits for what it would begin, or pays for it
+                    self._stage.interrupt()
                 self._device.close()
 
     def _more(self) -> bool:
