@@ -101,4 +101,5 @@ for _name, _call, _group in (
     _command(_name, _call, _group)
 app.add_typer(cloud.cloud, name="cloud")
 app.add_typer(services.service, name="service", rich_help_panel="Machines")
+app.add_typer(index.index, name="index", rich_help_panel="Index")
 app.add_typer(weights.weights, name="weights", rich_help_panel="Workspace")

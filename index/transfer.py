@@ -168,8 +168,9 @@ def _check(path: Path, line: Line, survey: _Survey) -> None:
         raise BadLine(f"{path}, line {line.number}: record {record.id} has no text to search; nothing was taken.")
     first = survey.seen.setdefault(record.id, digest + line.number.to_bytes(8))
     if first[: len(digest)] != digest:
+        earlier = int.from_bytes(first[len(digest) :])
         raise BadLine(
-            f"{path}, line {line.number}: record {record.id} stood in line {int.from_bytes(first[len(digest) :])} already, with other content; "
+            f"{path}, line {line.number}: record {record.id} stood in line {earlier} already, with other content; "
             "nothing was taken."
         )
     if line.vector is None:

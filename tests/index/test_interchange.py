@@ -196,17 +196,17 @@ def test_twenty_thousand_records_stream_in_flat_memory(tmp_path, monkeypatch):
     """All but Chroma, whose own graph lies in memory: what is held grows by an id and a digest a record."""
     monkeypatch.setattr(Store, "mirror", lambda self, report: 0)
     count, dim = 20_000, 256
-    drawn = [orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY) for vector in vectors(50, dim=dim)]
+    drawn = [base64.b64encode(vector.tobytes()) for vector in vectors(50, dim=dim)]
     source = tmp_path / "in.ndjson"
     with source.open("wb") as out:
         for at in range(count):
             meta = b'{"type":"VisualFact","page":%d}' % (at % 300)
-            out.write(b'{"id":"r%d","text":"block %d","vector":%s,' % (at, at % 500, drawn[at % 50]))
-            out.write(b'"meta":%s,"provider":"a","model":"m"}\n' % meta)
+            out.write(b'{"id":"r%d","text":"block %d","vector_b64":"%s",' % (at, at % 500, drawn[at % 50]))
+            out.write(b'"dim":256,"dtype":"float32","meta":%s,"provider":"a","model":"m"}\n' % meta)
     tracemalloc.start()
     try:
         assert import_file(source, tmp_path).added == count
-        assert export_file(tmp_path, tmp_path / "out.ndjson").records == count
+        assert export_file(tmp_path, tmp_path / "out.ndjson", "b64").records == count
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
