@@ -180,6 +180,8 @@ def test_backbone_and_encoder_compile_to_one_graph_each(
     # `eager` captures the graphs and runs them uncompiled: an interrupted graph is an error either way.
     compiled = TransformersBackend(open_checkpoint(root / "tiny"), prompt, compiler="eager")
     assert differences(library.forward(images[:1]), compiled.forward(images[:1]), prompt) == (0.0, 0.0)
+    with torch._dynamo.config.patch(recompile_limit=1), pytest.raises(StageCrash, match="of more than 64 sizes"):
+        compiled.forward(images[:1, :, :, :150])
 
 
 # Loading

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,11 +71,29 @@ class TransformersBackend:
             untouched(part)
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look at images; see `Backend.forward`."""
+        """Look at images; see `Backend.forward`.
+
+        Raises:
+            StageCrash: a compiled model has met too many sizes.
+        """
         ids = self._ids.expand(len(images), -1)
-        with arithmetic(self._precision, self._device), self._constants:
+        with _few_sizes(), arithmetic(self._precision, self._device), self._constants:
             found = self._model(pixel_values=images, input_ids=ids, pixel_mask=mask)
             return found.pred_boxes.float(), found.logits.float()
+
+
+@contextmanager
+def _few_sizes() -> Iterator[None]:
+    """Say that a run has pages of too many sizes, instead of letting every page of a further one fail for good."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "FailOnRecompileLimitHit":
+            raise
+        raise StageCrash(
+            f"pages of more than {COMPILED_SHAPES} sizes are not compiled in one session: resume the run to go on with "
+            "as many again, or plan it with detector.compile=false"
+        ) from error
 
 
 def _load(checkpoint: Checkpoint) -> Any:
