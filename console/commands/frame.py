@@ -105,11 +105,17 @@ def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
                 print(f"spotter: {note}", file=sys.stderr)
             if as_json:
                 print_json({"error": str(error), "type": type(error).__name__})
-            return WRONG_INPUT if isinstance(error, WrongInput) else 1
+            return WRONG_INPUT if _blames_the_input(error) else 1
         if isinstance(error, OSError) and error.filename is not None:
             print(f"spotter: {error.strerror}: {error.filename}", file=sys.stderr)
             return 1
         raise
+
+
+def _blames_the_input(error: Exception) -> bool:
+    from pipeline.core.errors import UsageError
+
+    return isinstance(error, WrongInput | UsageError)
 
 
 def _is_of_the_domain(error: Exception) -> bool:

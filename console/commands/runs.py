@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ import typer
 
 from console.commands.bootstrap import drive_and_decide
 from console.commands.frame import (
+    WRONG_INPUT,
     Json,
     Place,
     Yes,
@@ -96,6 +98,7 @@ def run(
     """Rent, bootstrap, push, parse, pull, index, destroy. Ctrl-C stops it cleanly and leaves no machine behind."""
     from console.operations.plan import forget, plan
     from console.operations.run import Wishes
+    from console.operations.run_needs import CannotBeDone
     from console.operations.runbook import Runbook
     from console.words import visible
 
@@ -114,21 +117,23 @@ def run(
             if dry_run:
                 for problem in planned.problems:
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
+                refusals = list(_refusals(here, entry))
                 if not planned.known:
                     forget(here, entry)
-                return _show_plan(here, planned, profile, as_json)
+                return _show_plan(here, planned, profile, refusals, as_json)
     where = here.cloud_name
     if instance is None and not entry.machines and not is_finished(entry) and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
         machines = instances or here.settings.cloud.instances
         what = "a machine" if machines == 1 else f"{machines} machines"
         ask(f"Rent {what} of profile {machine} on the {where} cloud?", yes=yes)
-    entry = drive_and_decide(
-        here,
-        entry.run_id,
-        Wishes(profile, instance, keep, instances=instances, replace=False if no_replace else None),
-        as_json=as_json,
-    )
+    wishes = Wishes(profile, instance, keep, instances=instances, replace=False if no_replace else None)
+    try:
+        entry = drive_and_decide(here, entry.run_id, wishes, as_json=as_json)
+    except CannotBeDone:
+        if resume is None and not planned.known:
+            forget(here, entry)
+        raise
     return show_outcome(here, entry, as_json)
 
 
@@ -146,9 +151,28 @@ def is_finished(entry: RunEntry) -> bool:
     return entry.phase == "done" and entry.state == "succeeded"
 
 
-def _show_plan(here: Session, planned: Plan, profile: str | None, as_json: bool) -> int:
+def _refusals(here: Session, entry: RunEntry) -> Iterator[str]:
+    """Why the run would be refused before anything is rented, as it is planned and as things stand here."""
+    from console.errors import WrongInput
+    from console.operations.laptop_stages import check_secrets
+    from console.operations.run_needs import check_checkpoints, check_cloud
+
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: check_cloud(here, entry.run_id),
+        lambda: check_checkpoints(here, entry.run_id),
+        lambda: check_secrets(here, entry),
+    )
+    for check in checks:
+        try:
+            check()
+        except WrongInput as refused:
+            yield str(refused)
+
+
+def _show_plan(here: Session, planned: Plan, profile: str | None, refusals: list[str], as_json: bool) -> int:
+    """Print what a run would do and cost; ends with 2 when it would be refused."""
     from console.operations.offers import find_offers
-    from console.words import usd_per_hour
+    from console.words import count, usd_per_hour
 
     found = find_offers(here, profile)
     best = found.offers[0] if found.offers else None
@@ -156,15 +180,18 @@ def _show_plan(here: Session, planned: Plan, profile: str | None, as_json: bool)
     items, documents = planned.items, planned.documents
     if as_json:
         figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
-        print_json({"run": planned.entry.run_id, **figures})
-        return 0
+        print_json({"run": planned.entry.run_id, **figures, "refused": refusals})
+        return WRONG_INPUT if refusals else 0
     for forecast in planned.forecasts:
         print(forecast)
+    work = f"{count(items, 'page')} of {count(documents, 'document')}"
     if best is not None and price is not None:
-        print(f"{items} pages of {documents} documents; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
+        print(f"{work}; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
     else:
-        print(f"{items} pages of {documents} documents; no machine on offer: {found.note}")
-    return 0
+        print(f"{work}; no machine on offer: {found.note}")
+    for refusal in refusals:
+        print(f"spotter: the run would be refused: {refusal}", file=sys.stderr)
+    return WRONG_INPUT if refusals else 0
 
 
 def show_outcome(here: Session, entry: RunEntry, as_json: bool) -> int:

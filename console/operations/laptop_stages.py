@@ -66,8 +66,8 @@ def check_secrets(session: Session, entry: RunEntry) -> None:
     missing = [name for name in entry.secrets if secret(session, name) is None]
     if missing:
         raise SecretMissing(
-            f"run {entry.run_id} wants {' and '.join(missing)}: put it in {session.workspace.env_file} (chmod 600) as "
-            f"{missing[0]}=…, or export it; then `spotter run --resume {entry.run_id}`"
+            f"this run wants {' and '.join(missing)}: put it in {session.workspace.env_file} (chmod 600) as "
+            f"{missing[0]}=…, or export it; then say the same command again"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from console.errors import WrongInput
 from console.operations.events import Journal, Report, silent, tee
 from console.operations.laptop_stages import check_secrets
-from console.operations.run_needs import check_cloud
+from console.operations.run_needs import check_checkpoints, check_cloud
 from console.operations.run_terms import InstanceTaken, Wishes
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
@@ -28,6 +28,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
     Raises:
         RunBusy: another process drives it.
         SecretMissing: it will want a key that is not here.
+        CannotBeDone: it asks for what is not to be had; nothing was rented.
         InstanceTaken: `wishes` name another instance than the one that it works on.
         InstanceGone, remote.transport.TransportError: the box was lost on the way; resume goes on.
         remote.bootstrap.steps.BootstrapFailed: the box cannot be made ready; it is held or was given back, as asked.
@@ -39,6 +40,8 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
             check_cloud(session, run_id)
+            if not runbook.read(run_id).machines:
+                check_checkpoints(session, run_id, report)
             driver.grant(wishes)
             check_secrets(session, runbook.read(run_id))
             return driver.drive()

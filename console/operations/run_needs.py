@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from remote.bootstrap.needs import BoxNeeds
 
 _RANK = {"cpu": 0, "gpu": 1, "original": 2}
-
-
 PROOF = {"cpu": (), "gpu": ("torch", "transformers"), "original": ("torch", "groundingdino", "sam2")}
 """Modules that show whether a stack's packages are installed."""
 
 
-class NoGpuThere(WrongInput):
+class CannotBeDone(WrongInput):
+    """The run's parameters ask for what is not to be had; as they are, it will never work."""
+
+
+class UnknownCheckpoint(CannotBeDone):
+    """The run names a checkpoint that nobody knows."""
+
+
+class NoGpuThere(CannotBeDone):
     """The run wants what no machine of this cloud has."""
 
 
@@ -62,6 +68,30 @@ def check_cloud(session: Session, run_id: str) -> None:
             f"machines of the {cloud} cloud are emulated in this Python, which has no {', '.join(missing)}: run  "
             f"uv sync --inexact --extra {wanted.stack}"
         )
+
+
+def check_checkpoints(session: Session, run_id: str, report: Report | None = None) -> None:
+    """See that boxes can be told what weights to fetch. With `report`, files of unknown sha256 are fetched and pinned.
+
+    Raises:
+        UnknownCheckpoint: the run names one that nobody knows.
+        console.operations.weights.WeightsFailed: a file could not be fetched to pin it.
+    """
+    from pipeline.core.errors import UsageError
+    from pipeline.models.checkpoints import entry
+
+    names = machine_needs_of(session, run_id).checkpoints
+    if not names:
+        return
+    use_own_registry(session.workspace)
+    root = checkpoint_root(session.workspace)
+    try:
+        for name in names:
+            entry(name, root)
+    except UsageError as error:
+        raise UnknownCheckpoint(str(error)) from error
+    if report is not None:
+        box_checkpoints(root, names, report)
 
 
 def box_needs_of(session: Session, run_id: str, report: Report = silent) -> BoxNeeds:

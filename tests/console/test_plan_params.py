@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from console.cli import app
 from console.commands.runs import parameters
+from console.operations import offers
 from console.operations.plan import PlanError, docparse_params, plan
+from console.operations.runbook import Runbook
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
 from pipeline.docparse.pipeline import PIPELINE
+from tests.end_to_end.driving import draw_pdf
+
+CPU = ("detector.device=cpu", "detector.precision=float32")
 
 
 @pytest.fixture
@@ -88,3 +95,32 @@ def test_a_wrong_value_in_the_settings_is_told_with_its_section(session: Session
     with pytest.raises(PlanError) as told:
         plan(session, overrides={"detector": {"min_score": 40}})
     assert "spotter.toml" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (["detector=grounding-dino"], "detector grounding-dino cannot run on the local cloud, whose GPUs"),
+        (["detector=grounding-dino", "detector.checkpoint=dino", *CPU], "there is no checkpoint 'dino'"),
+        (["analyst=openai", "analyst.model=m"], "this run wants OPENAI_API_KEY"),
+    ],
+)
+def test_what_would_be_refused_is_told_by_a_dry_run_and_refused_before_anything_is_rented(
+    session: Session, monkeypatch: pytest.MonkeyPatch, pairs: list[str], told: str
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(offers, "find_offers", lambda *_: offers.Found([], 10.0, "no offer", None))
+    draw_pdf(session.workspace.root / "data" / "doc.pdf", 1, "Value stack")
+    command = ["-C", str(session.workspace.root), "run", *(word for pair in pairs for word in ("--param", pair))]
+    dry = CliRunner().invoke(app, [*command, "--dry-run"])
+    assert dry.exit_code == 2, dry.output
+    assert "1 page of 1 document; no machine on offer: no offer" in dry.output
+    assert f"would be refused: {told}" in dry.output
+    assert Runbook(session.workspace).entries() == []
+    real = CliRunner().invoke(app, command)
+    assert real.exit_code == 2, real.output
+    assert f"spotter: {told}" in real.output
+    kept = Runbook(session.workspace).entries()
+    assert [entry.machines for entry in kept] == ([()] if "analyst=openai" in pairs else []), "only a key may come yet"
+    assert not list(session.workspace.local_cloud.glob("*")), "no marketplace was started for it"
