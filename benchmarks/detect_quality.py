@@ -6,7 +6,9 @@ done on `dev` and `hard-dev`. `--seed` draws other pages. The alternative is a d
 on the same pages in the same run: connected components, holes in line work, letters closed to blocks.
 
 `…_ap50` is COCO's AP at IoU .50, mean over labels; `cpu_ms_per_page` the detector's processor time on A4 at 150 dpi,
-one thread, the median over pages. Run: `uv run python benchmarks/detect_quality.py [--seed N] [--pages N] [--quick] [--json]`.
+one thread, the median over pages.
+
+Run: `uv run python benchmarks/detect_quality.py [--seed N] [--pages N] [--quick] [--json]`.
 """
 
 from __future__ import annotations
@@ -93,7 +95,8 @@ def measure(split: Split, seed: int, count: int) -> tuple[Quality, Quality, floa
     costs = []
     for number in range(count):
         drawn = page(split, seed, number)
-        assert drawn.pixels is not None and drawn.text is not None
+        assert drawn.pixels is not None
+        assert drawn.text is not None
         begun = time.process_time()
         (found,) = ours.detect([(drawn.pixels, drawn.text)])
         costs.append(time.process_time() - begun)

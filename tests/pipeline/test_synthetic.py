@@ -51,7 +51,9 @@ def test_paper_coloured_fill_is_part_of_the_shape() -> None:
 
 def test_a_group_covers_what_its_children_cover() -> None:
     diagram, first, second = render(sketch_of_two_boxes(), "p").regions
-    assert first.mask is not None and second.mask is not None and diagram.mask is not None
+    assert first.mask is not None
+    assert second.mask is not None
+    assert diagram.mask is not None
     together = union_of([first.mask, second.mask])
     assert diagram.box == (*first.box[:2], *second.box[2:])
     assert (diagram.mask.pixels == together.pixels).all()
@@ -93,19 +95,23 @@ def test_relations_name_what_they_must(clean: TruePage, hard: TruePage) -> None:
     for drawn in (clean, hard):
         for region in drawn.regions:
             if region.label == "arrow":
-                assert region.start is not None and region.end is not None
+                assert region.start is not None
+                assert region.end is not None
                 assert drawn.regions[region.start].label == drawn.regions[region.end].label == "node"
                 assert region.parent is not None
             if region.parent is not None:
                 outer = drawn.regions[region.parent].box
-                assert outer[0] <= region.box[0] and outer[1] <= region.box[1]
-                assert region.box[2] <= outer[2] and region.box[3] <= outer[3]
+                assert outer[0] <= region.box[0]
+                assert outer[1] <= region.box[1]
+                assert region.box[2] <= outer[2]
+                assert region.box[3] <= outer[3]
 
 
 def test_a_seed_gives_the_same_page_and_another_seed_another_one(hard: TruePage) -> None:
     again = page("hard-dev", 1, 2)
     assert again.sha256() == hard.sha256()
-    assert again.pixels is not None and hard.pixels is not None
+    assert again.pixels is not None
+    assert hard.pixels is not None
     assert (again.pixels == hard.pixels).all()
     assert page("hard-dev", 2, 2).sha256() != hard.sha256()
 

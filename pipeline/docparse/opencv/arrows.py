@@ -156,7 +156,7 @@ class _Nearness:
         for number, shape in enumerate(shapes, start=1):
             contour = shape.contour // 2
             cv2.drawContours(covered, [contour], -1, 0, -1)
-            cv2.drawContours(self._labels, [contour], -1, number, -1)  # type: ignore[call-overload]
+            cv2.drawContours(self._labels, [contour], -1, number, -1)
         self._any = bool(shapes)
         self._away = cv2.distanceTransform(covered, cv2.DIST_L2, 3).clip(0, 1e4) * 2
 

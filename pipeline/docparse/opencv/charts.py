@@ -60,7 +60,7 @@ def with_legend(chart: Box, legend: Box) -> bool:
     return level and chart[0] <= legend[0] and legend[0] - chart[2] <= LEGEND_REACH_PX
 
 
-def _level_end(band: np.ndarray, start: int) -> float:  # type: ignore[type-arg]
+def _level_end(band: np.ndarray, start: int) -> float:
     """x at which a level line that begins at `start` ends."""
     columns = np.flatnonzero(band[:, start:].any(axis=0))
     if not len(columns):

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
+from pipeline.docparse.opencv.blocks import group_lines, in_rows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
 from pipeline.docparse.opencv.frames import find_frames
@@ -30,7 +31,7 @@ from pipeline.docparse.opencv.rules import level_lines, upright_lines
 from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
 from pipeline.docparse.opencv.sheet import Sheet
 from pipeline.docparse.opencv.tables import find_open_tables
-from pipeline.docparse.opencv.text import TextLine, find_lines, group_lines, held, in_rows
+from pipeline.docparse.opencv.text import TextLine, find_lines, held
 from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
@@ -99,7 +100,9 @@ class PageFinds:
         """Whether it is a letter's inside, or a thick letter."""
         left, top, right, bottom = shape.box
         boxes, heights = self._line_boxes
-        near = (boxes[:, 0] < right + 4) & (boxes[:, 2] > left - 4) & (boxes[:, 1] < bottom + 4) & (boxes[:, 3] > top - 4)
+        near = (
+            (boxes[:, 0] < right + 4) & (boxes[:, 2] > left - 4) & (boxes[:, 1] < bottom + 4) & (boxes[:, 3] > top - 4)
+        )
         near &= shape.width < 3 * heights + 8
         return any(share_inside(shape.box, grown(self._lines[index].box, 4)) > 0.8 for index in np.flatnonzero(near))
 
@@ -127,7 +130,12 @@ class PageFinds:
         upright, level = upright_lines(self._sheet), level_lines(self._sheet)
         legends = find_legends(self._sheet, self._shapes, self._lines)
         charts = find_charts(self._sheet, upright, self._lines)
-        legends = [legend for legend in legends if legend.framed or not any(share_inside(legend.box, chart) > 0.5 and len(legend.swatches) < 2 for chart in charts)]  # fmt: skip
+        legends = [
+            legend
+            for legend in legends
+            if legend.framed
+            or not any(share_inside(legend.box, chart) > 0.5 and len(legend.swatches) < 2 for chart in charts)
+        ]
         taken = [legend.box for legend in legends]
         for index, chart in enumerate(charts):
             for legend in legends:

@@ -13,11 +13,11 @@ They are heuristics, not probabilities, and only order regions of one label:
 from __future__ import annotations
 
 from pipeline.docparse.opencv.arrows import Arrow
+from pipeline.docparse.opencv.blocks import TextBlock
 from pipeline.docparse.opencv.grids import Grid
 from pipeline.docparse.opencv.legends import Legend
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.tables import OpenTable
-from pipeline.docparse.opencv.text import TextBlock
 
 CHART = 0.9
 """Score of a chart."""

@@ -110,8 +110,12 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
         way = straightening(turn, (width, height), scale)
         local = straightening(turn, (grey.shape[1], grey.shape[0]), 1.0)
         grey = cv2.warpAffine(
-            grey, np.array(local.forth), (grey.shape[1], grey.shape[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )  # fmt: skip
+            grey,
+            np.array(local.forth),
+            (grey.shape[1], grey.shape[0]),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     half = _half_of(pixels, way, grey.shape[1], grey.shape[0])
     if dark:
         half = cv2.bitwise_not(half)
@@ -124,14 +128,14 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
     least = _ink_contrast(lifted, contrast, grain)
     inked, faint = lifted > least, lifted > max(contrast, FAINT_SHARE * least)
     strokes = inked | across | down
-    paper = tuple(_most_common(half[:, :, channel]) for channel in range(3))
+    paper = (_most_common(half[:, :, 0]), _most_common(half[:, :, 1]), _most_common(half[:, :, 2]))
     paper_grey = _most_common(grey)
     dark_area = (smooth < paper_grey - SOLID_CONTRAST).astype(np.uint8)
     solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).astype(bool)
-    flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)  # type: ignore[arg-type]
+    flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)
     return Sheet(
         grey, half, strokes, inked, faint, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way
-    )  # type: ignore[arg-type]
+    )
 
 
 def _ink_contrast(lifted: Pixels, contrast: float, grain: float) -> float:
@@ -184,7 +188,8 @@ def _scale(width: int, height: int, dpi: int | None) -> float:
 
 def _sized(image: Pixels, scale: float) -> Pixels:
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    sized: Pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return sized
 
 
 def _half_of(pixels: Pixels, way: Straightening, width: int, height: int) -> Pixels:
@@ -192,12 +197,14 @@ def _half_of(pixels: Pixels, way: Straightening, width: int, height: int) -> Pix
     size = (max(1, width // 2), max(1, height // 2))
     (a, b, c), (d, e, f) = way.forth
     if b == 0.0:
-        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        shrunken: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        return shrunken
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     shrunk = pixels.shape[1] / size[0]
     # The page was shrunk first, so its pixels are `shrunk` times as large, and the target's twice the working ones.
     forth = np.array([[a * shrunk / 2, b * shrunk / 2, c / 2], [d * shrunk / 2, e * shrunk / 2, f / 2]])
-    return cv2.warpAffine(small, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped: Pixels = cv2.warpAffine(small, forth, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return warped
 
 
 def _tilt(grey: Pixels, grain: float) -> float:
@@ -237,17 +244,19 @@ def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, grain: float
         away = _strongest(cv2.absdiff(closed, np.full_like(closed, paper)))
     tinted = ((away > least) & (_half_size(solid, width, height) < 60)).astype(np.uint8)
     tinted = cv2.morphologyEx(tinted, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    return tinted.astype(bool)
+    found: Pixels = tinted.astype(bool)
+    return found
 
 
 def _strongest(image: Pixels) -> Pixels:
     """The largest of the three channels."""
     blue, green, red = cv2.split(image)
-    return cv2.max(cv2.max(blue, green), red)
+    strongest: Pixels = cv2.max(cv2.max(blue, green), red)
+    return strongest
 
 
 def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
-    """How far pixels are from the paper under a lamp that stands to one side: per channel, a plane through the paper."""
+    """How far pixels are from paper under a lamp that stands to one side: per channel, a plane through the paper."""
     height, width = image.shape[:2]
     ys, xs = np.mgrid[0:height:12, 0:width:12]
     sample = image[::12, ::12].astype(np.float64)

@@ -108,9 +108,8 @@ def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Sha
         left_over = [rule for rule in left_over if rule not in same]
         chain = [same[0]]
         for upper, lower in pairwise(same):
-            between = [
-                line for line in lines if upper[1] - 2 <= line.middle <= lower[3] + 2 and share_inside(line.box, (first[0] - 4, upper[1], first[2] + 4, lower[3])) > 0.8
-            ]  # fmt: skip
+            around = (first[0] - 4, upper[1], first[2] + 4, lower[3])
+            between = [line for line in lines if share_inside(line.box, around) > 0.8]
             if lower[1] - upper[3] < 6:
                 continue
             space = (first[0], upper[3], first[2], lower[1])

@@ -69,7 +69,8 @@ class Straightening:
     def points_to_page(self, points: Pixels) -> Pixels:
         """Points (n, 2) of the straightened page on the page."""
         back = cv2.invertAffineTransform(np.array(self.forth, np.float64))
-        return points @ back[:, :2].T + back[:, 2]
+        moved: Pixels = points @ back[:, :2].T + back[:, 2]
+        return moved
 
     def from_page(self, box: Box) -> Box:
         """Where a word's box of the page lies: its middle is moved, its size kept, so that tilt does not thicken it."""

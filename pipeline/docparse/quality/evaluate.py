@@ -197,7 +197,9 @@ def _coco_figures(pages: Sequence[tuple[TruePage, Sequence[FoundRegion]]]) -> di
 
 def coco_dicts(pages: Sequence[tuple[TruePage, Sequence[FoundRegion]]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(a COCO file's truth, a COCO result list) of pages."""
-    images, annotations, told = [], [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     for number, (truth, found) in enumerate(pages, start=1):
         images.append({"id": number, "file_name": truth.name, "width": truth.width, "height": truth.height})
         for region in truth.regions:

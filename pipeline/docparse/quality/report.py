@@ -8,7 +8,7 @@ from pipeline.docparse.quality.evaluate import Quality
 def table(quality: Quality) -> str:
     """Lines of a table: a row a label, the means, and what concerns whole pages."""
     lines = [
-        f"{'':9}{'true':>6}{'shown':>7}{'AP50':>7}{'AP75':>7}{'AP':>7}{'AR100':>7}{'prec':>7}{'recall':>8}{'count ±':>9}"
+        f"{'':9}{'true':>6}{'shown':>7}{'AP50':>7}{'AP75':>7}{'AP':>7}{'AR100':>7}{'prec':>7}{'recall':>8}{'count':>9}"
     ]
     for one in quality.labels:
         figures = "".join(f"{_figure(value):>7}" for value in (one.ap50, one.ap75, one.ap, one.ar100, one.precision))

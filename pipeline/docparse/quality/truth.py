@@ -32,8 +32,11 @@ class Mask:
         if not len(ys):
             return float(self.left), float(self.top), float(self.left), float(self.top)
         return (
-            float(self.left + xs[0]), float(self.top + ys[0]), float(self.left + xs[-1] + 1), float(self.top + ys[-1] + 1)
-        )  # fmt: skip
+            float(self.left + xs[0]),
+            float(self.top + ys[0]),
+            float(self.left + xs[-1] + 1),
+            float(self.top + ys[-1] + 1),
+        )
 
     def on_page(self, width: int, height: int) -> Pixels:
         """bool (height, width): the mask at its place on the whole page."""

@@ -59,7 +59,15 @@ def _list(sketch: Sketch, frame: Path, box: Rect, group: int, entries: int) -> N
     size, pad = 7.5, 6.0
     inner = box[2] - box[0] - 2 * pad
     name = sketch.phrases.name()
-    inks, y = set_lines(broken(name, theme.bold, size + 0.5, inner)[:2], box[0] + pad, box[1] + pad, inner, theme.bold, size + 0.5, theme.ink)  # fmt: skip
+    inks, y = set_lines(
+        broken(name, theme.bold, size + 0.5, inner)[:2],
+        box[0] + pad,
+        box[1] + pad,
+        inner,
+        theme.bold,
+        size + 0.5,
+        theme.ink,
+    )
     lines: list[str] = []
     for _ in range(random.randint(2, entries)):
         lines += broken("– " + sketch.phrases.words(2, 4), theme.face, size, inner)

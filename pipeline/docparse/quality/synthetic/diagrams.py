@@ -47,7 +47,9 @@ def diagram(sketch: Sketch, x: float, y: float, width: float, most_height: float
     return _draw(sketch, manner, places, names, ways, chosen, rows if kind == "grid" else None, x, width)
 
 
-def _routed(sketch: Sketch, manner: Manner, places: Sequence[Placed], pairs: Sequence[tuple[int, int]], frame: Rect, kind: str) -> list[Way]:  # fmt: skip
+def _routed(
+    sketch: Sketch, manner: Manner, places: Sequence[Placed], pairs: Sequence[tuple[int, int]], frame: Rect, kind: str
+) -> list[Way]:
     random = sketch.random
     ways: list[Way] = []
     for a, b in pairs:
@@ -86,7 +88,8 @@ def _draw(
 ) -> float:  # fmt: skip
     random = sketch.random
     group = sketch.add("diagram", ())
-    zone, members = (None, frozenset())
+    zone: int | None = None
+    members: frozenset[int] = frozenset()
     if rows is not None and random.random() < ZONE_SHARE:
         zone, members = _zone(sketch, manner, places, rows, chosen, ways, group, x, width)
     numbers = [-1] * len(places)
@@ -105,9 +108,9 @@ def _draw(
     taken: list[Rect] = []
     if zone is None and random.random() < 0.6:
         shown = [places[index] for index in chosen]
-        for way in drawn:
+        for line in drawn:
             if random.random() < 0.4:
-                draw_label(sketch, manner, way, shown, drawn, taken, group)
+                draw_label(sketch, manner, line, shown, drawn, taken, group)
     return max(ink.reach()[3] for element in sketch.elements[group + 1 :] for ink in element.inks)
 
 
@@ -125,7 +128,12 @@ def _zone(
     boxes = [places[index].box for index in sorted(members)]
     left, right = max(x, min(box[0] for box in boxes) - 10), min(x + width, max(box[2] for box in boxes) + 10)
     top, bottom = min(box[1] for box in boxes) - 18, max(box[3] for box in boxes) + 9
-    crossing = [way for way in ways for px, py in way.points if way.source in chosen and py < top + 14 and left - 12 < px < right + 12 and py > top - 30]  # fmt: skip
+    crossing = [
+        way
+        for way in ways
+        for px, py in way.points
+        if way.source in chosen and py < top + 14 and left - 12 < px < right + 12 and py > top - 30
+    ]
     others = [place.box for index, place in enumerate(places) if index not in members and index in chosen]
     if crossing or any(box[1] < bottom + 8 and box[3] > top - 8 and box[0] < right and box[2] > left for box in others):
         return None, frozenset()
@@ -167,7 +175,9 @@ def _grid(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> L
     pitch_x = width / columns
     most = max(76.0, min(120.0, pitch_x - random.choice((30, 38, 48))))
     pitch_y = random.choice((78, 88, 100))
-    places, names, cells = [], [], {}
+    places: list[Placed] = []
+    names: list[list[str]] = []
+    cells: dict[tuple[int, int], int] = {}
     for row in range(rows):
         for column in range(columns):
             if random.random() < 0.15 and rows * columns > 5:
@@ -186,7 +196,12 @@ def _grid(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> L
             if other is not None and random.random() < share:
                 pairs.append((index, other) if random.random() < 0.8 else (other, index))
     top = min((place.box[1] for place in places), default=y)
-    return _lifted(places, y - top + 20), names, pairs, [[index for (r, _), index in cells.items() if r == row] for row in range(rows)]  # fmt: skip
+    return (
+        _lifted(places, y - top + 20),
+        names,
+        pairs,
+        [[index for (r, _), index in cells.items() if r == row] for row in range(rows)],
+    )
 
 
 def _lifted(places: Sequence[Placed], by: float) -> list[Placed]:
@@ -219,7 +234,9 @@ def _hub(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> La
     random = sketch.random
     count = random.randint(4, 7)
     cx, cy = x + width / 2, y + 130
-    places, names, pairs = [], [], []
+    places: list[Placed] = []
+    names: list[list[str]] = []
+    pairs: list[tuple[int, int]] = []
     place, lines = _node(sketch, manner, cx, cy, 100)
     places.append(place)
     names.append(lines)
@@ -238,7 +255,8 @@ def _hub(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> La
 def _ring(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> Layout:
     random = sketch.random
     count = random.randint(3, 6)
-    places, names = [], []
+    places: list[Placed] = []
+    names: list[list[str]] = []
     radius_x = min(width / 2 - 50, 170.0)
     for index in range(count):
         turn = 2 * math.pi * index / count - math.pi / 2
@@ -259,7 +277,8 @@ def _chain(sketch: Sketch, manner: Manner, x: float, y: float, width: float) -> 
         return _grid(sketch, manner, x, y, width)
     count = random.randint(3, min(5, most_count))
     pitch = width / count
-    places, names = [], []
+    places: list[Placed] = []
+    names: list[list[str]] = []
     for index in range(count):
         dot = index in (0, count - 1) and random.random() < 0.2
         place, lines = _node(sketch, manner, x + (index + 0.5) * pitch, y + 40, min(110.0, pitch - 30), dot)

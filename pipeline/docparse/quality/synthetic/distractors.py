@@ -12,11 +12,20 @@ def logo(sketch: Sketch, x: float, y: float) -> None:
     first, second = sketch.random.sample(sketch.theme.tones, 2)
     kind = sketch.random.choice(("discs", "blocks", "peak"))
     if kind == "discs":
-        inks = [Path(tuple(arc(x + 8, y + 9, 8, 8, 0, 360)), True, first.strong), Path(tuple(arc(x + 18, y + 9, 8, 8, 0, 360)), True, second.strong, opacity=0.8)]  # fmt: skip
+        inks = [
+            Path(tuple(arc(x + 8, y + 9, 8, 8, 0, 360)), True, first.strong),
+            Path(tuple(arc(x + 18, y + 9, 8, 8, 0, 360)), True, second.strong, opacity=0.8),
+        ]
     elif kind == "blocks":
-        inks = [Path(tuple(outline("box", (x, y, x + 10, y + 10))), True, first.strong), Path(tuple(outline("box", (x + 7, y + 7, x + 19, y + 19))), True, second.strong)]  # fmt: skip
+        inks = [
+            Path(tuple(outline("box", (x, y, x + 10, y + 10))), True, first.strong),
+            Path(tuple(outline("box", (x + 7, y + 7, x + 19, y + 19))), True, second.strong),
+        ]
     else:
-        inks = [Path(((x, y + 18), (x + 9, y), (x + 18, y + 18)), True, first.strong), Path(((x + 10, y + 18), (x + 17, y + 5), (x + 25, y + 18)), True, second.strong)]  # fmt: skip
+        inks = [
+            Path(((x, y + 18), (x + 9, y), (x + 18, y + 18)), True, first.strong),
+            Path(((x + 10, y + 18), (x + 17, y + 5), (x + 25, y + 18)), True, second.strong),
+        ]
     sketch.add(None, inks)
 
 

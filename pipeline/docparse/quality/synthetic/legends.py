@@ -12,8 +12,16 @@ SIZE_PT = 7.8
 SWATCH_PT = 16.0
 
 
-def legend(sketch: Sketch, x: float, y: float, width: float, parent: int | None = None, narrow: bool = False, entries: int | None = None) -> float:  # fmt: skip
-    """Draw a legend; returns its bottom edge. `narrow` keeps it in one column. A loose one has three entries or more."""
+def legend(
+    sketch: Sketch,
+    x: float,
+    y: float,
+    width: float,
+    parent: int | None = None,
+    narrow: bool = False,
+    entries: int | None = None,
+) -> float:
+    """Draw a legend; returns its bottom edge. `narrow` keeps it in one column. A loose one has three or more."""
     theme, random = sketch.theme, sketch.random
     framed = random.random() < 0.6
     count = entries or random.randint(2 if framed else 3, 6)

@@ -131,7 +131,15 @@ def _head(manner: Manner, angle: float, tip: Point, page: tuple[float, float, fl
     return Path((tip, *wings), True, manner.arrow_colour)
 
 
-def draw_label(sketch: Sketch, manner: Manner, way: Sequence[Point], nodes: Sequence[Placed], others: Sequence[Sequence[Point]], taken: list[Rect], parent: int | None) -> None:  # fmt: skip
+def draw_label(
+    sketch: Sketch,
+    manner: Manner,
+    way: Sequence[Point],
+    nodes: Sequence[Placed],
+    others: Sequence[Sequence[Point]],
+    taken: list[Rect],
+    parent: int | None,
+) -> None:
     """Say something on an arrow where there is room: on a patch that interrupts it, or beside it."""
     theme, size = sketch.theme, 7.5
     text = sketch.phrases.verb()

@@ -30,7 +30,14 @@ def outline(form: str, box: Rect) -> list[Point]:
     if form == "slanted":
         return [(left + lean, top), (right, top), (right - lean, bottom), (left, bottom)]
     if form == "hexagon":
-        return [(left + lean, top), (right - lean, top), (right, cy), (right - lean, bottom), (left + lean, bottom), (left, cy)]  # fmt: skip
+        return [
+            (left + lean, top),
+            (right - lean, top),
+            (right, cy),
+            (right - lean, bottom),
+            (left + lean, bottom),
+            (left, cy),
+        ]
     if form == "cylinder":
         lid = min(0.14 * height, 7.0)
         upper = arc(cx, top + lid, width / 2, lid, 180, 360)
@@ -51,7 +58,12 @@ def arc(cx: float, cy: float, rx: float, ry: float, start: float, end: float, st
 
 def _round(box: Rect, radius: float) -> list[Point]:
     left, top, right, bottom = box
-    corners = ((right - radius, bottom - radius, 0), (left + radius, bottom - radius, 90), (left + radius, top + radius, 180), (right - radius, top + radius, 270))  # fmt: skip
+    corners = (
+        (right - radius, bottom - radius, 0),
+        (left + radius, bottom - radius, 90),
+        (left + radius, top + radius, 180),
+        (right - radius, top + radius, 270),
+    )
     return [point for x, y, turn in corners for point in arc(x, y, radius, radius, turn, turn + 90, 8)]
 
 

@@ -40,7 +40,7 @@ def pages(split: Split, seed: int, count: int) -> Iterator[TruePage]:
 
 def page(split: Split, seed: int, number: int) -> TruePage:
     """One page with its truth; hard ones went through a scanner or are dark, and have no text layer."""
-    random = Random(f"spotter pages {VERSION} {split} {seed} {number}")
+    random = Random(f"spotter pages {VERSION} {split} {seed} {number}")  # noqa: S311 - the same pages everywhere
     hard = split.startswith("hard")
     dark = random.random() < (0.25 if hard else 0.08)
     lying = random.random() < 0.2
@@ -71,7 +71,14 @@ def _fill(sketch: Sketch, touching: bool) -> None:
     elif random.random() < 0.6:
         y = running_text.heading(sketch, MARGIN, y, width, 18) + 14
     if random.random() < 0.5:
-        running_text.small_line(sketch, str(random.randint(1, 300)), MARGIN, sketch.height_pt - 34, width, random.choice(("left", "centre", "right")))  # fmt: skip
+        running_text.small_line(
+            sketch,
+            str(random.randint(1, 300)),
+            MARGIN,
+            sketch.height_pt - 34,
+            width,
+            random.choice(("left", "centre", "right")),
+        )
     figures = _figures(sketch, touching)
     if random.random() < 0.3:
         gutter = 22.0
@@ -88,7 +95,14 @@ def _fill(sketch: Sketch, touching: bool) -> None:
 def _figures(sketch: Sketch, touching: bool) -> list[str]:
     random = sketch.random
     wanted = []
-    for kind, share in (("diagram", 0.85), ("diagram", 0.3), ("table", 0.55), ("canvas", 0.4), ("chart", 0.25), ("legend", 0.35)):  # fmt: skip
+    for kind, share in (
+        ("diagram", 0.85),
+        ("diagram", 0.3),
+        ("table", 0.55),
+        ("canvas", 0.4),
+        ("chart", 0.25),
+        ("legend", 0.35),
+    ):
         if random.random() < share:
             wanted.append(kind + (" touching" if touching and kind == "diagram" else ""))
     random.shuffle(wanted)

@@ -19,7 +19,8 @@ _NOUNS = {
     ),
 }  # fmt: skip
 _VERBS = {
-    False: ("sends", "reads", "asks", "yes", "no", "approved", "failed", "events", "pays", "weekly", "HTTP", "on error"),
+    False: ("sends", "reads", "asks", "yes", "no", "approved", "failed", "events", "pays", "weekly", "HTTP",
+            "on error"),
     True: ("шлёт", "читает", "да", "нет", "одобрено", "ошибка", "события", "платит", "раз в день", "запрос", "ответ"),
 }  # fmt: skip
 _RUNNING = {
@@ -212,7 +213,9 @@ class Phrases:
         """A number as tables hold them."""
         return self._random.choice(
             (
-                str(self._random.randint(1, 999)), f"{self._random.randint(1, 99)} %", f"{self._random.uniform(0, 20):.1f}",
-                f"{self._random.randint(1, 28):02d}.{self._random.randint(1, 12):02d}.2026", f"{self._random.randint(1, 9)},{self._random.randint(100, 999)}",
+                str(self._random.randint(1, 999)), f"{self._random.randint(1, 99)} %",
+                f"{self._random.uniform(0, 20):.1f}",
+                f"{self._random.randint(1, 28):02d}.{self._random.randint(1, 12):02d}.2026",
+                f"{self._random.randint(1, 9)},{self._random.randint(100, 999)}",
             )
         )  # fmt: skip

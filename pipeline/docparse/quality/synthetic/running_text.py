@@ -95,7 +95,15 @@ def callout(sketch: Sketch, x: float, y: float, width: float) -> float:
     theme, random = sketch.theme, sketch.random
     tone, size, pad = random.choice(theme.tones), theme.body_pt, 10.0
     text = sketch.phrases.sentence(12, 35)
-    lines, bottom = set_lines(broken(text, theme.face, size, width - 2 * pad - 4), x + pad + 4, y + pad, width - 2 * pad - 4, theme.face, size, theme.ink)  # fmt: skip
+    lines, bottom = set_lines(
+        broken(text, theme.face, size, width - 2 * pad - 4),
+        x + pad + 4,
+        y + pad,
+        width - 2 * pad - 4,
+        theme.face,
+        size,
+        theme.ink,
+    )
     bottom += pad * 0.8
     style = random.choice(("framed", "barred", "tinted"))
     frame = outline(random.choice(("box", "round")) if style == "framed" else "box", (x, y, x + width, bottom))

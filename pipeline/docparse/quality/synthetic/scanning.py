@@ -40,7 +40,7 @@ def scanned(page: TruePage, random: Random, dark: bool) -> TruePage:
     return replace(page, pixels=cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
 
-def _dust(pixels: np.ndarray, noise: np.random.Generator) -> None:  # type: ignore[type-arg]
+def _dust(pixels: np.ndarray, noise: np.random.Generator) -> None:
     """Specks on the glass."""
     height, width = pixels.shape[:2]
     for x, y, side in zip(

@@ -1,6 +1,7 @@
 """Tables: fully ruled, with merged cells, with a few rules, striped, and with no line at all.
 
-A table without lines is one only where a reader could not take it for anything else: three columns and four rows or more.
+A table without lines is one only where a reader could not take it for anything else: three columns and four rows or
+more.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def table(sketch: Sketch, x: float, y: float, width: float) -> float:
                 if right_numbers and column and row and face == theme.face and lines[0][:1].isdigit()
                 else "left"
             )
-            down, across = spans.get((row, column), (1, 1))
+            _, across = spans.get((row, column), (1, 1))
             extra = edges[column + across] - edges[column + 1]
             letters, _ = set_lines(
                 lines, edges[column] + pad, tops[row] + row_pad, inner + extra, face, size, colour, align, 1.3

@@ -1,0 +1,103 @@
+"""Blocks of text: lines that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.docparse.opencv.geometry import shared_span, union
+from pipeline.docparse.opencv.text import TextLine
+from pipeline.docparse.words import Box
+
+SIZE_RATIO = 1.22
+"""Lines of one block have letters of about one size; letters seen in pixels differ by what the words are."""
+SIZE_RATIO_PIXELS = 1.32
+HEADING_PITCH = 1.15
+LINE_GAP = 1.5
+LINE_GAP_PIXELS = 1.95
+"""The same for lines seen in pixels, whose letters may all be low ones."""
+"""Lines of one block have no more room between them than so many letter heights."""
+PITCH_SLACK = 0.3
+"""The distance from line to line in a block varies by less than this share of their height."""
+JOIN_SPACE = 2.2
+"""Pieces of a line so few letter heights apart are one line, once tables are known to be elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Lines that belong together: a paragraph, a heading, a list."""
+
+    box: Box
+    lines: tuple[TextLine, ...]
+
+
+def in_rows(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Lines with the pieces joined that a faint letter or a full stop tore apart."""
+    joined: list[TextLine] = []
+    for line in sorted(lines, key=lambda line: line.box[0]):
+        home = next((index for index, other in enumerate(joined) if _continues(other, line)), None)
+        if home is None:
+            joined.append(line)
+            continue
+        other = joined[home]
+        joined[home] = replace(
+            other, box=union([other.box, line.box]), letters=other.letters + line.letters,
+            height=max(other.height, line.height), middle=(other.middle + line.middle) / 2,
+        )  # fmt: skip
+    return joined
+
+
+def _continues(line: TextLine, piece: TextLine) -> bool:
+    height = min(line.height, piece.height)
+    level = shared_span(line.box[1], line.box[3], piece.box[1], piece.box[3]) > 0.6
+    return (
+        level
+        and -height <= piece.box[0] - line.box[2] <= JOIN_SPACE * height
+        and max(line.height, piece.height) <= 2.2 * height
+    )
+
+
+def group_lines(lines: Sequence[TextLine], from_layer: bool) -> list[TextBlock]:
+    """Blocks of lines that follow one another closely and evenly, in one column and one size."""
+    blocks: list[list[TextLine]] = []
+    for line in sorted(lines, key=lambda line: (line.middle, line.box[0])):
+        home = next((block for block in reversed(blocks) if _follows(block, line, from_layer)), None)
+        if home is None:
+            blocks.append([line])
+        else:
+            home.append(line)
+    parts = [part for block in blocks for part in _without_heading(block)]
+    return [TextBlock(union([line.box for line in part]), tuple(part)) for part in parts]
+
+
+def _without_heading(block: list[TextLine]) -> list[list[TextLine]]:
+    """The block, or its first line and the rest when that line stands further off than the others do."""
+    if len(block) < 3:
+        return [block]
+    pitches = [b.middle - a.middle for a, b in pairwise(block)]
+    others = float(np.median(pitches[1:]))
+    if pitches[0] > HEADING_PITCH * others + 1 and block[0].height >= 1.04 * float(
+        np.median([b.height for b in block[1:]])
+    ):
+        return [block[:1], block[1:]]
+    return [block]
+
+
+def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> bool:
+    last = block[-1]
+    height = min(last.height, line.height)
+    if max(last.height, line.height) > (SIZE_RATIO if from_layer else SIZE_RATIO_PIXELS) * height:
+        return False
+    if shared_span(last.box[0], last.box[2], line.box[0], line.box[2]) <= 0.3:
+        return False
+    pitch = line.middle - last.middle
+    down = pitch - (last.height + line.height) / 2
+    if not -0.2 * height <= down <= (LINE_GAP if from_layer else LINE_GAP_PIXELS) * height:
+        return False
+    if len(block) == 1:
+        return True
+    least = min(b.middle - a.middle for a, b in pairwise(block))
+    return pitch <= least + PITCH_SLACK * height
