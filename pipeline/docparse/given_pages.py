@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -98,21 +99,28 @@ def _by_path(pages: Sequence[Item]) -> Mapping[str, list[Item]]:
 
 def _by_name(name: str, by_path: Mapping[str, list[Item]]) -> Item | None:
     """The one page that a picture's path or URL means by its longest known end; None for none and for several."""
-    told = parse_qs(urlsplit(name).query).get("d", [urlsplit(name).path])[0]
-    path = PurePosixPath(unquote(told).replace("\\", "/"))
-    for form in (path, path.with_name(_UPLOAD.sub("", path.name)) if path.name else path):
-        for end in _ends(form.as_posix()):
-            if end in by_path:
-                items = by_path[end]
-                return items[0] if len(items) == 1 else None
+    for path in _read(name):
+        for form in (path, path.with_name(_UPLOAD.sub("", path.name)) if path.name else path):
+            for end in _ends(form.as_posix()):
+                if end in by_path:
+                    items = by_path[end]
+                    return items[0] if len(items) == 1 else None
     return None
+
+
+def _read(name: str) -> list[PurePosixPath]:
+    """The paths that a name may be: as it stands, for names of files hold `#`, `?`, `%` and `+`; then as a URL."""
+    url = urlsplit(name)
+    told = parse_qs(url.query).get("d", [unquote(url.path)])[0]
+    paths = [PurePosixPath(told.replace("\\", "/"))]
+    return paths if "://" in name else [PurePosixPath(name.replace("\\", "/")), *paths]
 
 
 def _ends(path: str) -> list[str]:
     """The last four to one parts of a path, longest first; of a page that was drawn here no fewer than three.
 
-    Every document has a `p0001/page.png`.
+    Every document has a `p0001/page.png`. Letters are composed, for macOS takes them apart.
     """
-    parts = [part for part in PurePosixPath(path).parts if part != "/"]
+    parts = [part for part in PurePosixPath(unicodedata.normalize("NFC", path)).parts if part != "/"]
     least = 3 if _DRAWN.search(path) else 1
     return ["/".join(parts[-count:]) for count in range(min(4, len(parts)), least - 1, -1)]

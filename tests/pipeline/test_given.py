@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -167,6 +169,34 @@ def test_a_file_of_another_tool_is_hung_together_and_ordered_as_any_detectors_bo
     assert {region.parent for region in (first, arrow, second)} == {diagram.id}
     assert (arrow.from_node, arrow.to_node) == (first.id, second.id)
     assert {region.score for region in pages[0]} == {1.0}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scan #3.png",
+        "a+b.png",
+        "what?.png",
+        "100%25.png",
+        "50%.png",
+        "a&d=b.png",
+        "Чертёж и й.png",
+        "[x] 'y' \"z\".png",
+    ],
+)
+def test_pictures_are_known_whatever_signs_their_names_hold(name: str) -> None:
+    other = ITEMS[-1].model_copy(update={"item_id": "other", "group": "other-dddddddd"})
+    named = ITEMS[-1].model_copy(
+        update={"source": ITEMS[-1].source.model_copy(update={"path": f"data/{name}"}), "group": "named-eeeeeeee"}
+    )
+    for told in (
+        name, f"data/{name}", unicodedata.normalize("NFD", name), f"/data/upload/1/0a1b2c3d-{quote(name)}",
+        f"/data/local-files/?d=data/{quote(name)}", f"https://bucket/{quote(name)}?X-Signature=a/b.png",
+    ):  # fmt: skip
+        image = {"id": 1, "file_name": told, "width": 4, "height": 3}
+        data = json.dumps({"images": [image], "annotations": [], "categories": []}).encode()
+        params = GivenParams(regions="truth.json", other_pages="empty")
+        assert check(params, data, [other, named]).keys() == {named.item_id}, told
 
 
 def test_pictures_of_another_size_are_scaled_with_their_masks(world: Corrections) -> None:
