@@ -326,6 +326,12 @@ def test_deep_greys_keep_their_shades_and_negatives_are_turned(tmp_path: Path) -
     assert np.array_equal(negative, 255 - shades)
 
 
+def test_values_that_are_no_numbers_leave_the_rest_of_a_picture_as_it_is(tmp_path: Path) -> None:
+    values = np.array([[0.0, 1.0, 2.0], [np.nan, np.inf, -np.inf]], np.float32)
+    Image.fromarray(values).save(tmp_path / "heat.tif")
+    assert draw_page(tmp_path / "heat.tif", TIFF, 1, 150, ROOMY).pixels[..., 0].tolist() == [[0, 128, 255], [0, 0, 0]]
+
+
 def test_a_smaller_copy_inside_a_tiff_is_no_page(tmp_path: Path) -> None:
     frames = [Image.new("L", (40, 30), 10), Image.new("L", (10, 8), 99), Image.new("L", (40, 30), 200)]
     frames[1].encoderinfo = {"tiffinfo": {254: 1}}

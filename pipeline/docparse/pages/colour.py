@@ -30,12 +30,17 @@ def to_rgb(image: Image, tiff_tags: Mapping[int, Any]) -> Image:
 
 
 def _deep_grey(image: Image, tags: Mapping[int, Any]) -> Image:
-    """Grey of 12, 16 or 32 bits or of floats, scaled by what its kind can hold; floats by their largest value."""
+    """Grey of 12, 16 or 32 bits or of floats, scaled by what its kind can hold; floats by their largest value.
+
+    Floats that are no numbers are black, as zeros are: one of them must not take the picture along.
+    """
     import numpy as np
     from PIL import Image as Images
 
     values = np.asarray(image).astype(np.float32)
     bits = next(iter(tags.get(_BITS_PER_SAMPLE, (16,))))
+    if image.mode == "F":
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     top = float(2 ** min(bits, 16) - 1) if image.mode != "F" else float(values.max(initial=0.0)) or 1.0
     share = np.clip(values / top, 0, 1)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.core.errors import StageCrash
+from pipeline.models.loading import read_state
 from pipeline.models.sam2.keys import FILM_PREFIXES_ORIGINAL, image_part
+
+if TYPE_CHECKING:
+    import torch
 
 _HUB_PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
 _PACKAGE_SIZES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
@@ -60,14 +62,12 @@ class Checkpoint:
         Raises:
             StageCrash: the file is no file of weights.
         """
-        try:
-            if self.layout == "hub":
-                from safetensors.torch import load_file
-
-                return image_part(load_file(self.weights))
-            state = torch.load(self.weights, map_location="cpu", weights_only=True)["model"]
-        except Exception as error:
-            raise StageCrash(f"{self.weights} cannot be read as weights of SAM 2: {type(error).__name__}") from error
+        saved = read_state(self.weights)
+        if self.layout == "hub":
+            return image_part(saved)
+        state = saved.get("model")
+        if not isinstance(state, Mapping):
+            raise StageCrash(f"{self.weights} holds no weights of SAM 2 under 'model': fetch it again")
         return {name: value for name, value in state.items() if not name.startswith(FILM_PREFIXES_ORIGINAL)}
 
 
