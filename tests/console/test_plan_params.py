@@ -18,6 +18,7 @@ from console.operations.runbook import Runbook
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
 from pipeline.docparse.pipeline import PIPELINE
+from remote.cloud import OfferQuery
 from tests.end_to_end.driving import draw_pdf
 
 CPU = ("detector.device=cpu", "detector.precision=float32")
@@ -110,7 +111,7 @@ def test_what_would_be_refused_is_told_by_a_dry_run_and_refused_before_anything_
 ) -> None:
     pytest.importorskip("transformers")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(offers, "find_offers", lambda *_: offers.Found([], 10.0, "no offer", None))
+    monkeypatch.setattr(offers, "find_offers", lambda *_: offers.Found([], 10.0, "no offer", OfferQuery()))
     draw_pdf(session.workspace.root / "data" / "doc.pdf", 1, "Value stack")
     command = ["-C", str(session.workspace.root), "run", *(word for pair in pairs for word in ("--param", pair))]
     dry = CliRunner().invoke(app, [*command, "--dry-run"])
