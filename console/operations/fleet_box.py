@@ -157,6 +157,7 @@ class BoxThread:
             self._prepare()
         killed = 0
         while True:
+            from remote.cloud import CloudUnreachable, RateLimited
             from remote.jobs import Agent
             from remote.transport import CommandFailed, ConnectionLost, SshRefused, SshSilent
 
@@ -166,7 +167,7 @@ class BoxThread:
             try:
                 with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
                     return self._contact(agent)
-            except (ConnectionLost, SshRefused, SshSilent) as error:
+            except (ConnectionLost, SshRefused, SshSilent, CloudUnreachable, RateLimited) as error:
                 if self.stop.is_set():
                     return BoxEnd("stopped", error)
                 await_box(self._work.session, self.box.instance_id, self.stop)

@@ -41,8 +41,9 @@ def await_box(session: Session, instance_id: int, stop: threading.Event | None =
     Raises:
         InstanceGone: the cloud no longer knows it.
         BoxLost: the cloud lists it, and it did not answer for as long as patience lasts.
-        remote.cloud.CloudError: the cloud does not answer, so nobody can tell.
+        remote.cloud.CloudError: neither cloud nor box answered for so long, so nobody can tell.
     """
+    from remote.cloud import CloudUnreachable, RateLimited
     from remote.transport import TransportError
 
     deadline = time.monotonic() + patience_s(session)
@@ -51,8 +52,10 @@ def await_box(session: Session, instance_id: int, stop: threading.Event | None =
             session.reach(instance_id).close()
         except InstanceGone:
             raise
-        except TransportError as error:
+        except (TransportError, CloudUnreachable, RateLimited) as error:
             if time.monotonic() > deadline:
+                if not isinstance(error, TransportError):
+                    raise  # this machine is off the network, as far as it can see
                 words = f"instance {instance_id} could not be reached for {patience_s(session):.0f} s"
                 raise BoxLost(f"{words}: {error}") from error
             if stop is not None and stop.is_set():

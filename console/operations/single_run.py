@@ -104,12 +104,13 @@ class SingleDriver:
         return self._update(phase=Phase.DONE)
 
     def _until_pulled(self) -> None:
+        from remote.cloud import CloudUnreachable, RateLimited
         from remote.transport import ConnectionLost, SshRefused, SshSilent
 
         for attempt in range(MAX_REATTACHMENTS + 1):
             try:
                 self._work_and_pull()
-            except (InstanceGone, ConnectionLost, SshRefused, SshSilent) as error:
+            except (InstanceGone, ConnectionLost, SshRefused, SshSilent, CloudUnreachable, RateLimited) as error:
                 if attempt == MAX_REATTACHMENTS:
                     raise
                 self._go_on_after(error)
@@ -128,11 +129,17 @@ class SingleDriver:
 
     def _finish_here(self) -> None:
         """Do what the box was not to do, once its results are here and it is given back."""
-        if self._entry.laptop_stages and self._entry.box_state in ORDERLY:
-            self._update(state="running")
-            ended = finish_here(self._session, self._entry, self._report)
-            self._update(state=ended.state, exit_code=ended.exit_code, problem=ended.problem)
-        self._update(phase=Phase.COMPLETED)
+        if not self._waits_for_the_laptop():
+            self._update(phase=Phase.COMPLETED)
+            return
+        self._update(state="running")
+        ended = finish_here(self._session, self._entry, self._report)
+        self._update(phase=Phase.COMPLETED, state=ended.state, exit_code=ended.exit_code, problem=ended.problem)
+
+    def _waits_for_the_laptop(self) -> bool:
+        """Whether its box is through and stages of this machine are not."""
+        entry = self._entry
+        return entry.phase is Phase.PULLED and bool(entry.laptop_stages) and entry.box_state in ORDERLY
 
     def _go_on_after(self, error: Exception) -> None:
         """A box that only lost the connection is reattached; one that is lost is replaced, if it may be.
@@ -308,7 +315,8 @@ class SingleDriver:
             # However often Ctrl-C is pressed: giving back takes seconds, and it is money.
             with deaf_to_signals():
                 left = self._give_back()
-                if entry.phase.reached(Phase.PULLED):  # everything is here: a resume only has to index it
+                if entry.phase.reached(Phase.PULLED) and not self._waits_for_the_laptop():
+                    # Everything is here: a resume only has to index it.
                     self._update(instance_id=left, problem=STOPPED)
                 else:
                     self._update(phase=Phase.DONE, instance_id=left, state="cancelled", problem=STOPPED)

@@ -16,11 +16,12 @@ import pytest
 
 from console.operations.events import silent
 from console.operations.fleet_book import FleetBook
-from console.operations.laptop_stages import SecretMissing, environment, run_held
+from console.operations.laptop_stages import Ended, SecretMissing, environment, run_held
 from console.operations.plan import Plan, docparse_params, plan
 from console.operations.run import drive
-from console.operations.runbook import Phase, Runbook
+from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session, open_session
+from console.operations.single_run import SingleDriver
 from console.workspace import create_workspace
 from pipeline.core.rundir import RunFolder
 from pipeline.core.runner import Runner, RunOptions, load_run
@@ -29,6 +30,7 @@ from pipeline.core.stop import StopSignal
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 from tests.pipeline.rude_model_server import RudeServer, serving
 
+RUN = "01jtestrun00000000abcdefgh"
 KEY = "sk-planted-where-only-the-laptop-looks"
 
 
@@ -118,7 +120,7 @@ def test_ctrl_c_lets_go_of_the_process_which_ends_by_itself(tmp_path: Path, monk
     script = "import sys; print('began', flush=True); sys.stdin.read(); print('heard what was on its way')"
     log = tmp_path / "logs" / "job.log"
 
-    pressed = []
+    pressed: list[str] = []
 
     def interrupt(_seconds: float) -> None:
         if not pressed and log.read_text() == "began\n":
@@ -129,6 +131,40 @@ def test_ctrl_c_lets_go_of_the_process_which_ends_by_itself(tmp_path: Path, monk
     with pytest.raises(KeyboardInterrupt):
         run_held([sys.executable, "-c", script], tmp_path, log, {}, silent)
     assert log.read_text() == "began\nheard what was on its way\n"
+
+
+def test_a_run_that_is_stopped_while_this_machine_works_is_cancelled_and_goes_on_from_there(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, runbook = open_session(operator.workspace), Runbook(operator.workspace)
+    entry = runbook.write(
+        RunEntry(
+            run_id=RUN,
+            pipeline="docparse",
+            plan_key="k",
+            phase=Phase.PULLED,
+            box_state="succeeded",
+            laptop_stages=("analyze", "records"),
+        )
+    )
+    ends: list[Ended | type[BaseException]] = [KeyboardInterrupt, Ended("succeeded", 0, None)]
+
+    def finish(*_: object) -> Ended:
+        end = ends.pop(0)
+        if isinstance(end, Ended):
+            return end
+        raise end
+
+    monkeypatch.setattr("console.operations.single_run.finish_here", finish)
+    driver = SingleDriver(session, runbook, entry, silent)
+    with pytest.raises(KeyboardInterrupt):
+        driver.drive()
+    driver.wind_down()
+    stopped = runbook.read(RUN)
+    assert (stopped.phase, stopped.state) == (Phase.DONE, "cancelled")
+    ended = SingleDriver(session, runbook, stopped, silent).drive()
+    assert (ended.phase, ended.state, ended.problem) == (Phase.DONE, "succeeded", None)
+    assert session.living_rentals() == []
 
 
 def test_only_the_secrets_that_are_wanted_reach_the_process(
