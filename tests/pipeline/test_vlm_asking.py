@@ -313,6 +313,42 @@ def test_a_missing_key_is_named_with_where_to_put_it() -> None:
         connect(openai_params(api_key_env="OPENAI_API_KEY"), {})
 
 
+@pytest.mark.parametrize("key", ["sk-planted\nmore", "sk-planted more", "sk-planted…", "sk-plаnted"])
+def test_what_cannot_be_a_key_is_never_sent_nor_said(key: str) -> None:
+    with pytest.raises(StageCrash, match="what OPENAI_API_KEY holds is no key") as refused:
+        connect(openai_params(api_key_env="OPENAI_API_KEY"), {"OPENAI_API_KEY": f" {key} "})
+    assert "sk-" not in str(refused.value)
+
+
+def test_a_full_disk_ends_all_questions_because_no_answer_can_be_kept(
+    tmp_path: Path, rude: RudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    desk = Desk(tmp_path, openai_params(rude.url, max_concurrency=2))
+    monkeypatch.setattr(desk.answers, "keep", full)
+    with pytest.raises(StageCrash, match=r"cannot be kept: .*No space left"):
+        desk.ask(20)
+    assert len(rude.requests) <= 4
+    assert desk.purse.spent_usd >= rude.billed_usd
+
+
+def test_a_question_that_breaks_in_an_unforeseen_way_keeps_no_other_waiting_for_its_money(
+    tmp_path: Path, rude: RudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, openai_params(rude.url, max_concurrency=2), cap_usd=0.2)
+    assert isinstance(desk.asker, Asker)
+
+    def broken(*_: object) -> None:
+        raise UnicodeError("nobody thought of this")
+
+    monkeypatch.setattr(desk.asker._client, "_send", broken)
+    with pytest.raises(UnicodeError):
+        desk.ask(8)
+    assert desk.purse.unanswered_usd == desk.purse.spent_usd > 0
+
+
 def test_a_key_that_the_server_repeats_when_it_refuses_it_is_not_repeated_here(
     tmp_path: Path, rude: RudeServer
 ) -> None:

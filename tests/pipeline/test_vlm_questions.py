@@ -21,7 +21,7 @@ from pipeline.docparse.vlm.questions import image_bound, plan_page
 from pipeline.docparse.vlm.tokens import COMPLAINT_TOKENS, fixed_tokens, image_tokens, text_bound
 from pipeline.docparse.words import PageText, Word
 from tests.pipeline.rude_model_server import complaint_about
-from tests.pipeline.vlm_pages import HEIGHT, WIDTH, make_page, openai_params, simple_page
+from tests.pipeline.vlm_pages import HEIGHT, WIDTH, make_page, openai_params, simple_page, words_in
 
 
 def test_a_diagram_is_one_question_with_its_parts_and_a_speck_is_not_asked_about() -> None:
@@ -97,6 +97,29 @@ def test_quotes_count_as_evidence_only_where_their_words_stand_side_by_side() ->
     assert evidence_of(["Value", "2026"], here) == (3, 6)
     assert evidence_of(["Value", "2027"], here) is None
     assert evidence_of([], here) is None
+
+
+def test_a_piece_of_a_number_is_no_evidence() -> None:
+    words = words_in((0, 0, 900, 100), "Price $3.50 margin -5 % of 1,000 pages 3-5 in v2.", per_line=20)
+    here = RegionWords(PageText(900, 100, 150, words), range(len(words)))
+    for piece in ("$3", "50", "5 %", "1", "000", "3.5", "v"):
+        assert here.find(piece) is None, piece
+    for whole, at in (
+        ("$3.50", (1,)),
+        ("3.50", (1,)),
+        ("-5 %", (3, 4)),
+        ("1,000 pages", (6, 7)),
+        ("5", (8,)),
+        ("v2", (10,)),
+    ):
+        assert here.find(whole) == at, whole
+
+
+@pytest.mark.parametrize("server", ["vllm", "ollama"])
+def test_the_key_for_openai_goes_to_no_other_server_by_itself(server: str) -> None:
+    values = {"model": "m", "server": server, "base_url": "http://h/v1"}
+    assert OpenAiParams.model_validate(values).api_key_env is None
+    assert OpenAiParams.model_validate({**values, "api_key_env": "HOUSE_KEY"}).api_key_env == "HOUSE_KEY"
 
 
 def test_the_form_is_strict_and_its_fields_keep_their_names() -> None:

@@ -64,6 +64,9 @@ class Asker:
             return crash
         except PipelineError as error:
             return error
+        except OSError as error:  # the library has errors of its own: this is the disk that answers are kept on
+            self._stop.set()
+            return StageCrash(f"answers cannot be kept: {error}. Mend that, then go on with --resume: no more are paid")
 
     def close(self) -> None:
         """Let the threads go."""

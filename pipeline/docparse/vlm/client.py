@@ -56,6 +56,11 @@ def connect(params: OpenAiParams, environment: Mapping[str, str]) -> openai.Open
                 f"there is no {params.api_key_env} for the analyst openai: put it in the workspace's .env (chmod 600) "
                 f"or export it; a server that wants no key takes analyst.api_key_env=null"
             )
+        if not (key.isascii() and key.isprintable()) or " " in key:  # the library would say it whole in its complaint
+            raise StageCrash(
+                f"what {params.api_key_env} holds is no key: there is a space, a line's end or a foreign letter in it; "
+                "put it into the workspace's .env anew, as one word"
+            )
     return openai.OpenAI(
         api_key=key, base_url=params.base_url or "https://api.openai.com/v1", max_retries=0, timeout=params.timeout_s
     )
@@ -103,7 +108,11 @@ class Client:
         for attempt in range(self._params.tries):
             self._wait_for_turn(ask)
             ticket = self._purse.reserve(ask.key, ask.input_bound, ask.output_bound)
-            found = self._send(ask, ticket)
+            try:
+                found = self._send(ask, ticket)
+            except BaseException:
+                self._purse.lose(ticket)  # whoever waits for what it gives back must not wait for ever
+                raise
             if isinstance(found, Answer):
                 return found
             fault = found

@@ -10,6 +10,8 @@ from pipeline.docparse.words import PageText
 _SAME = str.maketrans({"ё": "е", "\u00ad": None, "\u200b": None, "«": '"', "»": '"', "“": '"', "”": '"', "„": '"',
                        "’": "'", "‘": "'", "–": "-", "—": "-", "−": "-", "\u2010": "-", "\u2011": "-"})  # fmt: skip
 """Letters and marks that readers write for each other."""
+IN_NUMBERS = ".,"
+SIGNS = "-+"
 
 
 def normalised(text: str) -> str:
@@ -42,13 +44,26 @@ class RegionWords:
         at = self._text.find(wanted)
         while at != -1:
             end = at + len(wanted)
-            if self._is_border(at - 1) and self._is_border(end):
+            if self._begins(at) and self._ends(end):
                 return self._covered(at, end)
             at = self._text.find(wanted, at + 1)
         return None
 
-    def _is_border(self, position: int) -> bool:
-        return not (0 <= position < len(self._text)) or not self._text[position].isalnum()
+    def _begins(self, at: int) -> bool:
+        """Whether a word begins here, or a number with its sign and all of its digits."""
+        last, one_before = self._text[at - 1 : at], self._text[max(0, at - 2) : max(0, at - 1)]
+        if last.isalnum():
+            return False
+        if not last or not self._text[at].isdigit():
+            return True
+        return not ((last in IN_NUMBERS and one_before.isdigit()) or (last in SIGNS and not one_before.strip()))
+
+    def _ends(self, end: int) -> bool:
+        """Whether a word ends here, or a number with all of its digits."""
+        following, one_after = self._text[end : end + 1], self._text[end + 1 : end + 2]
+        if not following or not (self._text[end - 1].isdigit() and following in IN_NUMBERS):
+            return not following.isalnum()
+        return not one_after.isdigit()
 
     def _covered(self, begin: int, end: int) -> tuple[int, ...]:
         covered = []

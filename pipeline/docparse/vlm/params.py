@@ -15,11 +15,13 @@ MIN_TEXT_TOKENS = 1_000
 PRESETS: Mapping[Server, Mapping[str, Any]] = {
     "openai": {},
     "vllm": {
+        "api_key_env": None,
         "api": "chat", "json_mode": "strict", "detail": None, "prompt_cache_key": False, "store": False,
         "max_tokens_name": "max_tokens", "image_base_tokens": 16, "image_tile_px": 28, "image_tile_tokens": 1.0,
         "image_short_side_px": None,
     },
     "ollama": {
+        "api_key_env": None,
         "api": "chat", "json_mode": "schema", "detail": None, "prompt_cache_key": False, "store": False,
         "max_tokens_name": "max_tokens", "image_base_tokens": 16, "image_tile_px": 28, "image_tile_tokens": 1.0,
         "image_short_side_px": None, "image_max_side_px": 1024, "context_tokens": 16_384, "max_output_tokens": 3_000,
@@ -27,7 +29,8 @@ PRESETS: Mapping[Server, Mapping[str, Any]] = {
 }  # fmt: skip
 """What differs from OpenAI where nothing else is said. vLLM enforces schemas by guided decoding. Ollama cuts off,
 without a word, what is longer than the window that it was started with: start it with OLLAMA_CONTEXT_LENGTH of at least
-`context_tokens`. Neither has the Batch API. Pictures are counted as Qwen's models do, 28-pixel patches."""
+`context_tokens`. Neither has the Batch API. Pictures are counted as Qwen's models do, 28-pixel patches.
+OpenAI's key is not theirs: one that wants a key of its own is told so by `api_key_env`."""
 
 
 class OpenAiParams(BaseModel):
