@@ -14,8 +14,10 @@ all pages at 150 dpi in one process that stays for the document, so nobody pays 
 Times are CPU seconds of one thread (user and system), the median of interleaved repeats: the machine's other work does
 not count. `raw_vs_pdftoppm` is about the pages of text, which is what most documents are; vector pages, scans and the
 geometric mean over the three stand beside it, and are lower, because there both spend their time on the same drawing.
-`two_process_speedup` is wall time of one worker over wall time of two, for rendering all three documents to PNG: it
-needs two processors with nothing else to do, and `idle_share` says how far that was so.
+`two_process_speedup` is wall time of one worker over wall time of two, for rendering all three documents to PNG, every
+second page each. Workers are spawned, and have imported their libraries and opened the documents before the clock
+starts. It needs two processors with nothing else to do, and `idle_share` says how far that was so; on a busy machine
+`chrt -r 10 python benchmarks/render.py` measures as if it were quiet.
 """
 
 from __future__ import annotations

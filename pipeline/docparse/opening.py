@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.core.errors import UsageError
 from pipeline.core.worker import die_with
 from pipeline.docparse import mupdf
 from pipeline.docparse.documents import count_pages
@@ -47,9 +48,10 @@ class Opener:
 
         Raises:
             DocumentProblem: it cannot be opened, `crashed` the library that tried, or `hung` it.
+            UsageError: the process itself does not start; that is no document's fault.
         """
+        pipe = self._pipe or self._start()
         try:
-            pipe = self._pipe or self._start()
             pipe.send((path, media_type))
             if not pipe.poll(self._limit_s):
                 self.close()
@@ -73,7 +75,14 @@ class Opener:
         theirs.close()
         if not self._pipe.poll(START_S):
             self._process.kill()
-        self._pipe.recv()
+        try:
+            self._pipe.recv()
+        except (EOFError, OSError):
+            how = self._cause_of_death()
+            raise UsageError(
+                f"the process that opens documents does not start (it {how}): see what it printed, and whether "
+                "the pipeline's packages are whole"
+            ) from None
         return self._pipe
 
     def _cause_of_death(self) -> str:

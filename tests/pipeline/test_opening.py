@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import UsageError
 from pipeline.docparse.documents import count_pages
 from pipeline.docparse.opening import Opener
 from pipeline.docparse.pages.source import DocumentProblem
@@ -50,6 +51,17 @@ def test_a_crashing_and_a_hanging_document_cost_only_themselves(tmp_path: Path) 
     assert [item.source.path for item in found.items if item.problem is None] == [
         "data/b good.pdf", "data/b good.pdf", "data/e good.pdf",
     ]  # fmt: skip
+
+
+def no_library() -> None:
+    raise ImportError("libmupdf.so: cannot open shared object file")
+
+
+def test_a_process_that_does_not_start_is_not_blamed_on_documents(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    save(tmp_path / "data" / "good.pdf", text_page)
+    with pytest.raises(UsageError, match=r"does not start \(it ended by itself with exit code 1\)"):
+        scan(DocparseParams(sources=("data",)), tmp_path, Opener(load=no_library))
 
 
 def test_who_draws_with_pdfium_needs_no_mupdf_at_all(tmp_path: Path) -> None:
