@@ -49,7 +49,7 @@ class RecordsStage(ReduceStage):
         reduction.writer.write_chunks("records/docparse.ndjson", self._lines(reduction, counts), "records")
         # Read again, so that a run of thousands of pages need not hold all of their regions.
         pages = (described(reduction.site.run_dir, item) for item in reduction.items)
-        reduction.writer.write_chunks("coco.json", coco_chunks(pages), "coco")
+        reduction.writer.write_chunks("coco.json", coco_chunks(pages, reduction.site.run_dir), "coco")
         records = sum(count for name, count in counts.items() if name.startswith("records_"))
         return Output({"records": int(records)}, metrics=counts)
 

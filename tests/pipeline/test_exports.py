@@ -199,15 +199,21 @@ def test_the_command_exports_a_run_by_the_beginning_of_its_id(
     assert "there is no format 'yolo'" in wrong.stderr
 
 
-def test_coco_of_many_pages_holds_none_of_them(world: World) -> None:
+def test_coco_of_many_pages_holds_none_of_them_and_needs_room_nowhere_else(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (page, *_) = run_pages(world.run_dir)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no-such-folder"))
 
     def many(count: int) -> int:
         tracemalloc.start()
         written = sum(
             map(
                 len,
-                coco_chunks(PageRegions(page.item, page.width, page.height, None, page.regions) for _ in range(count)),
+                coco_chunks(
+                    (PageRegions(page.item, page.width, page.height, None, page.regions) for _ in range(count)),
+                    tmp_path,
+                ),
             )
         )
         peak = tracemalloc.get_traced_memory()[1]

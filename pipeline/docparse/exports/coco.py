@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,14 +20,16 @@ CATEGORY_IDS: dict[Label, int] = {label: number for number, label in enumerate(L
 CHUNK_BYTES = 1 << 20
 
 
-def coco_chunks(pages: Iterable[PageRegions]) -> Iterator[bytes]:
+def coco_chunks(pages: Iterable[PageRegions], beside: Path) -> Iterator[bytes]:
     """A COCO file, piece by piece: pages are looked at once, and annotations wait on disk for the images to end.
+
+    They wait in the folder `beside`, which must have room for the file anyway: `/tmp` may be small, or memory.
 
     Every `file_name` is relative to the run folder.
     """
     yield b'{"info":{"description":"regions of document pages","version":"1"},"licenses":[],"images":['
     annotations = images = 0
-    with tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES) as waiting:
+    with tempfile.SpooledTemporaryFile(max_size=CHUNK_BYTES, dir=str(beside)) as waiting:
         for page in pages:
             images += 1
             entry = orjson.dumps(_image(images, page))

@@ -74,7 +74,7 @@ def export(run_dir: Path, format_name: str, folder: Path) -> Exported:
 
 
 def _coco(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
-    _write(folder / "coco.json", coco_chunks(pages))
+    _write(folder / "coco.json", coco_chunks(pages, folder))
     return ("coco.json",), f"pycocotools and every COCO tool open it; pictures lie in {run_dir}"
 
 
@@ -89,7 +89,7 @@ def _label_studio(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[s
 
 
 def _fiftyone(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
-    _write(folder / "labels.json", coco_chunks(pages))
+    _write(folder / "labels.json", coco_chunks(pages, folder))
     root = run_dir.resolve()
     _write(folder / "data.json", [orjson.dumps({image: f"{root / image}" for image in pages.images}) + b"\n"])
     return ("data.json", "labels.json"), (
