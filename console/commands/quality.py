@@ -11,7 +11,7 @@ from console.commands.frame import Json, print_json, workspace
 
 
 def quality(
-    run: Annotated[str, typer.Option("--run", help="The run: its id in this workspace, or a run folder.")],
+    run: Annotated[str, typer.Option("--run", help="The run: its id or `last`, or a run folder.")],
     truth: Annotated[Path, typer.Option("--truth", help="Labelled pages as a COCO file.")],
     min_score: Annotated[
         float, typer.Option(help="Regions scored lower are not shown to a reader.", min=0, max=1)
@@ -20,12 +20,17 @@ def quality(
 ) -> int:
     """Compare a run's regions with your own labelled pages."""
     from console.errors import WrongInput
+    from console.operations.runbook import Runbook
     from pipeline.core.errors import UsageError
     from pipeline.docparse.quality.evaluate import evaluate
     from pipeline.docparse.quality.labelled import found_in, read_labels
     from pipeline.docparse.quality.report import table
 
-    folder = Path(run) if Path(run).is_dir() else workspace().runs / run
+    if Path(run).is_dir():
+        folder = Path(run)
+    else:
+        here = workspace()
+        folder = here.run_folder(Runbook(here).resolve(run).run_id)
     try:
         measured = evaluate(found_in(folder, read_labels(truth)), min_score)
     except UsageError as error:

@@ -26,6 +26,8 @@ def wrong_parameter(error: ValidationError, model: type[BaseModel], values: obje
         return f"parameter {where}: there is no such parameter ({hint}{', '.join(known)})"
     if first["type"] == "value_error":
         return f"parameter {where}: {first['msg'].removeprefix('Value error, ')}"
+    if first["type"] == "missing":
+        return f"parameter {where}: it must be said, for there is no default"
     given = first["input"]
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"parameter {where}: {first['msg']}{shown}"

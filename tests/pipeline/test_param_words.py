@@ -24,7 +24,7 @@ DINO = {"name": "grounding-dino"}
         ({"detector": {"tile_px": 900}}, r"parameter detector\.tile_px: .* \(known: labels, min_score, name\)"),
         ({"detektor": {}}, r"parameter detektor: .*did you mean detector\?"),
         ({"detector": {**DINO, "device": "cpu"}}, r"parameter detector: float16 needs a GPU"),
-        ({"detector": {"name": "given"}}, r"parameter detector\.regions: Field required"),
+        ({"detector": {"name": "given"}}, r"parameter detector\.regions: it must be said"),
         ({"detector": {"labels": ["nod"]}}, r"parameter detector\.labels\.0: .*'textbox' \(it is 'nod'\)"),
         ({"arrange": {"nms": 1}}, r"parameter arrange\.nms: .*did you mean nms_iou\?"),
     ],

@@ -19,6 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from pipeline.docparse.quality.labelled import found_in, read_labels
 from pipeline.docparse.regions import Region
 from tests.pipeline.documents import flow_page, save
 from tests.pipeline.driving import Bench, pipeline
@@ -144,6 +145,13 @@ def test_the_coco_file_decodes_to_the_same_masks(parsed: Bench) -> None:
         assert region.segmentation is not None
         expected = coco_mask.decode(region.segmentation.model_dump(mode="json"))
         assert np.array_equal(coco.annToMask(annotation), expected)
+
+
+def test_a_run_is_measured_by_its_regions_and_not_by_what_lies_beside_them(parsed: Bench) -> None:
+    assert list(parsed.run_dir.rglob("region-0001.struct.json")), "what the analyst said lies there"
+    measured = found_in(parsed.run_dir, read_labels(parsed.run_dir / "coco.json"))
+    assert sum(len(found) for _page, found in measured) == len(_regions(parsed))
+    assert [len(found) for _page, found in measured] == [len(page.regions) for page, _found in measured]
 
 
 def test_a_threshold_that_is_changed_later_needs_no_detector_again(parsed: Bench, tmp_path: Path) -> None:

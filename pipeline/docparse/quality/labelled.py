@@ -150,10 +150,9 @@ def _folder_of(page: TruePage, run_dir: Path, folders: Mapping[str, list[Path]])
 
 
 def _regions(folder: Path) -> list[FoundRegion]:
-    told = sorted(
-        (orjson.loads(path.read_bytes()) for path in folder.glob("regions/region-*.json")),
-        key=lambda one: int(one["number"]),
-    )
+    # `region-0001.struct.json` beside `region-0001.json` is what an analyst said of it.
+    paths = (path for path in folder.glob("regions/region-*.json") if path.stem.removeprefix("region-").isdigit())
+    told = sorted((orjson.loads(path.read_bytes()) for path in paths), key=lambda one: int(one["number"]))
     number = {one["id"]: index for index, one in enumerate(told)}
     regions = []
     for one in told:
