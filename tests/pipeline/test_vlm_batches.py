@@ -83,6 +83,25 @@ def test_a_batch_whose_confirmation_was_lost_is_found_again_and_not_sent_twice(
     assert len(rude.batches) == 1
 
 
+def test_a_batch_that_the_list_shows_late_is_not_sent_twice(
+    tmp_path: Path, rude: RudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rude.lose_next_batch_answer = True
+    desk = Desk(tmp_path, batched(rude))
+    listed = desk.asker._library.batches.list
+    behind = ["once", "twice"]
+
+    def late(**asked: object) -> object:
+        if behind:
+            behind.pop()
+            return []
+        return listed(**asked)
+
+    monkeypatch.setattr(desk.asker._library.batches, "list", late)
+    assert whole(desk.ask(2))
+    assert (len(rude.batches), behind) == (1, [])
+
+
 def test_a_session_that_stops_while_a_batch_is_at_work_leaves_it_to_the_next(tmp_path: Path, rude: RudeServer) -> None:
     rude.batch_polls = 10**6
     params = batched(rude, max_usd=1)

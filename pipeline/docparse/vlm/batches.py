@@ -38,6 +38,8 @@ NAME_KEY = "spotter_batch"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 SLOWEST_POLL = 10.0
 """Polls come more seldom with time, down to one in so many `batch_poll_s`."""
+LOOKS = 3
+"""So often, `batch_poll_s` apart, a batch that may have been made is looked for: a list may lag behind."""
 ADOPT_WITHIN_S = 26 * 3600.0
 """A batch of ours is looked for among those of so long before; after a day it is over in any case."""
 
@@ -194,7 +196,7 @@ class BatchAsker:
             problem = made if isinstance(made, Exception) else None
             if problem is not None:
                 self._pause(attempt, problem)
-                made = self._look_for(batch)
+                made = self._look_for(batch, looks=LOOKS if fault_of(problem, self._params).billed else 1)
             if made is not None:
                 batch.batch_id = made.id
                 self._note(batch)
@@ -204,8 +206,12 @@ class BatchAsker:
                 self._give_up(batch)
                 raise _told(problem, self._params)
 
-    def _look_for(self, batch: _Batch) -> Any:
-        """The batch of this name on the server, if it is there."""
+    def _look_for(self, batch: _Batch, *, looks: int = LOOKS) -> Any:
+        """The batch of this name on the server, if it is there.
+
+        Raises:
+            StageCrash, Interrupted
+        """
 
         def look() -> Any:
             for each in self._library.batches.list(limit=100):
@@ -215,7 +221,14 @@ class BatchAsker:
                     return None
             return None
 
-        return self._try(look)
+        found = self._try(look)
+        for _ in range(looks - 1):
+            if found is not None:
+                break
+            if self._stop.wait(self._params.batch_poll_s):
+                raise Interrupted("stopped while it was seen whether a batch was sent")
+            found = self._try(look)
+        return found
 
     def _finish(self, batch: _Batch) -> None:
         """Wait for a batch and keep what it answers."""
