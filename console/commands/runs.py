@@ -366,7 +366,8 @@ def pull(run_id: RunId = "last", as_json: Json = False) -> int:
     return 0
 
 
-DRIVER_PATIENCE_S = 120.0
+DRIVER_PATIENCE_S = 200.0
+"""Longer than what it may wait for itself: a job's grace, a last pull, answers that are on their way."""
 
 
 def stop_driver(runbook: Runbook, run_id: str) -> None:

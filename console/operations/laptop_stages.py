@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,9 @@ from console.operations.watch import StageReporter
 from console.settings import Secrets
 
 LOOK_EVERY_S = 0.3
-PATIENCE_S = 100.0
-"""How long a process that was let go of may take to hear the answers that are on their way."""
+PATIENCE_S = 130.0
+"""How long a process that was let go of may take to hear the answers that are on their way, which are paid: longer than
+a question may take (`analyst.timeout_s`, 120 s where nothing else is said)."""
 BUSY_PATIENCE_S = 150.0
 """How long one that a killed console left behind is waited for."""
 
@@ -135,7 +137,8 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     try:
         process.stdin.close()
-        process.wait(PATIENCE_S)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S)
     finally:
         if process.poll() is None:
             process.kill()

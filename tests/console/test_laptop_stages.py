@@ -133,6 +133,18 @@ def test_ctrl_c_lets_go_of_the_process_which_ends_by_itself(tmp_path: Path, monk
     assert log.read_text() == "began\nheard what was on its way\n"
 
 
+def test_ctrl_c_stays_a_ctrl_c_when_the_process_has_to_be_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("console.operations.laptop_stages.time.sleep", interrupt)
+    monkeypatch.setattr("console.operations.laptop_stages.PATIENCE_S", 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        run_held([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, tmp_path / "log", {}, silent)
+
+
 def test_a_run_that_is_stopped_while_this_machine_works_is_cancelled_and_goes_on_from_there(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
