@@ -67,6 +67,21 @@ def test_requests_that_fail_in_a_batch_cost_their_page_and_nothing_else(tmp_path
     assert desk.purse.spent_usd == pytest.approx(rude.billed_usd)
 
 
+def test_an_error_that_is_only_a_text_costs_its_page_and_nothing_else(
+    tmp_path: Path, rude: RudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, batched(rude))
+    take = desk.asker._take
+
+    def refuse(batch: object, by_letters: object, line: bytes) -> None:
+        name = json.loads(line)["custom_id"]
+        take(batch, by_letters, json.dumps({"custom_id": name, "error": "not today"}).encode())
+
+    monkeypatch.setattr(desk.asker, "_take", refuse)
+    (page,) = desk.ask(1)
+    assert "not today" in str(page.error)
+
+
 def test_what_expired_is_asked_again(tmp_path: Path, rude: RudeServer) -> None:
     rude.script = ["ok", "expired", "expired", "ok"]
     desk = Desk(tmp_path, batched(rude))

@@ -284,6 +284,8 @@ class BatchAsker:
             self._purse.settle(ticket, self._purse.price_of(said))
             return
         self._purse.release(ticket)
+        if not isinstance(error, Mapping):
+            error = {"message": error}
         if error.get("code") == "batch_expired":
             return  # it is asked again, in the next batch
         words = f"{error.get('code') or status}: {error.get('message')}"
