@@ -193,6 +193,7 @@ def test_the_estimate_grows_with_what_is_asked_and_names_what_it_guesses() -> No
     assert many.questions == 42
     assert "10 pages guessed" in many.words(params)
     assert "capped at $3.00" in many.words(params)
+    assert "capped at $0.004" in many.words(params.model_copy(update={"max_usd": 0.004}))
     unpriced = openai_params(usd_per_1m_input=None)
     assert "price unknown" in estimate(unpriced, [regions]).words(unpriced)
 

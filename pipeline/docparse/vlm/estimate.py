@@ -46,9 +46,16 @@ class Estimate:
         if self.usd is None or self.usd_at_most is None:
             money = "price unknown: say analyst.usd_per_1m_input and analyst.usd_per_1m_output to see and cap it"
         else:
-            money = f"about ${self.usd:.2f}, at most ${self.usd_at_most:.2f}"
-            money += f", capped at ${params.max_usd:.2f}" if params.max_usd is not None else ", no cap"
+            money = f"about {_money(self.usd)}, at most {_money(self.usd_at_most)}"
+            money += f", capped at {_money(params.max_usd)}" if params.max_usd is not None else ", no cap"
         return f"{params.model}: {self.questions} questions, about {tokens}, {money}{how}"
+
+
+def _money(usd: float) -> str:
+    """Cents, and of less than one the first digit that is not 0: no price but 0 is shown as 0."""
+    if usd >= 0.01 or usd == 0:
+        return f"${usd:.2f}"
+    return f"${usd:.1g}" if usd >= 0.0001 else "less than $0.0001"
 
 
 def estimate(params: OpenAiParams, pages: Iterable[Sequence[Region]], guessed_pages: int = 0) -> Estimate:
