@@ -195,7 +195,7 @@ def test_the_command_exports_a_run_by_the_beginning_of_its_id(
     assert (told["pages"], told["regions"], told["files"]) == (3, 7, ["coco.json"])
     assert (workspace.root / "out" / "exports" / "01run" / "coco" / "coco.json").is_file()
     wrong = CliRunner().invoke(app, ["-C", str(workspace.root), "export", "last", "--format", "yolo"])
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "there is no format 'yolo'" in wrong.stderr
 
 
