@@ -115,6 +115,7 @@ def test_what_the_clouds_bill_took_off_is_said(say: Say, here: Session) -> None:
     assert "instance 4: the cloud's own bill says $1.50, $1.50 more than was counted by the second" in (
         say("money").output
     )
+    here.ledger.close_instance("local", 4)
 
 
 def test_doctor_tries_the_key(here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
