@@ -81,6 +81,8 @@ class Step:
         self._report = report
         self.summary = ""
         """Say here what came of it; shown when the operation finishes."""
+        self.failed = False
+        """Set where it ended badly without an error to raise; the summary then says why."""
 
     def __enter__(self) -> Step:
         self._report(OperationEvent(self._operation, "started", self._message))
@@ -88,7 +90,8 @@ class Step:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
-            self._report(OperationEvent(self._operation, "finished", self.summary or self._message))
+            state: Literal["finished", "failed"] = "failed" if self.failed else "finished"
+            self._report(OperationEvent(self._operation, state, self.summary or self._message))
             return
         reason = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
         self._report(OperationEvent(self._operation, "failed", reason, raised=True))

@@ -82,6 +82,7 @@ def finish_here(session: Session, entry: RunEntry, report: Report) -> Ended:
     with Step("finish", f"on this machine: {', '.join(entry.laptop_stages)}", report) as step:
         ended = run_held(command, folder, log, environment(session, entry.secrets), report)
         step.summary = _summary(folder, log, ended)
+        step.failed = ended.problem is not None
     return ended
 
 

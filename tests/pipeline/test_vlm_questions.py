@@ -207,6 +207,7 @@ def test_the_estimate_grows_with_what_is_asked_and_names_what_it_guesses() -> No
         ({"model": "m", "max_usd": 1}, "needs prices"),
         ({"model": "m", "place": "box"}, "a key never goes to a box"),
         ({"model": "m", "server": "ollama", "base_url": "http://h/v1", "batch": True}, "no Batch API"),
+        ({"model": "m", "base_url": "http://h/v1"}, "would carry the key in OPENAI_API_KEY unencrypted"),
         ({"model": "m", "context_tokens": 8000, "max_output_tokens": 4000}, "leaves"),
     ],
 )

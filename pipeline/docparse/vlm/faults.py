@@ -37,6 +37,8 @@ _LINES: Mapping[str, str] = {
     "service_tier": "service_tier: null",
 }
 """A part of a parameter's name as the server tells it → the line of the analyst's parameters that leaves it out."""
+GATEWAY_GAVE_UP = frozenset({504, 520, 522, 524})
+"""What stands before a server did not wait for it: the answer may have been made, and billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _of_status(error: openai.APIStatusError, params: OpenAiParams) -> Fault:
     if status == 404:
         return Fault("stage", f"{said}. Check analyst.model={params.model} and analyst.base_url", False)
     if status in RETRIED or status >= 500:
-        return Fault("again", said, False, retry_after_s(error.response.headers))
+        return Fault("again", said, status in GATEWAY_GAVE_UP, retry_after_s(error.response.headers))
     if status in (400, 422):
         line = _line_for(error)
         if line is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -134,6 +135,11 @@ class OpenAiParams(BaseModel):
             raise ValueError(f"server {self.server} has no fixed address: say analyst.base_url=http://…/v1")
         if self.api_key_env is None and self.base_url is None:
             raise ValueError("OpenAI's own server wants a key: say in analyst.api_key_env which variable holds it")
+        if self.api_key_env is not None and self.base_url is not None and not _keeps_keys(self.base_url):
+            raise ValueError(
+                f"analyst.base_url={self.base_url} would carry the key in {self.api_key_env} unencrypted: write "
+                "https://…, or say analyst.api_key_env=null for a server that wants no key"
+            )
         if self.place == "box" and (self.base_url is None or self.api_key_env is not None):
             raise ValueError(
                 "analyst.place=box takes a server on the box that wants no key, for a key never goes to a box: say "
@@ -173,3 +179,9 @@ class OpenAiParams(BaseModel):
     def priced(self) -> bool:
         """Whether it is known what tokens cost."""
         return self.usd_per_1m_input is not None and self.usd_per_1m_output is not None
+
+
+def _keeps_keys(url: str) -> bool:
+    """Whether a key may go there: encrypted, or no further than this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
