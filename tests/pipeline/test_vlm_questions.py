@@ -117,7 +117,7 @@ def test_a_piece_of_a_number_is_no_evidence() -> None:
 
 @pytest.mark.parametrize("server", ["vllm", "ollama"])
 def test_the_key_for_openai_goes_to_no_other_server_by_itself(server: str) -> None:
-    values = {"model": "m", "server": server, "base_url": "http://h/v1"}
+    values = {"model": "m", "server": server, "base_url": "https://h/v1"}
     assert OpenAiParams.model_validate(values).api_key_env is None
     assert OpenAiParams.model_validate({**values, "api_key_env": "HOUSE_KEY"}).api_key_env == "HOUSE_KEY"
 
