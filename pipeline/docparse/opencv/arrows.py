@@ -25,6 +25,8 @@ from pipeline.docparse.words import Box
 DASH_GAP_PX = 9
 CONTACT_PX = 25.0
 """An end so near to a shape ends at it: the outline's ring, and the gap that arrows keep."""
+AHEAD_PX = 46
+"""So does an end that points at a shape so far ahead: on a slanted way the same gap is longer."""
 SPUR_PX = 22.0
 """Ways of an open head are shorter."""
 HEAD_RADIUS_PX = 11.0
@@ -32,7 +34,7 @@ HEAD_RATIO = 1.4
 """An end with so much more ink than the bare line would have there carries a head."""
 MIN_LENGTH_PX = 14.0
 MIN_LOOSE_LENGTH_PX = 44.0
-LABEL_REACH_PX = 11.0
+LABEL_REACH_PX = 15.0
 LABEL_WIDEST_PX = 200.0
 MOST_WAYS = 12
 """A part with more ends is a drawing of another kind."""
@@ -177,6 +179,17 @@ class _Nearness:
         index = int(window[ys[nearest], xs[nearest]]) - 1
         return (index if away <= CONTACT_PX else None), away
 
+    def ahead(self, pixel: Pixel, angle: float) -> int | None:
+        """Index of the first shape that a pixel points at, or None."""
+        height, width = self._labels.shape
+        for step in range(AHEAD_PX // 2):
+            x, y = round(pixel[0] + step * math.cos(angle)), round(pixel[1] + step * math.sin(angle))
+            if not (0 <= x < width and 0 <= y < height):
+                return None
+            if self._labels[y, x]:
+                return int(self._labels[y, x]) - 1
+        return None
+
 
 def _pruned(graph: Graph, near: _Nearness) -> None:
     """Take away spurs: short ways from a junction to an end, but not the one that leads on to a shape."""
@@ -240,6 +253,8 @@ def _end(graph: Graph, node: int, near: _Nearness, ink: Pixels, width: float) ->
     pixel = graph.places[node]
     shape, away = near.of(pixel)
     (way,) = graph.at(node)
+    if shape is None:
+        shape = near.ahead(pixel, direction(way.seen_from(node)) + math.pi)
     # The head's ink lies behind its tip, where thinning ends a little early.
     inward = way.seen_from(node)[min(len(way.pixels) - 1, 2)]
     x, y = 2 * inward[0], 2 * inward[1]

@@ -106,6 +106,14 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
         for other in shapes
     ):
         return None
+    if any(
+        share_inside(line.box, other.inner) > 0.8
+        and swatch_left < other.inner[0] + 2
+        and other.height > 1.5 * line.height
+        for other in shapes
+    ):
+        # The swatch would be the outline of the node that the text stands in.
+        return None
     return _Entry(swatch, line)
 
 

@@ -253,7 +253,7 @@ class PageFinds:
         ]
         with_text = [shape for shape in fitting if self._text_in(shape.box)]
         leaves = [shape for shape in with_text if not any(holds(shape, other) for other in with_text)]
-        leaves = [shape for shape in leaves if not _hemmed_in(shape, fitting)]
+        leaves = [shape for shape in leaves if not _hemmed_in(shape, leaves)]
         dots = [
             shape
             for shape in fitting

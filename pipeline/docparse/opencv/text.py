@@ -11,25 +11,16 @@ import numpy as np
 
 from pipeline.docparse.lines import BULLETS
 from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
+from pipeline.docparse.opencv.letters import letter_ink, letters_of, without_outlines
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box, PageText
 
-MIN_LETTER_PX = 6.5
-MAX_LETTER_PX = 64.0
-MAX_LETTER_ASPECT = 4.0
 TALL_ASPECT = 2.6
 """What is higher than so many times its width and than its neighbours is a line or an arrow, no letter."""
-MIN_LETTER_INK = 0.12
-MAX_RUN_ASPECT = 10.0
 WORD_DENSITY = 0.33
-MAX_WORD_PX = 260
-WORD_ASPECT = 2.2
 LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
-SWATCH_LEAST_PX = 12
-SWATCH_MOST_PX = (50.0, 32.0)
-OUTLINE_AREA_PX = 1300
 LAYER_HEIGHT = 0.62
 """Of the room that a text layer gives a line, what its larger letters fill."""
 
@@ -44,6 +35,7 @@ WORD_GAP = 2.2
 """Words of one line further apart than so many letter heights are told apart: columns, cells."""
 
 BULLET_PX = (3.0, 10.0)
+BULLET_CLEAR_PX = 9
 BULLET_REACH = 1.8
 """A bullet stands no further in front of its line than so many letter heights."""
 
@@ -74,29 +66,10 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
     else:
         lines = _lines_of_pixels(ink, parts, shapes)
     dots = _dots(parts[1])
+    dots = dots[_clear_before(ink, dots)]
     return _with_markers(
         sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0]))
     )
-
-
-def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
-    """uint8: what may be letters: thin dark things outside of dark shapes, thin light ones inside."""
-    ink = sheet.faint.astype(np.uint8)
-    width, height = sheet.size
-    for shape in shapes:
-        if not shape.dark or shape.height < 14 or shape.width < 20:
-            continue
-        left, top, right, bottom = (round(side) for side in shape.box)
-        left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
-        within = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.drawContours(within, [shape.contour], -1, 1, -1, offset=(-left, -top))
-        crop = sheet.grey[top:bottom, left:right]
-        light = cv2.morphologyEx(crop, cv2.MORPH_TOPHAT, np.ones((17, 17), np.uint8)) > sheet.contrast
-        inner = cv2.erode(within, np.ones((5, 5), np.uint8))
-        part = ink[top:bottom, left:right]
-        part[within > 0] = 0
-        part[light & (inner > 0)] = 1
-    return ink
 
 
 def _tight(line: TextLine, ink: Pixels) -> TextLine:
@@ -119,6 +92,14 @@ def _dots(stats: Pixels) -> Pixels:
     kept = (np.minimum(w, h) >= low) & (np.maximum(w, h) <= high) & (np.abs(w - h) <= 2) & (count >= 0.6 * w * h)
     dots: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
     return dots
+
+
+def _clear_before(ink: Pixels, dots: Pixels) -> Pixels:
+    """Which dots (n, 4) have nothing right before them; an arrow's head has its line."""
+    clear = np.ones(len(dots), bool)
+    for index, (left, top, _, bottom) in enumerate(dots.astype(int).tolist()):
+        clear[index] = not ink[top:bottom, max(0, left - BULLET_CLEAR_PX) : left].any()
+    return clear
 
 
 def _with_bullet(line: TextLine, dots: Pixels) -> TextLine:
@@ -172,8 +153,8 @@ def _line(text: PageText, boxes: Sequence[Box], run: Sequence[int]) -> TextLine:
 
 
 def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shape]) -> list[TextLine]:
-    letters, densities = _letters(*parts)
-    kept = _without_outlines(letters, densities, shapes)
+    letters, densities = letters_of(*parts)
+    kept = without_outlines(letters, densities, shapes)
     letters, densities = letters[kept], densities[kept]
     if not len(letters):
         return []
@@ -242,39 +223,6 @@ def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
     return places
 
 
-def _without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> Pixels:
-    """Which letters (n, 4) are no outline of a closed shape, nor a filled one: a swatch, a small node."""
-    kept = np.ones(len(letters), bool)
-    tall, wide = letters[:, 3] - letters[:, 1], letters[:, 2] - letters[:, 0]
-    for shape in shapes:
-        size = shape.width * shape.height
-        swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= 1.4 * shape.height
-        if shape.height > MAX_LETTER_PX or not (swatch or size > OUTLINE_AREA_PX):
-            continue
-        left, top, right, bottom = shape.box
-        around = (
-            (letters[:, 0] <= left + 8)
-            & (letters[:, 1] <= top + 8)
-            & (letters[:, 2] >= right - 8)
-            & (letters[:, 3] >= bottom - 8)
-        )
-        kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
-    for shape in shapes:
-        left, top, right, bottom = shape.box
-        if not (
-            SWATCH_LEAST_PX <= shape.height <= SWATCH_MOST_PX[1] and SWATCH_LEAST_PX <= shape.width <= SWATCH_MOST_PX[0]
-        ):
-            continue
-        if shape.source == "dark":
-            edges = np.abs(letters - np.array([left, top, right, bottom])).max(axis=1)
-            kept &= ~((edges <= 5) & (densities >= 0.7) & (wide >= 0.7 * tall))
-        elif shape.source == "lined" and shape.boxy and shape.width >= 1.3 * shape.height and shape.width >= 22:
-            shared_x = np.minimum(letters[:, 2], right) - np.maximum(letters[:, 0], left)
-            shared_y = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top)
-            kept &= ~(shared_x.clip(0) * shared_y.clip(0) >= 0.5 * tall * wide)
-    return kept
-
-
 def _is_word(box: Box, density: float) -> bool:
     """Whether a component may be a whole word that blur ran together; an arrow is as wide, but thinner."""
     wide, tall = box[2] - box[0], box[3] - box[1]
@@ -333,37 +281,6 @@ def _line_of_letters(letters: Sequence[Box]) -> TextLine:
     # A word that blur ran together counts for the letters that it must hold.
     count = sum(max(1, round((b[2] - b[0]) / max(1.0, 0.9 * (b[3] - b[1])))) for b in letters)
     return TextLine(box, count, height, middle)
-
-
-def _letters(labels: Pixels, stats: Pixels) -> tuple[Pixels, Pixels]:
-    """(boxes (n, 4), share of each that is ink) of components that may be letters or words run together."""
-    stats = stats[1:]
-    x, y, w, h, count = (stats[:, column].astype(np.float64) for column in range(5))
-    kept = (h >= MIN_LETTER_PX) & (h <= MAX_LETTER_PX) & (w > 1) & (w <= MAX_WORD_PX)
-    density = count / np.maximum(1, w * h)
-    kept &= (w <= MAX_RUN_ASPECT * h) & (h <= 2 * MAX_LETTER_ASPECT * w)
-    kept &= density >= MIN_LETTER_INK
-    # A dash of a line, level or upright: full of ink, and too low for a letter.
-    bar = (
-        (density > 0.72)
-        & (np.minimum(w, h) < 8.5)
-        & (np.maximum(w, h) < 26)
-        & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
-    )
-    kept &= ~(bar & (h < 13.0))
-    kept &= ~((density > 0.7) & (h < 9.0) & (w > 2.2 * h))
-    for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
-        left, top, wide, tall = (int(value) for value in stats[index, :4])
-        kept[index] = _upright_all_along(labels[top : top + tall, left : left + wide] == index + 1)
-    boxes: Pixels = np.stack([x, y, x + w, y + h], axis=1)[kept]
-    return boxes, density[kept]
-
-
-def _upright_all_along(word: Pixels) -> bool:
-    """Whether ink reaches over much of the height in many columns, as in a word; an arrow is a line with a head."""
-    tall = word.shape[0]
-    reach = tall - word.argmax(axis=0) - word[::-1].argmax(axis=0)
-    return bool((reach[word.any(axis=0)] >= 0.5 * tall).mean() >= 0.4)
 
 
 def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:

@@ -14,6 +14,9 @@ from pipeline.docparse.words import Box
 
 RING_PX = 4
 """What is taken away outside of an outline."""
+SHARP_COS = 0.17
+"""Cosine of the widest sharp corner: 80°."""
+SHARP_PX = 4
 OUTLINE_COVER = 0.8
 """Share of each side of a box that a line must cover to be its outline."""
 
@@ -42,9 +45,24 @@ def unexplained(
         cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring_of(shape))
         if shape.boxy:
             blank(shape.box, 1.5)
+        elif shape.source == "lined":
+            for x, y in _sharp_corners(shape):
+                cv2.circle(mask, (x, y), ring_of(shape) + SHARP_PX, 0, -1)
     for box in outlines:
         _blank_outline(mask, ink, box)
     return mask
+
+
+def _sharp_corners(shape: Shape) -> list[tuple[int, int]]:
+    """Corners at which an outline's point reaches further out than its ring, as a diamond's does."""
+    corners = cv2.approxPolyDP(shape.contour, 4.0, True)[:, 0].astype(np.float64)
+    if not 3 <= len(corners) <= 8:
+        return []
+    before, after = np.roll(corners, 1, axis=0) - corners, np.roll(corners, -1, axis=0) - corners
+    along = (before * after).sum(axis=1) / np.maximum(1e-6, np.hypot(*before.T) * np.hypot(*after.T))
+    return [
+        (round(x), round(y)) for (x, y), cos in zip(corners.tolist(), along.tolist(), strict=True) if cos > SHARP_COS
+    ]
 
 
 def _blank_outline(mask: Pixels, ink: Pixels, box: Box) -> None:

@@ -1,0 +1,156 @@
+"""Letters by their shape: which ink may be letters, and which components of it are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.sheet import Pixels, Sheet
+
+MIN_LETTER_PX = 6.5
+MAX_LETTER_PX = 64.0
+MAX_LETTER_ASPECT = 4.0
+MIN_LETTER_INK = 0.12
+MAX_RUN_ASPECT = 10.0
+MAX_WORD_PX = 260
+WORD_ASPECT = 2.2
+SWATCH_LEAST_PX = 12
+SWATCH_MOST_PX = (50.0, 32.0)
+OUTLINE_AREA_PX = 1300
+DISC_INK = 0.73
+DISC_LEAST_PX = 15
+DISC_OUT_OF_ROUND_PX = 3
+"""A dot of a legend is full of ink, so large, and as wide as high."""
+RIM_INK = 0.25
+"""Of a dot whose inside was looked at for light letters, no more is left."""
+BOLD_GAP = 0.35
+"""Letters of a bold word stand no further apart than this share of their height; a swatch stands alone."""
+DASH_REACH_PX = 8
+DASHES_REACH_PX = 30
+"""At an arrow's head is a dash so near, and two dashes within so much."""
+HOLDER_PX = (32.0, 24.0)
+"""Width and height from which a dark shape may hold light letters."""
+HEADING_PX = 48.0
+HOLDER_SOLIDITY = 0.9
+"""A lower dark shape with more bays is letters of a bold heading."""
+
+
+def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
+    """uint8: what may be letters: thin dark things outside of dark shapes, thin light ones inside."""
+    ink = sheet.faint.astype(np.uint8)
+    width, height = sheet.size
+    for shape in shapes:
+        if not shape.dark or shape.height < HOLDER_PX[1] or shape.width < HOLDER_PX[0]:
+            continue
+        if shape.height < HEADING_PX and shape.solidity < HOLDER_SOLIDITY:
+            # Letters of a bold heading that blur ran together.
+            continue
+        left, top, right, bottom = (round(side) for side in shape.box)
+        left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+        within = np.zeros((bottom - top, right - left), np.uint8)
+        cv2.drawContours(within, [shape.contour], -1, 1, -1, offset=(-left, -top))
+        crop = sheet.grey[top:bottom, left:right]
+        light = cv2.morphologyEx(crop, cv2.MORPH_TOPHAT, np.ones((17, 17), np.uint8)) > sheet.contrast
+        inner = cv2.erode(within, np.ones((5, 5), np.uint8))
+        part = ink[top:bottom, left:right]
+        part[within > 0] = 0
+        part[light & (inner > 0)] = 1
+    return ink
+
+
+def letters_of(labels: Pixels, stats: Pixels) -> tuple[Pixels, Pixels]:
+    """(boxes (n, 4), share of each that is ink) of components that may be letters or words run together."""
+    stats = stats[1:]
+    x, y, w, h, count = (stats[:, column].astype(np.float64) for column in range(5))
+    kept = (h >= MIN_LETTER_PX) & (h <= MAX_LETTER_PX) & (w > 1) & (w <= MAX_WORD_PX)
+    density = count / np.maximum(1, w * h)
+    kept &= (w <= MAX_RUN_ASPECT * h) & (h <= 2 * MAX_LETTER_ASPECT * w)
+    kept &= density >= MIN_LETTER_INK
+    # A dash of a line, level or upright: full of ink, and too low for a letter.
+    bar = (
+        (density > 0.72)
+        & (np.minimum(w, h) < 8.5)
+        & (np.maximum(w, h) < 26)
+        & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
+    )
+    kept &= ~(bar & (h < 13.0))
+    kept &= ~((density > 0.7) & (h < 9.0) & (w > 2.2 * h))
+    for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
+        left, top, wide, tall = (int(value) for value in stats[index, :4])
+        kept[index] = _upright_all_along(labels[top : top + tall, left : left + wide] == index + 1)
+    boxes: Pixels = np.stack([x, y, x + w, y + h], axis=1)
+    kept[kept] = ~_after_dashes(boxes[kept], boxes[(density > 0.72) & (h < 8.5) & (w > 1.15 * h) & (w < 26)])
+    return boxes[kept], density[kept]
+
+
+def _after_dashes(letters: Pixels, dashes: Pixels) -> Pixels:
+    """Which of letters (n, 4) stand at the end of two dashes or more of a line, as the head of an arrow does."""
+    if not len(dashes):
+        return np.zeros(len(letters), bool)
+    middle = (letters[:, 1] + letters[:, 3])[:, None] / 2
+    level = np.abs((dashes[:, 1] + dashes[:, 3])[None, :] / 2 - middle) <= 1.5
+    before, after = letters[:, :1] - dashes[None, :, 2], dashes[None, :, 0] - letters[:, 2:3]
+    found: Pixels = np.zeros(len(letters), bool)
+    for away in (before, after):
+        near = level & (away >= -2) & (away <= DASHES_REACH_PX)
+        found |= (near.sum(axis=1) >= 2) & (near & (away <= DASH_REACH_PX)).any(axis=1)
+    return found
+
+
+def _upright_all_along(word: Pixels) -> bool:
+    """Whether ink reaches over much of the height in many columns, as in a word; an arrow is a line with a head."""
+    tall = word.shape[0]
+    reach = tall - word.argmax(axis=0) - word[::-1].argmax(axis=0)
+    return bool((reach[word.any(axis=0)] >= 0.5 * tall).mean() >= 0.4)
+
+
+def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> Pixels:
+    """Which letters (n, 4) are no outline of a closed shape, nor a filled one: a swatch, a small node."""
+    kept = np.ones(len(letters), bool)
+    tall, wide = letters[:, 3] - letters[:, 1], letters[:, 2] - letters[:, 0]
+    for shape in shapes:
+        size = shape.width * shape.height
+        swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= 1.4 * shape.height
+        if shape.height > MAX_LETTER_PX or not (swatch or size > OUTLINE_AREA_PX):
+            continue
+        left, top, right, bottom = shape.box
+        around = (
+            (letters[:, 0] <= left + 8)
+            & (letters[:, 1] <= top + 8)
+            & (letters[:, 2] >= right - 8)
+            & (letters[:, 3] >= bottom - 8)
+        )
+        kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
+    for shape in shapes:
+        left, top, right, bottom = shape.box
+        if not (
+            SWATCH_LEAST_PX <= shape.height <= SWATCH_MOST_PX[1] and SWATCH_LEAST_PX <= shape.width <= SWATCH_MOST_PX[0]
+        ):
+            continue
+        if shape.source == "dark":
+            edges = np.abs(letters - np.array([left, top, right, bottom])).max(axis=1)
+            # Full, or, where its inside was looked at for light letters, its rim alone.
+            kept &= ~((edges <= 5) & ((densities >= 0.7) | (densities <= RIM_INK)) & (wide >= 0.7 * tall))
+        elif shape.source == "lined" and shape.boxy and shape.width >= 1.3 * shape.height and shape.width >= 22:
+            shared_x = np.minimum(letters[:, 2], right) - np.maximum(letters[:, 0], left)
+            shared_y = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top)
+            kept &= ~(shared_x.clip(0) * shared_y.clip(0) >= 0.5 * tall * wide)
+    # A swatch or a dot: as wide as high, and full.
+    disc = (densities >= DISC_INK) & (np.minimum(wide, tall) >= DISC_LEAST_PX)
+    kept &= ~(disc & (np.abs(wide - tall) <= DISC_OUT_OF_ROUND_PX))
+    for index in np.flatnonzero(~kept & (tall <= SWATCH_MOST_PX[1])):
+        kept[index] = _has_neighbour(letters, int(index))
+    return kept
+
+
+def _has_neighbour(letters: Pixels, index: int) -> bool:
+    """Whether another component stands as near beside one of them as letters do: it is a letter of a bold word."""
+    left, top, right, bottom = letters[index]
+    away = np.maximum(letters[:, 0] - right, left - letters[:, 2])
+    level = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top) >= 0.6 * (bottom - top)
+    near = level & (away <= BOLD_GAP * (bottom - top)) & (away > -0.5 * (right - left))
+    near[index] = False
+    return bool(near.any())
