@@ -14,6 +14,8 @@ from pipeline.docparse.words import Box
 
 CELL_GAP_PX = 6.0
 MIN_CELL_PX = 12.0
+NOTE_FILL = 0.82
+"""A note covers so much of its box, though a round frame cuts a corner off it."""
 BOARD_FILL = 0.35
 MIN_COVER = 0.8
 """Share of its box that a grid's cells fill."""
@@ -148,7 +150,7 @@ def _between(rules: Sequence[float], spans: Sequence[tuple[float, float]], least
 
 def crowd(shapes: Sequence[Shape], frame: Shape) -> list[Shape]:
     """The boxes right inside a frame, when at least three of them fill a good part of it: a board."""
-    within = [s for s in shapes if s is not frame and s.boxy and share_inside(s.box, frame.box) > 0.95]
+    within = [s for s in shapes if s is not frame and s.fill >= NOTE_FILL and share_inside(s.box, frame.box) > 0.95]
     direct = [s for s in within if not any(holds(other, s) for other in within)]
     filled = sum(overlap(s.box, frame.box) for s in direct)
     return direct if len(direct) >= 3 and filled >= BOARD_FILL * area(frame.box) else []
