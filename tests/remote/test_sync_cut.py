@@ -20,7 +20,8 @@ from remote.transport import Transport, TransportError
 from tests.remote.sshd import Sshd, eventually, signal_all
 
 SMALL_FILES = 60
-LARGE_BYTES = 12 << 20
+LARGE_BYTES = 32 << 20
+"""Far more than may be on its way when a peer dies: the channel's window (4 MiB) and the kernel's buffers."""
 DIE_AT_BYTES = 6 << 20
 NOTICED_WITHIN_S = 10.0
 
