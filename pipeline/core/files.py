@@ -41,12 +41,28 @@ _DRAFT = re.compile(r"\..*\.(\d+)-\d+\.tmp")
 
 
 def sweep_drafts(folder: Path) -> None:
-    """Remove what `write_atomic` of a process that is no more left behind in `folder`."""
+    """Remove what `write_atomic` of an earlier session left behind in `folder`; one session at a time holds a run."""
     with os.scandir(folder) as entries:
         drafts = [(entry.path, int(found[1])) for entry in entries if (found := _DRAFT.fullmatch(entry.name))]
     for path, pid in drafts:
-        if pid != os.getpid() and not _is_alive(pid):
+        if not _may_write_here(pid):
             Path(path).unlink(missing_ok=True)
+
+
+def _may_write_here(pid: int) -> bool:
+    """Whether `pid` is this process, the one that started it, or another one that either of them started.
+
+    That it lives is not enough: a killed worker may still hang in an fsync or wait to be reaped, and numbers return.
+    """
+    family = (os.getpid(), os.getppid())
+    if pid in family or not Path("/proc/self/stat").exists():
+        return pid in family or _is_alive(pid)
+    try:
+        # "pid (name) state ppid …"; the name may hold anything, so what counts begins behind its last bracket.
+        state, parent = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return int(parent) in family and state not in "ZX"
 
 
 def _is_alive(pid: int) -> bool:
