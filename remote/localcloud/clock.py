@@ -1,8 +1,9 @@
 """The marketplace's own time, in which an hour may pass in a second: the formula, its file, and a clock for clients.
 
-    virtual now = origin_virtual + (real now - origin_real) * speed + advanced
+    virtual now = origin_virtual + (monotonic now - origin_monotonic) * speed + advanced
 
-The daemon alone moves it; everybody else reads the formula from the state folder, so that asking for the time is no
+The machine's monotonic clock is one for all its processes, and nobody sets it back: a bill that was read once is never
+read smaller because the wall clock was corrected in between. The daemon alone moves it; everybody else reads the formula from the state folder, so that asking for the time is no
 call. What the marketplace delays or bills is in virtual seconds; SSH, processes and links take the time that they take.
 """
 
@@ -27,30 +28,40 @@ class ClockUnreachable(Exception):
     """The marketplace that owns this clock does not run or does not answer."""
 
 
+REBOOT_GAP_S = 60.0
+"""Where wall and monotonic clock have drifted apart by more, the machine was off or asleep."""
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualTime:
-    """The formula. Moments are unix seconds, real or virtual as their names say."""
+    """The formula. Moments are seconds: unix, virtual or real, or of the monotonic clock, as their names say."""
 
     origin_virtual: float
     origin_real: float
+    origin_monotonic: float
     speed: float
     advanced_s: float = 0.0
 
+    @classmethod
+    def starting(cls, virtual: float, speed: float) -> VirtualTime:
+        """It is `virtual` now."""
+        return cls(virtual, time.time(), time.monotonic(), speed)
+
     def now(self) -> float:
         """Virtual unix seconds."""
-        return self.origin_virtual + (time.time() - self.origin_real) * self.speed + self.advanced_s
+        return self.origin_virtual + (time.monotonic() - self.origin_monotonic) * self.speed + self.advanced_s
 
     def advanced(self, seconds: float) -> VirtualTime:
         """The same, so many virtual seconds later."""
         return replace(self, advanced_s=self.advanced_s + seconds)
 
-    def at_speed(self, speed: float) -> VirtualTime:
-        """The same now, from here on at another speed."""
-        if speed == self.speed:
-            return self
-        real = time.time()
-        virtual = self.origin_virtual + (real - self.origin_real) * self.speed
-        return replace(self, origin_virtual=virtual, origin_real=real, speed=speed)
+    def resumed(self, speed: float) -> VirtualTime:
+        """The same now, from here on at this speed; through a reboot, by the wall clock."""
+        real_s = time.time() - self.origin_real
+        passed_s = time.monotonic() - self.origin_monotonic
+        if abs(real_s - passed_s) > REBOOT_GAP_S:
+            passed_s = max(0.0, real_s)
+        return VirtualTime.starting(self.origin_virtual + passed_s * self.speed + self.advanced_s, speed)
 
     def write(self, state_dir: Path) -> None:
         """Publish, for clients and for the next daemon of this state folder."""

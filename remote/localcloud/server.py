@@ -74,7 +74,7 @@ class Marketplace:
         self._settings = settings
         state_dir = settings.state_dir
         known = VirtualTime.read(state_dir)
-        formula = known.at_speed(settings.speed) if known else VirtualTime(time.time(), time.time(), settings.speed)
+        formula = known.resumed(settings.speed) if known else VirtualTime.starting(time.time(), settings.speed)
         self._timers = Timers(formula, state_dir)
         self._store = Store(state_dir / DATABASE_NAME, clock=self._timers.now)
         self._key = account_key(state_dir)

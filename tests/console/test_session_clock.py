@@ -21,7 +21,7 @@ def test_without_a_marketplace_it_is_this_machines_time(tmp_path: Path) -> None:
 
 def test_with_one_it_is_the_marketplaces_whose_hours_may_be_shorter(tmp_path: Path) -> None:
     now = time.time()
-    VirtualTime(now, now, 60.0, advanced_s=7200.0).write(tmp_path)
+    VirtualTime.starting(now, 60.0).advanced(7200.0).write(tmp_path)
     waited: list[float] = []
     clock = SessionClock(tmp_path, waited.append)
     began = clock.monotonic()

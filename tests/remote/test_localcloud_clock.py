@@ -85,7 +85,7 @@ def test_without_stepping_a_sleep_is_real_and_shorter_by_the_speed(shared_market
 def test_a_clock_without_a_market_says_so(tmp_path: Path) -> None:
     with pytest.raises(ClockUnreachable, match="no marketplace was ever started"):
         MarketClock(tmp_path).time()
-    VirtualTime(0, 0, 1).write(tmp_path)
+    VirtualTime.starting(0, 1).write(tmp_path)
     with pytest.raises(ClockUnreachable, match="does not run"):
         MarketClock(tmp_path, stepping=True).sleep(1)
 
@@ -97,7 +97,7 @@ def test_what_is_not_a_time_is_refused(shared_market: Market) -> None:
 
 @pytest.fixture
 def timers(tmp_path: Path) -> Timers:
-    return Timers(VirtualTime(1_000_000.0, time.time(), 1.0), tmp_path)
+    return Timers(VirtualTime.starting(1_000_000.0, 1.0), tmp_path)
 
 
 async def test_a_jump_runs_timers_in_order_and_waits_for_real_work_between_them(timers: Timers) -> None:
@@ -155,7 +155,7 @@ async def test_an_appointment_can_be_moved_and_called_off(timers: Timers) -> Non
 
 
 async def test_time_passes_by_itself_at_its_speed(tmp_path: Path) -> None:
-    timers = Timers(VirtualTime(0.0, time.time(), 100.0), tmp_path)
+    timers = Timers(VirtualTime.starting(0.0, 100.0), tmp_path)
     ticking = asyncio.create_task(timers.run())
     started = time.monotonic()
     await asyncio.wait_for(timers.sleep(20), 5)
@@ -166,6 +166,22 @@ async def test_time_passes_by_itself_at_its_speed(tmp_path: Path) -> None:
 def test_a_stopped_market_keeps_its_speed_only_as_long_as_it_serves(own_market: Market) -> None:
     known = VirtualTime.read(own_market.directory)
     assert known is not None
-    faster = known.at_speed(50)
+    faster = known.resumed(50)
     assert faster.now() == pytest.approx(known.now(), abs=1)
     until(lambda: faster.now() > known.now() + 1, "the faster one is ahead")
+
+
+def test_a_wall_clock_that_is_set_back_sets_no_bill_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    formula = VirtualTime.starting(5000.0, 1.0)
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall - 10)
+    assert 5000 <= formula.now() < 5060
+    assert 5000 <= formula.resumed(1.0).now() < 5060
+
+
+def test_a_market_goes_on_through_a_reboot_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    formula = VirtualTime.starting(5000.0, 2.0)
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + 3600)
+    monkeypatch.setattr(time, "monotonic", lambda: 5.0)
+    assert formula.resumed(1.0).now() == pytest.approx(5000 + 2 * 3600, abs=60)

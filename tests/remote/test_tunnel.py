@@ -247,11 +247,16 @@ def test_closing_ends_open_connections_and_leaves_no_thread_or_descriptor(sshd: 
             with pytest.raises(ConnectionLost, match="was closed"):
                 tunnel.transport()
 
+    others = set(threading.enumerate())
+
+    def left() -> set[threading.Thread]:
+        return set(threading.enumerate()) - others
+
     round_trip()  # what is loaded once is loaded now
     me = psutil.Process()
-    eventually(lambda: threading.active_count() <= 2, what="the threads of the first round to end")
-    threads, descriptors = threading.active_count(), me.num_fds()
+    eventually(lambda: not left(), what="the threads of the first round to end")
+    descriptors = me.num_fds()
     for _ in range(3):
         round_trip()
-    eventually(lambda: threading.active_count() <= threads, what="every thread to end")
+    eventually(lambda: not left(), what="every thread to end")
     eventually(lambda: me.num_fds() <= descriptors, what="every descriptor to be closed")
