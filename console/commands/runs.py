@@ -26,6 +26,7 @@ from console.commands.frame import (
     session,
     workspace,
 )
+from console.commands.parameters import parameters
 from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -39,39 +40,6 @@ ENDED_IN_ORDER = frozenset({"succeeded", "incomplete"})
 EXIT_OF_STATE = {"succeeded": 0, "incomplete": 3, "cancelled": 4, "interrupted": 5}
 
 RunId = Annotated[str, typer.Argument(help="A run's id, or its last characters, or `last`.")]
-
-
-def parameters(pairs: list[str]) -> dict[str, Any]:
-    """`key=value` pairs as parameters; values are YAML, dots go one level down, `detector=layout` names a part."""
-    import yaml
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        path = key.split(".")
-        if not separator or not all(path):
-            fail(f"--param wants key=value, not {pair!r}: for example --param dpi=200", 2)
-        try:
-            _put(found, path, yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            reason = getattr(error, "problem", None) or "it cannot be read"
-            fail(f"--param {key}: {text!r} is not YAML ({reason}): quote it, as in --param '{key}=\"…\"'", 2)
-    return found
-
-
-def _put(found: dict[str, Any], path: list[str], value: object) -> None:
-    """Set one parameter. A part's bare name and what else is said of the part go together, in either order."""
-    *outer, last = path
-    for name in outer:
-        inner = found.get(name)
-        if not isinstance(inner, dict):
-            inner = found[name] = {} if inner is None else {"name": inner}
-        found = inner
-    said = found.get(last)
-    if isinstance(said, dict) and not isinstance(value, dict):
-        said["name"] = value
-    else:
-        found[last] = value
 
 
 def run(

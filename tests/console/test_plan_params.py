@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from console.cli import app
-from console.commands.runs import parameters
+from console.commands.parameters import parameters
 from console.operations import offers
 from console.operations.plan import PlanError, docparse_params, plan
 from console.operations.runbook import Runbook

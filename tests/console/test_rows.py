@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from console.commands.runs import parameters
+from console.commands.parameters import parameters
 from console.models.item_names import ItemNames
 from console.models.run_reader import NamedFailure, RunNews, RunReader, journal_line
 from console.models.run_view import Failure, RunView, StageView

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.serving import served
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -83,14 +84,6 @@ def serving(folder: Path) -> Iterator[Hub]:
         def log_message(self, *_arguments: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with served(Handler) as address:
+        hub.url = address
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -10,9 +10,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from remote.bootstrap.pins import Pin
+from tests.serving import served
 
 
 def wheel(name: str, version: str, text: str = "") -> tuple[str, bytes]:
@@ -123,15 +124,9 @@ def package_index() -> Iterator[PackageIndex]:
         def log_message(self, *_arguments: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    index.url = f"http://127.0.0.1:{server.server_address[1]}/simple"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield index
-    finally:
-        index.gate.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as address:
+        index.url = f"{address}/simple"
+        try:
+            yield index
+        finally:
+            index.gate.set()

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from remote.progress import Progress
 from remote.transport import Transport
 from tests.remote.sshd import Sshd, eventually
 from tests.remote.test_agent_oldest_python import python_3_9
+from tests.serving import served as serving
 
 DATA = random.Random(5).randbytes(700_001)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -103,18 +104,12 @@ def mirrors() -> Iterator[Mirrors]:
         def log_message(self, *_arguments: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.gate.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        served.url = address
+        try:
+            yield served
+        finally:
+            served.gate.set()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from pipeline.core.errors import UsageError
+from pipeline.core.files import write_chunks_atomic
 from pipeline.docparse.exports.coco import coco_chunks
 from pipeline.docparse.exports.docling import documents
 from pipeline.docparse.exports.label_studio import configuration, tasks
@@ -74,13 +74,13 @@ def export(run_dir: Path, format_name: str, folder: Path) -> Exported:
 
 
 def _coco(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
-    _write(folder / "coco.json", coco_chunks(pages, folder))
+    write_chunks_atomic(folder / "coco.json", coco_chunks(pages, folder))
     return ("coco.json",), f"pycocotools and every COCO tool open it; pictures lie in {run_dir}"
 
 
 def _label_studio(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
-    _write(folder / "label-studio.json", tasks(pages, f"/data/local-files/?d={run_dir.name}/"))
-    _write(folder / "label-studio.xml", [configuration()])
+    write_chunks_atomic(folder / "label-studio.json", tasks(pages, f"/data/local-files/?d={run_dir.name}/"))
+    write_chunks_atomic(folder / "label-studio.xml", [configuration()])
     return ("label-studio.json", "label-studio.xml"), (
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={run_dir.resolve().parent}, paste the .xml as labelling "
@@ -89,9 +89,11 @@ def _label_studio(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[s
 
 
 def _fiftyone(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
-    _write(folder / "labels.json", coco_chunks(pages, folder))
+    write_chunks_atomic(folder / "labels.json", coco_chunks(pages, folder))
     root = run_dir.resolve()
-    _write(folder / "data.json", [orjson.dumps({image: f"{root / image}" for image in pages.images}) + b"\n"])
+    write_chunks_atomic(
+        folder / "data.json", [orjson.dumps({image: f"{root / image}" for image in pages.images}) + b"\n"]
+    )
     return ("data.json", "labels.json"), (
         f"fiftyone.Dataset.from_dir({str(folder)!r}, dataset_type=fiftyone.types.COCODetectionDataset, "
         "label_types=['detections', 'segmentations'])"
@@ -101,7 +103,7 @@ def _fiftyone(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, 
 def _docling(pages: _Counted, run_dir: Path, folder: Path) -> tuple[tuple[str, ...], str]:
     files = []
     for name, data in documents(pages, run_dir):
-        _write(folder / f"{name}.json", [data])
+        write_chunks_atomic(folder / f"{name}.json", [data])
         files.append(f"{name}.json")
     return tuple(files), "docling_core.types.doc.DoclingDocument.load_from_json opens each"
 
@@ -112,17 +114,3 @@ FORMATS: dict[str, Callable[[_Counted, Path, Path], tuple[tuple[str, ...], str]]
     "fiftyone": _fiftyone,
     "docling": _docling,
 }
-
-
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file piece by piece; it is whole or not there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as handle:
-            for chunk in chunks:
-                handle.write(chunk)
-            handle.flush()
-            os.fsync(handle.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
