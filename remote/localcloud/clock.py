@@ -3,7 +3,9 @@
     virtual now = origin_virtual + (monotonic now - origin_monotonic) * speed + advanced
 
 The machine's monotonic clock is one for all its processes, and nobody sets it back: a bill that was read once is never
-read smaller because the wall clock was corrected in between. The daemon alone moves it; everybody else reads the formula from the state folder, so that asking for the time is no
+read smaller because the wall clock was corrected in between.
+
+The daemon alone moves the time; everybody else reads the formula from the state folder, so that asking for it is no
 call. What the marketplace delays or bills is in virtual seconds; SSH, processes and links take the time that they take.
 """
 
