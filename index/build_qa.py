@@ -1,0 +1,1 @@
+"""Questions drafted from the corpus, for the operator to accept into the labelled queries."""
