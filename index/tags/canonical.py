@@ -1,0 +1,130 @@
+"""One id for the many ways in which a tag is written.
+
+The written name is folded (NFKC, lower case, ё as е, no punctuation), then looked up: the id itself, its folded form
+(where `/`, `:` and `=` are one), a label, alias or hidden name, the same by Snowball stems, the last part of an id. The
+first of these that answers with exactly one tag wins; two tags are no answer. What is merely near by its letters is
+suggested, never taken. A name that is no tag's is kept as it was written and reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from index.tags.catalog import Catalog
+from index.words import char_grams, folded_words, stem
+
+SUGGEST_JACCARD = 0.75
+"""Share of common character 4-grams from which a name is suggested."""
+MAX_SUGGESTIONS = 3
+How = Literal["id", "folded id", "name", "stem", "end of id"]
+_CAMEL = re.compile(r"(?<=[a-zа-яё0-9])(?=[A-ZА-ЯЁ])")
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """What a written tag stands for."""
+
+    raw: str
+    tag: str | None
+    """Id of an active tag, or None when it is none's name or that of several."""
+    how: How | None
+    suggestions: tuple[str, ...] = ()
+    """Ids that it may have meant, when `tag` is None."""
+
+
+@dataclass(frozen=True)
+class CanonicalTags:
+    """A record's tags after canonicalising."""
+
+    tags: tuple[str, ...]
+    """Ids of tags, each once, in the order of their first mention."""
+    raw_tags: tuple[str, ...]
+    """What was written and is no tag, each once; kept and reported, never dropped."""
+
+
+def folded_key(text: str) -> str:
+    """Words of a name, folded, joined by one space: equal for names that differ only in case, ё or punctuation."""
+    return " ".join(folded_words(text))
+
+
+def stem_key(text: str) -> str:
+    """The same by stems: equal for inflected forms, too."""
+    return " ".join(stem(word) for word in folded_words(text))
+
+
+class Canonicaliser:
+    """Knows all names of a catalog's tags."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._steps: tuple[tuple[How, Mapping[str, set[str]]], ...] = (
+            ("folded id", {}), ("name", {}), ("stem", {}), ("end of id", {}),
+        )  # fmt: skip
+        ids, names, stems, ends = (table for _, table in self._steps)
+        for tag in catalog.tags:
+            target = catalog.current(tag.id)
+            if target is None:
+                continue
+            for written in (tag.id, _spaced(tag.id)):
+                _note(ids, folded_key(written), target)
+                _note(ends, folded_key(written.rpartition("/")[2]), target)
+            for name in tag.names:
+                _note(names, folded_key(name), target)
+                _note(stems, stem_key(name), target)
+        self._grams = [
+            (target, frozenset(char_grams(key)))
+            for table in (names, ends)
+            for key, targets in table.items()
+            for target in targets
+        ]
+        self._known: dict[str, Canonical] = {}
+
+    def canonical(self, raw: str) -> Canonical:
+        """What a written tag stands for."""
+        if raw not in self._known:
+            self._known[raw] = self._find(raw)
+        return self._known[raw]
+
+    def canonical_all(self, raws: Iterable[str]) -> CanonicalTags:
+        """A record's tags, sorted out into tags and what is none."""
+        told = [self.canonical(raw) for raw in raws]
+        return CanonicalTags(
+            tuple(dict.fromkeys(one.tag for one in told if one.tag is not None)),
+            tuple(dict.fromkeys(one.raw for one in told if one.tag is None)),
+        )
+
+    def _find(self, raw: str) -> Canonical:
+        exact = self._catalog.current(raw)
+        if exact is not None:
+            return Canonical(raw, exact, "id")
+        folded, stemmed = folded_key(raw), stem_key(raw)
+        unsure: set[str] = set()
+        for how, table in self._steps:
+            found = table.get(stemmed if how == "stem" else folded, set())
+            if len(found) == 1:
+                return Canonical(raw, next(iter(found)), how)
+            unsure |= found
+        return Canonical(raw, None, None, tuple(sorted(unsure)) or self._near(folded))
+
+    def _near(self, folded: str) -> tuple[str, ...]:
+        wanted = frozenset(char_grams(folded))
+        best: dict[str, float] = {}
+        for target, grams in self._grams:
+            likeness = len(wanted & grams) / len(wanted | grams)
+            if likeness >= SUGGEST_JACCARD and likeness > best.get(target, 0.0):
+                best[target] = likeness
+        return tuple(sorted(best, key=lambda target: (-best[target], target))[:MAX_SUGGESTIONS])
+
+
+def _note(table: Mapping[str, set[str]], key: str, target: str) -> None:
+    assert isinstance(table, dict)
+    if key:
+        table.setdefault(key, set()).add(target)
+
+
+def _spaced(tag_id: str) -> str:
+    """`Pillar/OperationalExcellence` as `Pillar/Operational Excellence`."""
+    return _CAMEL.sub(" ", tag_id)
