@@ -4,6 +4,7 @@ A record's id names its place and content, so the same id in several runs is one
 word on it, and provenance lists them all. A run that delivers a document replaces what older runs of the same pipeline
 said of that document (same document id or same source file): whatever it no longer holds is removed. A run that did not
 succeed replaces only the pages it holds records for, so that one failed page does not erase an older, good one.
+What people decided about regions (`index.review`) is applied to every run's records on their way in.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from index.embed import Embedder
 from index.errors import BadVector
 from index.interchange import Line, count_lines, read_lines
 from index.progress import Progress, Report, silent
+from index.review.corrections import Corrections, read_corrections
 from index.snapshot import NewRecord, StoredRecord
 from index.sources import RecordFile, Source, find_sources
 from index.store import Store
@@ -40,7 +42,8 @@ class Rejection:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What one ingest did; added + updated + unchanged + superseded + duplicates + rejected = read."""
+    """What one ingest did; added + updated + unchanged + superseded + duplicates + rejected +
+    reviewed_out = read."""
 
     read: int
     added: int
@@ -52,6 +55,8 @@ class IngestResult:
     """Records of an older run of a document that a newer run has already replaced."""
     duplicates: int = 0
     """Further lines with an id that the same run had already used; the first counts."""
+    reviewed_out: int = 0
+    """Records of regions that a person rejected (`spotter review`)."""
     embedded: int = 0
     """Texts that the embedder was asked for."""
     mirrored: int = 0
@@ -72,15 +77,17 @@ def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: R
         IndexLocked: another process writes this index.
         SpaceMismatch: the index was made with another embedder.
         BadSource: a path holds no records.
+        BadPatch: a review's file in the workspace is damaged; nothing was taken.
         pipeline.core.records.RecordFormatError: a line is not a record; what came before it is kept.
     """
     started = time.monotonic()
     sources = find_sources(paths, workspace)
+    corrections = read_corrections(workspace)
     total = sum(count_lines(file.path) for source in sources for file in source.files)
     with Store(workspace, embedder.space, f"ingest of {len(sources)} run(s)") as store:
         counts = _Counts()
         for source in sources:
-            _RunIngest(store, embedder, source, counts, total, report).ingest()
+            _RunIngest(store, embedder, source, corrections, counts, total, report).ingest()
         report(Progress("snapshot", f"Read {counts.read} records", counts.read, total, "records"))
         mirrored = store.mirror(report)
         return IngestResult(
@@ -92,6 +99,7 @@ def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: R
             seconds=time.monotonic() - started,
             superseded=counts.superseded,
             duplicates=counts.duplicates,
+            reviewed_out=counts.reviewed_out,
             embedded=counts.embedded,
             mirrored=mirrored,
             rejected=tuple(counts.rejected),
@@ -109,6 +117,7 @@ class _Counts:
     removed: int = 0
     superseded: int = 0
     duplicates: int = 0
+    reviewed_out: int = 0
     embedded: int = 0
     rejected: list[Rejection] = field(default_factory=list)
 
@@ -126,7 +135,14 @@ class _RunIngest:
     """One run's records on their way into the store."""
 
     def __init__(
-        self, store: Store, embedder: Embedder, source: Source, counts: _Counts, total: int, report: Report
+        self,
+        store: Store,
+        embedder: Embedder,
+        source: Source,
+        corrections: Corrections,
+        counts: _Counts,
+        total: int,
+        report: Report,
     ) -> None:
         self._store = store
         self._snapshot = store.snapshot
@@ -135,6 +151,7 @@ class _RunIngest:
         self._counts = counts
         self._total = total
         self._report = report
+        self._corrections = corrections
         self._replaced_documents: dict[tuple[str, str], bool] = {}
         with self._snapshot.transaction(visible=False):
             self._run_key = self._snapshot.run_key(
@@ -161,9 +178,11 @@ class _RunIngest:
                 )
             elif record.id in coverage.seen:
                 self._counts.duplicates += 1
+            elif (reviewed := self._corrections.corrected(line)) is None:
+                self._leave_out(file, line, coverage)
             else:
                 coverage.seen.add(record.id)
-                fresh.append(line)
+                fresh.append(reviewed)
         known = self._snapshot.known([line.record.id for line in fresh])
         writes: list[tuple[NewRecord, Line, StoredRecord | None]] = []
         again: list[str] = []
@@ -189,6 +208,14 @@ class _RunIngest:
             with self._snapshot.transaction():
                 self._snapshot.seen_again(again, self._run_key, newest=False)
                 self._snapshot.seen_again(again_newest, self._run_key, newest=True)
+
+    def _leave_out(self, file: RecordFile, line: Line, coverage: _Coverage) -> None:
+        """Let what a person rejected vanish as if this run no longer held it: its page counts as covered."""
+        self._counts.reviewed_out += 1
+        names = document_names(line.record)
+        if not any(self._replaced(file.producer, name) for name in names):
+            coverage.documents.update(names)
+            coverage.pages.update((name, line.record.meta.page) for name in names)
 
     def _write(self, writes: Sequence[tuple[NewRecord, Line, StoredRecord | None]]) -> None:
         dim = self._embedder.space.dim
