@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,93 +19,23 @@ import orjson
 from index import lexical
 from index.embed import Embedder, embedder_for_space
 from index.errors import EmbedderUnavailable, IndexCorrupt, IndexEmpty, SpaceMismatch, UnknownEmbedder
+from index.found import MODES, Fusion, Hit, Mode, SearchResult, Why
 from index.layout import Current, Layout
 from index.rank import best_first, convex_fusion, is_text, with_text_quota
 from index.snippet import Snippet, snippet
 from index.vectors import REBUILD
 from index.view import FoundRecord, Mask, View, read_only
 
-__all__ = ["Hit", "SearchResult", "Searcher", "Snippet", "Why"]
+__all__ = ["MODES", "Fusion", "Hit", "Mode", "SearchResult", "Searcher", "Snippet", "Why"]
+
+if TYPE_CHECKING:
+    from index.boosts import Boosts
+    from index.embed import Matrix
 
 _POOL = 200
 """Best lexical and best vector hits of each kind, text and visual, that go into the joined ranking."""
 _ENOUGH_WITH_ALL_WORDS = 200
 """When so many records hold all words of a query, those that hold only some are not looked for."""
-
-
-@dataclass(frozen=True)
-class Why:
-    """Each factor of a hit's place."""
-
-    lexical_rank: int | None
-    """1-based rank among the lexical hits; None: not found by words."""
-    lexical_score: float | None
-    """BM25, higher is better."""
-    vector_rank: int | None
-    """1-based rank among the vector hits; None: not found by vector."""
-    cosine: float | None
-    fused: float
-    """The joined score that orders the list, 0..1."""
-    rank_before_quota: int
-    """1-based rank by `fused` alone."""
-    lifted: bool
-    """Whether the text quota put this hit above its rank by score."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One found record with all that a screen needs to show it and to open its source."""
-
-    rank: int
-    id: str
-    text: str
-    snippet: Snippet
-    type: str
-    is_text: bool
-    filename: str | None
-    source_file: str | None
-    """Path of the source relative to the workspace, with `/`."""
-    source_path: Path | None
-    """Absolute path of the source."""
-    document_id: str | None
-    page: int | None
-    region_id: str | None
-    label: str | None
-    tags: tuple[str, ...]
-    bbox_px: tuple[float, float, float, float] | None
-    """x, y, width, height in page pixels, origin top left."""
-    page_size_px: tuple[int, int] | None
-    crop_path: Path | None
-    """Absolute path of the region's PNG."""
-    page_image_path: Path | None
-    """Absolute path of the page's PNG."""
-    run_id: str
-    run_folder: Path
-    detector: str | None
-    analyst: str | None
-    score: float
-    why: Why
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What one query found."""
-
-    query: str
-    hits: tuple[Hit, ...]
-    total: int
-    """Records that match by words, and those that only their vectors bring in; `hits` are the best of them."""
-    took_ms: float
-    space: str
-    label: Literal["lexical", "semantic"] | None
-    """What the vectors know; None when no vector took part."""
-    lexical_only: bool
-    """True when no vector took part; `note` says why."""
-    note: str
-    records: int
-    """Records in the index."""
-    generation: int
-    """Grows with every write to the index."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +56,22 @@ class Searcher:
     One query at a time; it may be made in one thread and used in another.
     """
 
-    def __init__(self, workspace: Path, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        embedder: Embedder | None = None,
+        *,
+        boosts: Boosts | None = None,
+        generation: str | None = None,
+    ) -> None:
         """Open the index of a workspace.
 
         Args:
             workspace: the folder that holds `.spotter/`.
             embedder: makes the query's vector; by default the one of the index's own space.
+            boosts: weigh types, tags and zones; by default those of the workspace's `tags/boosts.json`.
+            generation: name of a generation that need not be the one in use; by default the one in use, followed when
+                another is switched in.
 
         Raises:
             IndexEmpty: there is no index, or nothing in it.
@@ -159,15 +99,35 @@ class Searcher:
             return self._open_current().space.id
 
     def search(
-        self, query: str, k: int = 20, *, types: Sequence[str] = (), documents: Sequence[str] = ()
+        self,
+        query: str,
+        k: int = 20,
+        *,
+        mode: Mode = "balanced",
+        types: Sequence[str] = (),
+        documents: Sequence[str] = (),
+        pages: Sequence[int] = (),
+        boosts: Boosts | None = None,
+        fusion: Fusion | None = None,
+        vector: Matrix | Literal["wait", "ready"] | None = "wait",
+        facets: bool = False,
+        number: int = 0,
     ) -> SearchResult:
         """The best `k` records for any string; the last word counts as a prefix while nothing follows it.
 
         Args:
-            query: any text; a query without a letter or digit finds nothing.
+            query: any text in the language of `index.query`; one that asks for nothing finds nothing.
             k: length of the list.
+            mode: how text and visual records share the list.
             types: only records of these types (`meta.type`).
             documents: only records of these documents (document id, source file or file name).
+            pages: only records of these pages.
+            boosts: instead of the searcher's own, for this query.
+            fusion: instead of the default.
+            vector: "wait" embeds the query even over the network; "ready" takes a vector that costs no wait, else
+                answers by words and sets `vector_pending`; a (dim,) vector is taken as it is; None: words only.
+            facets: count what matched, too.
+            number: handed back in the result, so that a caller can drop answers that newer queries have overtaken.
 
         Raises:
             IndexEmpty: the index has been emptied or taken away.
@@ -194,7 +154,7 @@ class Searcher:
                 lexical_only=not with_vector,
                 note=self._note or ("" if with_vector else "The query holds no word to look for."),
                 records=view.count,
-                generation=view.generation,
+                revision=view.revision,
             )
 
     def close(self) -> None:
@@ -254,7 +214,7 @@ class Searcher:
         terms = lexical.parse(query)
         if not terms or k < 1:
             return (), 0, False
-        terms = self._spelling.widen(view.db, terms, view.generation)
+        terms = self._spelling.widen(view.db, terms, view.revision)
         mask = view.mask(types, documents)
         by_words = _by_words(view, terms, mask)
         by_vector = _NOTHING if self._embedder is None else _by_vector(view, self._embedder, query, mask)
