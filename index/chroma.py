@@ -148,6 +148,14 @@ class Mirror:
                 metadatas=metadatas,
             )
 
+    def set_tags(self, tags: Mapping[str, Sequence[str]]) -> None:
+        """Change only the tags of at most MAX_BATCH records; ids that are not there are passed over by Chroma."""
+        if not tags:
+            return
+        with _chroma_errors(f"changing the tags of {len(tags)} records", self.folder):
+            # An update merges: no other key is touched, and only an explicit None drops the last tag.
+            self._collection.update(ids=list(tags), metadatas=[{"tags": list(own) or None} for own in tags.values()])
+
     def delete(self, ids: Sequence[str]) -> None:
         """Delete at most MAX_BATCH records, those that are there."""
         with _chroma_errors(f"deleting {len(ids)} records", self.folder):

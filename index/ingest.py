@@ -271,6 +271,7 @@ class _RunIngest:
             ),
             run_key=self._run_key,
             meta=orjson.dumps(line.meta),
+            region_id=meta.region_id,
         )
 
     def _is_newer(self, run_key: int) -> bool:

@@ -78,13 +78,13 @@ class Spelling:
     """
 
     def __init__(self) -> None:
-        self._generation = -1
+        self._revision = -1
         self._known: dict[Term, Term] = {}
 
-    def widen(self, db: sqlite3.Connection, terms: Sequence[Term], generation: int) -> tuple[Term, ...]:
-        """The terms as they are to be looked up in this generation of the index."""
-        if generation != self._generation or len(self._known) > _REMEMBERED:
-            self._generation = generation
+    def widen(self, db: sqlite3.Connection, terms: Sequence[Term], revision: int) -> tuple[Term, ...]:
+        """The terms as they are to be looked up in this revision of the index."""
+        if revision != self._revision or len(self._known) > _REMEMBERED:
+            self._revision = revision
             self._known = {}
         for term in terms:
             if term not in self._known:

@@ -12,44 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from index.embed import Space
 from index.errors import IndexCorrupt, SpaceMismatch
+from index.schema import (
+    DATABASE,
+    OLDEST_UPGRADED,
+    SCHEMA_VERSION,
+    TAG_SOURCE_RECORD,
+    create,
+    own_tags,
+    upgrade,
+)
 from index.vectors import FILE_NAME, REBUILD
 from index.words import char_grams, folded_words, stem
 
-SCHEMA_VERSION = "1"
-DATABASE = "snapshot.sqlite"
 _SPELLING_GRAM = 3
 _SHORTEST_LEARNT, _LONGEST_LEARNT = 4, 40
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE run (
-    run_key INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, folder TEXT NOT NULL, created_ms INTEGER NOT NULL
-);
-CREATE TABLE record (
-    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, text TEXT NOT NULL, type TEXT NOT NULL,
-    producer TEXT NOT NULL, filename TEXT, source_file TEXT, document_id TEXT, page INTEGER, carried INTEGER NOT NULL,
-    run_key INTEGER NOT NULL REFERENCES run, meta BLOB NOT NULL
-);
-CREATE INDEX record_by_document ON record (producer, document_id);
-CREATE INDEX record_by_source ON record (producer, source_file);
-CREATE INDEX record_by_filename ON record (producer, filename);
-CREATE INDEX record_by_run ON record (run_key);
-CREATE TABLE provenance (
-    record_id TEXT NOT NULL, run_key INTEGER NOT NULL REFERENCES run, PRIMARY KEY (record_id, run_key)
-) WITHOUT ROWID;
-CREATE TABLE document (
-    producer TEXT NOT NULL, name TEXT NOT NULL, run_key INTEGER NOT NULL REFERENCES run, whole INTEGER NOT NULL,
-    PRIMARY KEY (producer, name)
-) WITHOUT ROWID;
-CREATE TABLE retired (row INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
-CREATE INDEX retired_by_generation ON retired (generation);
-CREATE TABLE chroma_pending (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE vocabulary (stem_key INTEGER PRIMARY KEY, stem TEXT NOT NULL UNIQUE, word TEXT NOT NULL);
-CREATE VIRTUAL TABLE lexical USING fts5(words, stems, tokenize = 'ascii', prefix = '2 3 4');
-CREATE VIRTUAL TABLE spelling USING fts5(grams, tokenize = 'ascii', content = '', detail = none);
-"""
 
 
 @dataclass(frozen=True)
@@ -81,8 +61,19 @@ class NewRecord:
     carried: bool
     run_key: int
     meta: bytes
+    region_id: str | None = None
+    vector_crc: int | None = None
+    """CRC-32 of the stored vector's bytes, so that the doctor can tell which of two differing copies is right."""
     original_vector: bytes | None = None
     """The vector as it was delivered, little-endian float32, when it was not of length 1; for exact export."""
+
+
+@dataclass(frozen=True)
+class TagClaim:
+    """One tag of a record, as one source says."""
+
+    tag: str
+    score: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,25 +85,43 @@ class MirrorSource:
     hash: str
     text: str
     meta: bytes
+    tags: tuple[str, ...]
+    """The tags of all sources, each once: the record's own first, in their order."""
 
 
 def connect(folder: Path, *, writable: bool) -> sqlite3.Connection:
-    """Open a snapshot's database. Raises IndexCorrupt when it is missing, no database, or of another version."""
+    """Open a snapshot's database; a writer brings an older one up to date.
+
+    Raises:
+        IndexCorrupt: it is missing, no database, or of a version that this Spotter doesn't read.
+    """
     path = folder / DATABASE
     uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
     try:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-        version = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        found = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+        version = None if found is None else found[0]
+        if writable and version == OLDEST_UPGRADED:
+            upgrade(db)
+            version = SCHEMA_VERSION
     except sqlite3.DatabaseError as error:
         raise IndexCorrupt(f"{path} can't be read ({error}); {REBUILD}") from error
-    if version is None or version[0] != SCHEMA_VERSION:
-        db.close()
-        raise IndexCorrupt(f"{path} was written by another version of Spotter; {REBUILD}")
-    return db
+    if version == SCHEMA_VERSION:
+        return db
+    db.close()
+    if version == OLDEST_UPGRADED:
+        raise IndexCorrupt(
+            f"{path} was written by an older Spotter; bring it up to date, which takes seconds: spotter index doctor"
+        )
+    raise IndexCorrupt(f"{path} was written by another version of Spotter; {REBUILD}")
 
 
 def read_meta(db: sqlite3.Connection, key: str) -> str:
-    """One value of the snapshot's own notes: space, generation, vector_rows, chroma_reset."""
+    """One value of the snapshot's own notes: space, revision, tags_revision, vector_rows, chroma_reset.
+
+    The revision grows by one with every visible write; `tags_revision` is that of the last change of tags of records
+    that were there before.
+    """
     return str(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
 
@@ -125,10 +134,9 @@ class Snapshot:
         self.space = space
         self.vector_path = folder / FILE_NAME
         if not (folder / DATABASE).exists():
-            _create(folder, space)
+            create(folder, space)
         self.db = connect(folder, writable=True)
         self.db.execute("PRAGMA synchronous = FULL")
-        self.db.execute("CREATE TABLE IF NOT EXISTS original_vector (row INTEGER PRIMARY KEY, vector BLOB NOT NULL)")
         if read_meta(self.db, "space") != space.id:
             raise SpaceMismatch(index_space=read_meta(self.db, "space"), other_space=space.id)
 
@@ -138,21 +146,21 @@ class Snapshot:
 
     @contextmanager
     def transaction(self, *, visible: bool = True) -> Iterator[None]:
-        """All or nothing; a visible one moves the generation, so that open searchers look again."""
+        """All or nothing; a visible one moves the revision, so that open searchers look again."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
             if visible:
-                self.db.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                self.db.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
             self.db.execute("COMMIT")
         except BaseException:
             self.db.execute("ROLLBACK")
             raise
 
     @property
-    def generation(self) -> int:
+    def revision(self) -> int:
         """Number of visible transactions so far."""
-        return int(read_meta(self.db, "generation"))
+        return int(read_meta(self.db, "revision"))
 
     @property
     def vector_rows(self) -> int:
@@ -217,13 +225,16 @@ class Snapshot:
         """Put records whose vectors are on disk already; note them for Chroma. Inside a transaction."""
         self._retire(replaced_rows)
         self.db.executemany(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO record (row, id, hash, text, type, producer, filename, source_file, document_id, page, "
+            "carried, run_key, meta, region_id, vector_crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (r.row, r.id, r.hash, r.text, r.type, r.producer, r.filename, r.source_file, r.document_id, r.page,
-                 r.carried, r.run_key, r.meta)
+                 r.carried, r.run_key, r.meta, r.region_id, r.vector_crc)
                 for r in records
             ],
         )  # fmt: skip
+        tags = own_tags([(r.row, orjson.loads(r.meta)) for r in records])
+        self.db.executemany("INSERT INTO record_tag VALUES (?, ?, ?, ?)", list(tags))
         originals = [(r.row, r.original_vector) for r in records if r.original_vector is not None]
         self.db.executemany("INSERT INTO original_vector VALUES (?, ?)", originals)
         vocabulary: dict[str, str] = {}
@@ -236,7 +247,7 @@ class Snapshot:
         self.db.executemany("INSERT INTO lexical (rowid, words, stems) VALUES (?, ?, ?)", lexical)
         self._learn(vocabulary)
         self.db.executemany("REPLACE INTO provenance VALUES (?, ?)", [(r.id, r.run_key) for r in records])
-        self.db.executemany("REPLACE INTO chroma_pending VALUES (?)", [(r.id,) for r in records])
+        self.db.executemany("REPLACE INTO chroma_pending VALUES (?, 0)", [(r.id,) for r in records])
         self.db.execute("UPDATE meta SET value = ? WHERE key = 'vector_rows'", (str(vector_rows),))
 
     def seen_again(self, ids: Sequence[str], run_key: int, *, newest: bool) -> None:
@@ -249,11 +260,42 @@ class Snapshot:
         """Take out records, given as (row, id); note them for Chroma. Inside a transaction."""
         self._retire(row for row, _ in records)
         self.db.executemany("DELETE FROM provenance WHERE record_id = ?", [(i,) for _, i in records])
-        self.db.executemany("REPLACE INTO chroma_pending VALUES (?)", [(i,) for _, i in records])
+        self.db.executemany("REPLACE INTO chroma_pending VALUES (?, 0)", [(i,) for _, i in records])
 
-    def pending(self, limit: int) -> list[str]:
-        """Ids that Chroma doesn't hold as they are now."""
-        return [r[0] for r in self.db.execute("SELECT id FROM chroma_pending ORDER BY id LIMIT ?", (limit,))]
+    def retag(self, tags: Mapping[str, Sequence[TagClaim]], source: str) -> int:
+        """Let these be all the tags that `source` gives to each of these records (by id); vectors stay as they are.
+
+        Returns how many records changed; when none did, nothing is written. Ids that the index hasn't are passed over.
+        """
+        changed: dict[int, tuple[str, dict[str, float]]] = {}
+        for record_id, claims in tags.items():
+            found = self.db.execute("SELECT row FROM record WHERE id = ?", (record_id,)).fetchone()
+            if found is None:
+                continue
+            row = int(found[0])
+            said = self.db.execute("SELECT tag, score FROM record_tag WHERE row = ? AND source = ?", (row, source))
+            wanted = {claim.tag: float(claim.score) for claim in claims}
+            if wanted != dict(said):
+                changed[row] = (record_id, wanted)
+        if not changed:
+            return 0
+        with self.transaction():
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'tags_revision'", (str(self.revision + 1),))
+            for row, (record_id, wanted) in changed.items():
+                self.db.execute("DELETE FROM record_tag WHERE row = ? AND source = ?", (row, source))
+                claims_now = [(row, tag, source, score) for tag, score in wanted.items()]
+                self.db.executemany("INSERT INTO record_tag VALUES (?, ?, ?, ?)", claims_now)
+                self.db.execute("INSERT OR IGNORE INTO chroma_pending VALUES (?, 1)", (record_id,))
+        return len(changed)
+
+    def pending(self, limit: int, *, tags_only: bool) -> list[str]:
+        """Ids that Chroma doesn't hold as they are now: those of which only tags changed, or the others."""
+        return [
+            r[0]
+            for r in self.db.execute(
+                "SELECT id FROM chroma_pending WHERE tags_only = ? ORDER BY id LIMIT ?", (tags_only, limit)
+            )
+        ]
 
     def pending_count(self) -> int:
         """How many records wait for Chroma."""
@@ -265,8 +307,19 @@ class Snapshot:
         rows = self.db.execute(
             f"SELECT id, row, hash, text, meta FROM record WHERE id IN ({marks}) ORDER BY row",  # noqa: S608
             list(ids),
+        ).fetchall()
+        return [MirrorSource(i, row, digest, text, meta, self.tags(row)) for i, row, digest, text, meta in rows]
+
+    def tags(self, row: int) -> tuple[str, ...]:
+        """The tags of the record at a row, of all sources, each once: its own first, in the order they came in."""
+        (meta,) = self.db.execute("SELECT meta FROM record WHERE row = ?", (row,)).fetchone()
+        own = orjson.loads(meta).get("tags")
+        claims = self.db.execute(
+            "SELECT tag, source FROM record_tag WHERE row = ? ORDER BY source <> ?, tag", (row, TAG_SOURCE_RECORD)
         )
-        return [MirrorSource(*row) for row in rows]
+        found = {tag: None for tag, _ in claims}
+        first = {str(tag): None for tag in (own if isinstance(own, list) else ()) if str(tag) in found}
+        return tuple(first | found)
 
     def mirrored(self, ids: Sequence[str]) -> None:
         """Chroma holds these as they are now."""
@@ -288,15 +341,16 @@ class Snapshot:
         with self.transaction(visible=False):
             self.db.execute("UPDATE meta SET value = '1' WHERE key = 'chroma_reset'")
             self.db.execute("DELETE FROM chroma_pending")
-            self.db.execute("INSERT INTO chroma_pending SELECT id FROM record")
+            self.db.execute("INSERT INTO chroma_pending SELECT id, 0 FROM record")
 
     def _retire(self, rows: Iterable[int]) -> None:
-        generation = self.generation + 1
+        revision = self.revision + 1
         gone = [(row,) for row in rows]
         self.db.executemany("DELETE FROM record WHERE row = ?", gone)
         self.db.executemany("DELETE FROM lexical WHERE rowid = ?", gone)
         self.db.executemany("DELETE FROM original_vector WHERE row = ?", gone)
-        self.db.executemany("INSERT INTO retired VALUES (?, ?)", [(row, generation) for (row,) in gone])
+        self.db.executemany("DELETE FROM record_tag WHERE row = ?", gone)
+        self.db.executemany("INSERT INTO retired VALUES (?, ?)", [(row, revision) for (row,) in gone])
 
     def _learn(self, vocabulary: Mapping[str, str]) -> None:
         """Remember stems, each with one word that has it, for near spellings.
@@ -315,26 +369,3 @@ class Snapshot:
 def spelling_grams(base: str) -> list[str]:
     """The 3-grams of a stem, each once, as tokens of the spelling index."""
     return list(dict.fromkeys(char_grams(base, _SPELLING_GRAM)))
-
-
-def _create(folder: Path, space: Space) -> None:
-    """Make an empty snapshot; it appears whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{DATABASE}.new"
-    temporary.unlink(missing_ok=True)
-    db = sqlite3.connect(temporary, isolation_level=None)
-    try:
-        db.execute("PRAGMA page_size = 8192")
-        db.executescript(_SCHEMA)
-        notes = {
-            "schema": SCHEMA_VERSION,
-            "space": space.id,
-            "generation": "0",
-            "vector_rows": "0",
-            "chroma_reset": "1",
-        }
-        db.executemany("INSERT INTO meta VALUES (?, ?)", list(notes.items()))
-        db.execute("PRAGMA journal_mode = WAL")
-    finally:
-        db.close()
-    temporary.replace(folder / DATABASE)

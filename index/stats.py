@@ -27,7 +27,7 @@ class IndexStats:
     """Records per run that last delivered them."""
     waiting_for_chroma: int
     """Records that the snapshot holds and Chroma doesn't yet; 0 unless an ingest runs or was killed."""
-    generation: int
+    revision: int
     vector_bytes: int
     unused_vector_bytes: int
 
@@ -58,7 +58,7 @@ def stats(workspace: Path) -> IndexStats:
                     db.execute("SELECT run_id, count(*) FROM record JOIN run USING (run_key) GROUP BY 1 ORDER BY 1")
                 ),
                 waiting_for_chroma=int(db.execute("SELECT count(*) FROM chroma_pending").fetchone()[0]),
-                generation=int(read_meta(db, "generation")),
+                revision=int(read_meta(db, "revision")),
                 vector_bytes=file_bytes(rows, current.space.dim),
                 unused_vector_bytes=file_bytes(rows - records, current.space.dim),
             )

@@ -8,11 +8,11 @@ them, which repeats harmlessly what was done already. So the snapshot is the tru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from index.errors import SpaceMismatch
 from index.layout import Layout
 from index.lock import WriterLock
 from index.progress import Progress, Report, silent
-from index.snapshot import NewRecord, Snapshot
+from index.snapshot import MirrorSource, NewRecord, Snapshot, TagClaim
 
 Matrix = npt.NDArray[np.float32]
 
@@ -80,9 +80,21 @@ class Store:
         """Write a batch of records to the snapshot; `matrix[i]` belongs to `records[i]`, whose row is set here."""
         first = self.snapshot.vector_rows
         vectors.append(self.snapshot.vector_path, first, matrix)
-        placed = [replace(record, row=first + at) for at, record in enumerate(records)]
+        placed = [
+            replace(record, row=first + at, vector_crc=vectors.crc(vector))
+            for at, (record, vector) in enumerate(zip(records, matrix, strict=True))
+        ]
         with self.snapshot.transaction():
             self.snapshot.write(placed, replaced_rows, first + len(placed))
+
+    def retag(self, tags: Mapping[str, Sequence[TagClaim]], source: str) -> int:
+        """Let these be all the tags that `source` gives to each of these records (by id), without embedding anything.
+
+        The tags of other sources stay; those a record came with have the source "record". `mirror` brings them to
+        Chroma as a change of metadata only, which is a hundred times cheaper there than writing records.
+        Returns how many records changed; when none did, nothing is written.
+        """
+        return self.snapshot.retag(tags, source)
 
     def stored_vectors(self, rows: Sequence[int]) -> Matrix:
         """The vectors at these rows, (len(rows), dim)."""
@@ -102,7 +114,12 @@ class Store:
             if self.snapshot.chroma_reset:
                 chroma.clear()
                 self.snapshot.chroma_was_reset()
-            while ids := self.snapshot.pending(MAX_BATCH):
+            while ids := self.snapshot.pending(MAX_BATCH, tags_only=True):
+                chroma.set_tags({source.id: source.tags for source in self.snapshot.mirror_sources(ids)})
+                self.snapshot.mirrored(ids)
+                done += len(ids)
+                report(Progress("chroma", "Writing tags to Chroma", done, total, "records"))
+            while ids := self.snapshot.pending(MAX_BATCH, tags_only=False):
                 rows = self._mirror_rows(ids)
                 if rows:
                     chroma.upsert(rows)
@@ -125,7 +142,7 @@ class Store:
                 source.text,
                 vector,
                 chroma_metadata(
-                    orjson.loads(source.meta),
+                    _with_tags(source),
                     content_hash=source.hash,
                     provider=self.space.provider,
                     model=self.space.model,
@@ -133,3 +150,9 @@ class Store:
             )
             for source, vector in zip(sources, matrix, strict=True)
         ]
+
+
+def _with_tags(source: MirrorSource) -> dict[str, Any]:
+    """A record's metadata with the tags of all sources in the place of its own."""
+    meta: dict[str, Any] = orjson.loads(source.meta)
+    return {**meta, "tags": list(source.tags)} if source.tags or "tags" in meta else meta

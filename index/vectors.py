@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,11 @@ def append(path: Path, committed_rows: int, vectors: Matrix) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def crc(vector: Matrix) -> int:
+    """CRC-32 of a vector's bytes as they lie in the file."""
+    return zlib.crc32(np.ascontiguousarray(vector, dtype="<f4").data)
 
 
 def mapped(path: Path, rows: int, dim: int) -> Matrix:

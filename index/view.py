@@ -36,14 +36,14 @@ class FoundRecord:
 
 
 class View:
-    """A snapshot as of one generation; `refresh` brings it to the newest."""
+    """A snapshot as of one revision; `refresh` brings it to the newest."""
 
     def __init__(self, current: Current) -> None:
         """Open a snapshot read-only. Raises IndexCorrupt."""
         self.space = current.space
         self.vector_path: Path = current.folder / vectors.FILE_NAME
         self.db = connect(current.folder, writable=False)
-        self.generation = -1
+        self.revision = -1
         self.matrix: vectors.Matrix = np.empty((0, self.space.dim), dtype=np.float32)
         self.alive: Mask = np.empty(0, dtype=np.bool_)
         self.is_text: Mask = np.empty(0, dtype=np.bool_)
@@ -64,8 +64,8 @@ class View:
 
     def refresh(self) -> None:
         """See what was committed since; costs microseconds when nothing was. Call it inside a read transaction."""
-        generation = int(read_meta(self.db, "generation"))
-        if generation == self.generation:
+        revision = int(read_meta(self.db, "revision"))
+        if revision == self.revision:
             return
         rows = int(read_meta(self.db, "vector_rows"))
         known = len(self.alive)
@@ -76,10 +76,10 @@ class View:
         for row, kind in self.db.execute("SELECT row, type FROM record WHERE row >= ?", (known,)):
             alive[row] = True
             text[row] = is_text(kind)
-        for (row,) in self.db.execute("SELECT row FROM retired WHERE generation > ?", (self.generation,)):
+        for (row,) in self.db.execute("SELECT row FROM retired WHERE revision > ?", (self.revision,)):
             alive[row] = False
         matrix = vectors.mapped(self.vector_path, rows, self.space.dim)
-        self.alive, self.is_text, self.matrix, self.generation = alive, text, matrix, generation
+        self.alive, self.is_text, self.matrix, self.revision = alive, text, matrix, revision
 
     def mask(self, types: Sequence[str], documents: Sequence[str]) -> Mask:
         """Which rows are alive and of these types and documents (document id, source file or file name)."""

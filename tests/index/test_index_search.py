@@ -176,9 +176,9 @@ def test_an_open_searcher_sees_what_another_process_writes(tmp_path):
         ingest_runs(tmp_path)
         after = searcher.search("words")
         assert sorted(texts(after.hits)) == ["a", "c"]
-        assert after.generation > before.generation
+        assert after.revision > before.revision
         assert searcher.search("новых").hits[0].id == "c"
-        assert searcher.search("words").generation == after.generation
+        assert searcher.search("words").revision == after.revision
 
 
 def test_a_searcher_made_in_one_thread_answers_in_others(workspace):
