@@ -73,6 +73,25 @@ def char_grams(folded: str, size: int = 4) -> tuple[str, ...]:
     return tuple(marked[at : at + size] for at in range(len(marked) - size + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word in its place: character range, folded form, stem."""
+
+    start: int
+    end: int
+    folded: str
+    stem: str
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text as given, in order; one that folding cuts in two gives two with the same range."""
+    return [
+        Token(match.start(), match.end(), folded, base)
+        for match in _WORD.finditer(text)
+        for folded, base in _parts(match.group())
+    ]
+
+
 def occurrences(text: str, stems: Collection[str], prefix: str | None = None) -> list[Word]:
     """Where words with these stems, or that begin with this folded prefix, stand in a text as given."""
     found = []
