@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -44,6 +45,26 @@ class IndexCorrupt(IndexProblem):
     """A file of the index can't be read as what it should be."""
 
 
+class UnknownGeneration(IndexProblem):
+    """No generation of this index has that name or number."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(
+            f"There is no generation {name!r} of this index; there are: {', '.join(known) or 'none'} "
+            "(spotter index generations)."
+        )
+
+
+class RebuildRefused(IndexProblem):
+    """A rebuilt index was not taken into use; the text says why, with the figures."""
+
+
+class WouldLose(IndexProblem):
+    """A repair can't bring back every record, and nobody said that this is accepted."""
+
+
 class SpaceMismatch(IndexProblem):
     """Vectors of one space were about to meet an index of another."""
 
@@ -52,7 +73,8 @@ class SpaceMismatch(IndexProblem):
         self.other_space = other_space
         super().__init__(
             f"The index holds vectors of the space {index_space}, but {other_space} was asked for; use the embedder of "
-            f"{index_space}, or move .spotter/index and .spotter/chroma away and ingest again with the other one."
+            f"{index_space}, or build the index anew in the other space beside this one: "
+            "spotter index migrate --embedder NAME"
         )
 
 
@@ -70,3 +92,7 @@ class BadVector(IndexProblem):
 
 class BadSource(IndexProblem):
     """A path given to ingest holds no records."""
+
+
+class BoostsInvalid(IndexProblem):
+    """A ranking weight, or a file or list of them, is not what it should be."""

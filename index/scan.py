@@ -1,0 +1,224 @@
+"""The exact best rows of a weighted vector search: every row counts, none is left out by an approximation.
+
+score(row) = clip(cosine(row), 0) × weight(row); best first, equal scores by row
+
+The cosine of a row is the float32 dot product of that row alone (`np.vecdot`: one call of BLAS's sdot a row), so it
+doesn't depend on which rows stand beside it. A matrix product would be as fast, but rounds a row by its place in a block,
+and two ways to the same row would disagree in the last bit. A single sdot is also too short for BLAS to split among
+threads, so no thread pool of BLAS wakes, whatever the user's environment says: the threads here are our own, and end
+with the scan.
+
+With quantised vectors (`index/quantised.py`) the scan reads a quarter of the bytes: int8 products give each row an
+interval that holds its cosine; only rows whose upper end could reach the k-th score are looked up in float32. The two
+ways give the same rows, the same cosines and the same order. All long work releases the GIL.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from index.quantised import Quantised
+
+Matrix = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
+Engine = Literal["int8", "float32"]
+
+_BLOCK_BYTES = 6 << 20
+"""A thread takes so much at a time: long beside a call's cost, short beside a scan, so that threads end together."""
+_GATHERED_ROWS = 512
+_MOST_THREADS = 4
+"""More threads than this do not read memory faster on the machines that people have on their desks."""
+
+
+class Scannable(Protocol):
+    """What a scan reads; `View` is one."""
+
+    @property
+    def matrix(self) -> Matrix:
+        """The vectors, (rows, dim)."""
+        ...
+
+    @property
+    def quantised(self) -> Quantised | None:
+        """The same rows as int8, or None where there are none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Best rows, best first."""
+
+    rows: Rows
+    cosines: Scores
+    scores: Scores
+    """clip(cosine, 0) × weight."""
+
+
+class Scan:
+    """Searches one state of a view; make a new one when the view has been refreshed.
+
+    One query at a time.
+    """
+
+    def __init__(self, view: Scannable, *, engine: Engine | None = None, threads: int | None = None) -> None:
+        """Choose how to scan.
+
+        Args:
+            view: the vectors.
+            engine: by default int8 when the view has quantised vectors and numkong has a kernel for this processor,
+                else float32. Both give the same.
+            threads: by default as many as this process may run on, up to 4.
+        """
+        self._matrix = view.matrix
+        self._quantised = view.quantised if engine != "float32" and int8_kernel() is not None else None
+        if engine == "int8" and self._quantised is None:
+            raise ValueError("the view has no quantised vectors, or numkong has no kernel for this processor")
+        self._threads = threads or available_threads()
+        self.rescored = 0
+        """Rows that the last scan looked up in float32; all of them without quantised vectors."""
+
+    @property
+    def engine(self) -> Engine:
+        """How rows are scanned."""
+        return "float32" if self._quantised is None else "int8"
+
+    def best(
+        self, query: Scores, weights: Scores | None, mask: Mask | None, k: int, *, above: float | None = None
+    ) -> Nearest:
+        """The k best rows under a mask; see `best_of_each`."""
+        return self.best_of_each(query, weights, [mask], k, above=above)[0]
+
+    def best_of_each(
+        self,
+        query: Scores,
+        weights: Scores | None,
+        masks: Sequence[Mask | None],
+        k: int,
+        *,
+        above: float | None = None,
+    ) -> list[Nearest]:
+        """The k best rows under each of several masks, in one scan.
+
+        Args:
+            query: a vector, (dim,) float32.
+            weights: factors of at least 0, (rows,) float32; None: 1 everywhere.
+            masks: rows that count, each (rows,); None: all.
+            k: how many rows of each mask; there are fewer only when fewer count.
+            above: only rows with a greater cosine count; by default all do, also those with a score of 0.
+        """
+        query = np.ascontiguousarray(query, dtype=np.float32)
+        if query.shape != (self._matrix.shape[1],):
+            raise ValueError(f"a query of the shape {query.shape} for vectors of {self._matrix.shape[1]} numbers")
+        if weights is None:
+            weights = np.ones(len(self._matrix), dtype=np.float32)
+        if self._quantised is None:
+            return self._by_float32(query, weights, masks, k, above)
+        return self._by_int8(self._quantised, query, weights, masks, k, above)
+
+    def _by_float32(
+        self, query: Scores, weights: Scores, masks: Sequence[Mask | None], k: int, above: float | None
+    ) -> list[Nearest]:
+        cosines = np.empty(len(self._matrix), dtype=np.float32)
+
+        def score(start: int, end: int) -> None:
+            np.vecdot(self._matrix[start:end], query, out=cosines[start:end])
+
+        _in_blocks(score, len(cosines), self._matrix.shape[1] * 4, self._threads)
+        self.rescored = len(cosines)
+        found = []
+        for mask in masks:
+            rows = np.arange(len(cosines)) if mask is None else np.flatnonzero(mask)
+            found.append(_best(rows, cosines[rows], weights, k, above))
+        return found
+
+    def _by_int8(
+        self,
+        quantised: Quantised,
+        query: Scores,
+        weights: Scores,
+        masks: Sequence[Mask | None],
+        k: int,
+        above: float | None,
+    ) -> list[Nearest]:
+        raise NotImplementedError
+
+    def _cosines(self, rows: Rows, query: Scores) -> Scores:
+        """Exact cosines of some rows."""
+        cosines = np.empty(len(rows), dtype=np.float32)
+
+        def score(start: int, end: int) -> None:
+            np.vecdot(self._matrix[rows[start:end]], query, out=cosines[start:end])
+
+        _in_blocks(score, len(rows), _BLOCK_BYTES // _GATHERED_ROWS, self._threads)
+        return cosines
+
+
+def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | None) -> Nearest:
+    """The k best of some rows by their exact cosines."""
+    if above is not None:
+        kept = cosines > np.float32(above)
+        rows, cosines = rows[kept], cosines[kept]
+    scores = np.maximum(cosines, np.float32(0)) * weights[rows]
+    if len(rows) > k > 0:
+        kept = scores >= np.partition(scores, -k)[-k]
+        rows, cosines, scores = rows[kept], cosines[kept], scores[kept]
+    order = np.lexsort((rows, -scores))[:k]
+    return Nearest(rows[order], cosines[order], scores[order])
+
+
+def _in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, threads: int) -> None:
+    """Do work(start, end) for all rows, by several threads if there is enough of it; the first error is raised."""
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    starts = iter(range(0, rows, step))
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            for start in starts:  # a range's iterator hands every number to one thread only
+                work(start, min(start + step, rows))
+        except BaseException as error:
+            errors.append(error)
+
+    helpers = [
+        threading.Thread(target=run, name="scan", daemon=True) for _ in range(min(threads, -(-rows // step)) - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    run()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[0]
+
+
+def available_threads() -> int:
+    """Processors that this process may use, up to the number that a scan gains from."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, _MOST_THREADS)
+
+
+@cache
+def int8_kernel() -> Callable[[Any, Any], npt.NDArray[np.float64]] | None:
+    """Dot products of an int8 vector (1, dim) with int8 rows (n, dim), exact; None where numkong has no fast one."""
+    try:
+        import numkong
+    except ImportError:
+        return None
+    if not any(there for name, there in numkong.get_capabilities().items() if name != "serial"):
+        return None
+
+    def dots(vector: npt.NDArray[np.int8], rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+        return np.asarray(numkong.cdist(vector, rows, "dot"), dtype=np.float64).reshape(-1)
+
+    probe = np.full((2, 8192), -127, dtype=np.int8)
+    return dots if dots(probe[:1], probe).tolist() == [8192.0 * 127 * 127] * 2 else None
