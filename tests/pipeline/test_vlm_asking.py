@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import Interrupted, StageCrash
+from pipeline.core.pace import Pace, span_s
 from pipeline.docparse.vlm.answers import AnswerFolder
 from pipeline.docparse.vlm.asking import Asker, PageAsked, PageTold
 from pipeline.docparse.vlm.batches import BatchAsker
 from pipeline.docparse.vlm.bodies import Picture
 from pipeline.docparse.vlm.client import Client, connect
-from pipeline.docparse.vlm.pace import Pace, span_s
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.questions import plan_page
 from pipeline.docparse.vlm.reading import PageReading, read_page

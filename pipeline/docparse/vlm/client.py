@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pipeline.core.errors import Interrupted, ItemError, RetryableError, StageCrash
+from pipeline.core.pace import Pace
 from pipeline.docparse.vlm.answers import Answer, AnswerFolder
 from pipeline.docparse.vlm.bodies import Ask, hear
 from pipeline.docparse.vlm.faults import Fault, fault_of
-from pipeline.docparse.vlm.pace import Pace
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.spending import Purse
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.core.pace import retry_after_s
 from pipeline.docparse.vlm.params import OpenAiParams
 
 if TYPE_CHECKING:
@@ -113,22 +113,6 @@ def _line_for(error: openai.APIStatusError) -> str | None:
             if part in text:
                 return line
     return f"server to what it is, or leave out {error.param}" if error.param else None
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: `retry-after-ms`, or `retry-after` as seconds or as a date (RFC 9110)."""
-    import time
-
-    try:
-        if (milliseconds := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        if (text := headers.get("retry-after")) is None:
-            return None
-        if text.strip().replace(".", "", 1).isdigit():
-            return float(text)
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _where(params: OpenAiParams) -> str:

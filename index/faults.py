@@ -1,0 +1,93 @@
+"""What can go wrong between here and a server, and who can mend it: nobody needs to, nobody can, or the operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.core.pace import retry_after_s
+
+if TYPE_CHECKING:
+    import openai
+
+Verdict = Literal["again", "input", "refused", "quota"]
+"""Try again · this input is not taken, others may be · nothing is until the operator mends something · no money."""
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+GATEWAY_GAVE_UP = frozenset({504, 520, 522, 524})
+"""What stands before a server did not wait for it: the answer may have been made, and billed."""
+NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
+UNKNOWN_PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value"})
+UNKNOWN_WORDS = (
+    "unrecognized request argument", "unknown parameter", "unsupported parameter", "extra inputs are not",
+    "extra_forbidden", "is not supported",
+)  # fmt: skip
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A request without an answer."""
+
+    verdict: Verdict
+    message: str
+    billed: bool
+    """Whether the server may have charged it: true whenever it did not plainly say that it failed."""
+    pause_s: float | None = None
+    """How long it asked to be left alone."""
+    unreached: bool = False
+    """There was not even a connection."""
+
+
+def fault_of(error: Exception, where: str, section: str, key_env: str, timeout_s: float) -> Fault:
+    """What an error of the client library means.
+
+    Args:
+        error: what the library raised.
+        where: the server's address.
+        section: its section of spotter.toml, such as `providers.openai`.
+        key_env: the variable that holds its key; empty for none.
+        timeout_s: how long an answer was waited for.
+    """
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return Fault("again", f"no answer from {where} within {timeout_s:g} s", billed=not _never_sent(error))
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__ or error
+        if _never_sent(error):
+            said = f"no connection to {where} ({cause}): see that it runs, and base_url of [{section}]"
+            return Fault("again", said, billed=False, unreached=True)
+        return Fault("again", f"the connection to {where} broke ({type(cause).__name__})", billed=True)
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error, where, section, key_env)
+    return Fault("again", f"{type(error).__name__} from {where}", billed=True)
+
+
+def _never_sent(error: Exception) -> bool:
+    return type(error.__cause__).__name__ in _NEVER_SENT
+
+
+def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: str) -> Fault:
+    status, code, kind = error.status_code, error.code or "", error.type or ""
+    key = error.request.headers.get("authorization", "").removeprefix("Bearer ")
+    message = error.message.replace(key, "…") if key else error.message  # some servers repeat the key that they refuse
+    said = f"{where} answers {status}: {one_line(message)}"
+    if {str(code), str(kind)} & NO_MONEY or status == 402:
+        return Fault("quota", f"{said}. Add credit to the account, then say the same command again", False)
+    if status in (401, 403):
+        named = f"the key in {key_env}" if key_env else f"key_env of [{section}], which is empty"
+        return Fault("refused", f"{said}. Check {named} and what it may do", False)
+    if status == 404:
+        return Fault("refused", f"{said}. Check the model's name and base_url of [{section}]", False)
+    if status in RETRIED or status >= 500:
+        return Fault("again", said, status in GATEWAY_GAVE_UP, retry_after_s(error.response.headers))
+    if str(code) in UNKNOWN_PARAMETER or any(words in message.lower() for words in UNKNOWN_WORDS):
+        return Fault("refused", f"{said}. The server does not take this: see the model's keys in [{section}]", False)
+    return Fault("input", said, False)
+
+
+def one_line(text: Any, length: int = 300) -> str:
+    """A text without line ends, cut to a length."""
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
