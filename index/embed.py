@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from index.errors import EmbedderUnavailable, UnknownEmbedder
+from index.errors import UnknownEmbedder
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from index.embedders.costs import Estimate, Missing
+    from index.spending import Purse
 
     Matrix = npt.NDArray[np.float32]
 
@@ -74,53 +78,81 @@ class Embedder(Protocol):
         ...
 
 
-def _offline() -> Embedder:
+@runtime_checkable
+class Priced(Protocol):
+    """An embedder whose work costs money, or at least requests; it keeps what it made."""
+
+    @property
+    def purse(self) -> Purse:
+        """What was spent."""
+        ...
+
+    def missing(self, texts: Sequence[str], *, kind: Literal["doc", "query"]) -> Missing:
+        """What of these texts would have to be asked for."""
+        ...
+
+    def estimate(self, missing: Missing) -> Estimate:
+        """What that costs and how long it takes."""
+        ...
+
+
+def _offline(name: str, workspace: Path | None, purse: Purse | None) -> Embedder:
     from index.hashing import HashEmbedder
 
     return HashEmbedder()
 
 
-_AVAILABLE: dict[str, Callable[[], Embedder]] = {OFFLINE: _offline}
+_BUILT_IN: dict[str, Callable[[str, Path | None, Purse | None], Embedder]] = {OFFLINE: _offline}
 
 
-def available_embedders() -> tuple[str, ...]:
-    """Names that `embedder` accepts here and now."""
-    return tuple(sorted(_AVAILABLE))
+def available_embedders(workspace: Path | None = None) -> tuple[str, ...]:
+    """Names that `embedder` knows: the offline one, OpenAI's, and those of the workspace's `[providers]`.
+
+    Raises:
+        ServersWrong: `[providers]` can't be used.
+    """
+    from index.servers import read_servers
+
+    served = (f"{name}/{model}" for name, server in read_servers(workspace).items() for model in server.embeddings)
+    return (*sorted(_BUILT_IN), *sorted(served))
 
 
-def embedder(name: str) -> Embedder:
-    """The embedder of this name.
+def embedder(name: str, workspace: Path | None = None, purse: Purse | None = None) -> Embedder:
+    """The embedder of this name; nothing is asked of a network yet.
+
+    Args:
+        name: `offline/hash3072-stem-char4`, or a server and its model, such as `openai/text-embedding-3-large`.
+        workspace: where `[providers]`, `.env` and the cache of vectors are; None: OpenAI's server, the environment
+            and no cache.
+        purse: counts, and may cap, what is spent.
 
     Raises:
         UnknownEmbedder: no such name; the text lists the choices.
         EmbedderUnavailable: a known name whose needs are not met.
+        ServersWrong: `[providers]` can't be used.
     """
-    make = _AVAILABLE.get(name)
+    make = _BUILT_IN.get(name)
     if make is not None:
-        return make()
-    choices = ", ".join(available_embedders())
-    if name.partition("/")[0].partition(":")[0] == "openai":
-        raise EmbedderUnavailable(
-            f"The embedder {name} needs OPENAI_API_KEY and is not available here yet (available: {choices}); "
-            f'without a key set embedder = "{OFFLINE}" in spotter.toml (lexical vectors: spelling, no meaning).'
-        )
-    raise UnknownEmbedder(f"There is no embedder named {name!r}; choose one of: {choices}.")
+        return make(name, workspace, purse)
+    from index.embedders.served import served_embedder
+
+    found = served_embedder(name, workspace, purse)
+    if found is None:
+        choices = ", ".join(available_embedders(workspace))
+        raise UnknownEmbedder(f"There is no embedder named {name!r}; choose one of: {choices}.")
+    return found
 
 
-def embedder_for_space(space_id: str) -> Embedder:
+def embedder_for_space(space_id: str, workspace: Path | None = None, purse: Purse | None = None) -> Embedder:
     """The embedder that makes vectors of this space; raises like `embedder`."""
-    for make in _AVAILABLE.values():
-        candidate = make()
-        if candidate.space.id == space_id:
-            return candidate
     try:
         space = parse_space(space_id)
     except ValueError:
         raise UnknownEmbedder(f"{space_id!r} is not the id of a vector space (provider/model/dim/prep).") from None
-    name = f"{space.provider}/{space.model}"
-    if name in _AVAILABLE:
+    found = embedder(f"{space.provider}/{space.model}", workspace, purse)
+    if found.space.id != space_id:
         raise UnknownEmbedder(
-            f"The embedder {name} makes no vectors of the space {space_id} any more; "
-            "move .spotter/index and .spotter/chroma away and ingest again."
+            f"The embedder {space.provider}/{space.model} makes vectors of the space {found.space.id}, not of "
+            f"{space_id}; a query must not meet an index of another space: spotter index rebuild."
         )
-    return embedder(name)
+    return found

@@ -78,7 +78,7 @@ def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: 
     if status in (401, 403):
         named = f"the key in {key_env}" if key_env else f"key_env of [{section}], which is empty"
         return Fault("refused", f"{said}. Check {named} and what it may do", False)
-    if status == 404:
+    if status == 404 or status < 400:  # a redirect is not followed: the key would go with it
         return Fault("refused", f"{said}. Check the model's name and base_url of [{section}]", False)
     if status in RETRIED or status >= 500:
         return Fault("again", said, status in GATEWAY_GAVE_UP, retry_after_s(error.response.headers))
