@@ -96,3 +96,13 @@ class BadSource(IndexProblem):
 
 class BoostsInvalid(IndexProblem):
     """A ranking weight, or a file or list of them, is not what it should be."""
+
+
+class TextsRefused(IndexProblem):
+    """A server does not take some of the texts that were to be embedded; the others are embedded and kept."""
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        """`reasons`: a text's place among those asked for → why it is not taken."""
+        self.reasons = reasons
+        place, reason = min(reasons.items())
+        super().__init__(f"{len(reasons)} texts are not taken by the server; number {place + 1}: {reason}")

@@ -9,11 +9,11 @@ from pathlib import Path
 import orjson
 
 from index.embed import Space
+from index.layout import DATABASE
 
 SCHEMA_VERSION = "2"
 OLDEST_UPGRADED = "1"
 """Snapshots from this version on are brought up to date in place by the next writer."""
-DATABASE = "snapshot.sqlite"
 TAG_SOURCE_RECORD = "record"
 """Source of the tags that came in a record's own `meta.tags`."""
 

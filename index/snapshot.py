@@ -16,8 +16,8 @@ import orjson
 
 from index.embed import Space
 from index.errors import IndexCorrupt, SpaceMismatch
+from index.layout import DATABASE
 from index.schema import (
-    DATABASE,
     OLDEST_UPGRADED,
     SCHEMA_VERSION,
     TAG_SOURCE_RECORD,
@@ -66,6 +66,8 @@ class NewRecord:
     """CRC-32 of the stored vector's bytes, so that the doctor can tell which of two differing copies is right."""
     original_vector: bytes | None = None
     """The vector as it was delivered, little-endian float32, when it was not of length 1; for exact export."""
+    tag_rows: tuple[tuple[str, str, float], ...] | None = None
+    """Its tags as (tag, source, score), each pair of tag and source once; None: those of its meta, as they stand."""
 
 
 @dataclass(frozen=True)
@@ -233,8 +235,11 @@ class Snapshot:
                 for r in records
             ],
         )  # fmt: skip
-        tags = own_tags([(r.row, orjson.loads(r.meta)) for r in records])
-        self.db.executemany("INSERT INTO record_tag VALUES (?, ?, ?, ?)", list(tags))
+        tags = [
+            *own_tags([(r.row, orjson.loads(r.meta)) for r in records if r.tag_rows is None]),
+            *((r.row, *tag) for r in records for tag in r.tag_rows or ()),
+        ]
+        self.db.executemany("INSERT INTO record_tag VALUES (?, ?, ?, ?)", tags)
         originals = [(r.row, r.original_vector) for r in records if r.original_vector is not None]
         self.db.executemany("INSERT INTO original_vector VALUES (?, ?)", originals)
         vocabulary: dict[str, str] = {}
