@@ -82,6 +82,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
     from index.embed import embedder, embedder_for_space
     from index.ingest import ingest
     from index.layout import Layout
+    from index.tags.hook import workspace_hook
 
     if not arguments.workspace.is_dir():
         raise BadSource(f"The workspace {arguments.workspace} is not a folder.")
@@ -92,7 +93,8 @@ def _ingest(arguments: argparse.Namespace) -> int:
         if current is None:
             raise UnknownEmbedder(f"A new index needs an embedder: add --embedder {OFFLINE} (lexical, needs no key).")
         chosen = embedder_for_space(current.space.id)
-    result = ingest(arguments.paths, arguments.workspace, chosen, _reporter(as_json=arguments.json))
+    tagging = workspace_hook(arguments.workspace)
+    result = ingest(arguments.paths, arguments.workspace, chosen, _reporter(as_json=arguments.json), tagging)
     if arguments.json:
         _line({"result": asdict(result)})
     else:

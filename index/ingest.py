@@ -19,13 +19,14 @@ import numpy as np
 import orjson
 
 from index.embed import Embedder
-from index.errors import BadVector
+from index.errors import BadVector, TextsRefused
 from index.interchange import Line, count_lines, read_lines
 from index.progress import Progress, Report, silent
 from index.review.corrections import Corrections, read_corrections
 from index.snapshot import NewRecord, StoredRecord
 from index.sources import RecordFile, Source, find_sources
 from index.store import Store
+from index.tags.hook import TagHook
 from index.vectors import Matrix, unit
 from pipeline.core.records import Record
 
@@ -67,11 +68,17 @@ class IngestResult:
     space: str = ""
 
 
-def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: Report = silent) -> IngestResult:
+def ingest(
+    paths: Sequence[Path],
+    workspace: Path,
+    embedder: Embedder,
+    report: Report = silent,
+    tagging: TagHook | None = None,
+) -> IngestResult:
     """Bring the index up to date with run folders (`out/runs/<id>`), folders of them, or NDJSON files.
 
     A vector that a record carries is used as it is when its provider, model and length are the embedder's; any other
-    text is embedded.
+    text is embedded. `tagging` gives a new or changed record its tags; without it a record has those it came with.
 
     Raises:
         IndexLocked: another process writes this index.
@@ -87,7 +94,7 @@ def ingest(paths: Sequence[Path], workspace: Path, embedder: Embedder, report: R
     with Store(workspace, embedder.space, f"ingest of {len(sources)} run(s)") as store:
         counts = _Counts()
         for source in sources:
-            _RunIngest(store, embedder, source, corrections, counts, total, report).ingest()
+            _RunIngest(store, embedder, source, corrections, counts, total, report, tagging).ingest()
         report(Progress("snapshot", f"Read {counts.read} records", counts.read, total, "records"))
         mirrored = store.mirror(report)
         return IngestResult(
@@ -143,8 +150,10 @@ class _RunIngest:
         counts: _Counts,
         total: int,
         report: Report,
+        tagging: TagHook | None,
     ) -> None:
         self._store = store
+        self._tagging = tagging
         self._snapshot = store.snapshot
         self._embedder = embedder
         self._source = source
@@ -239,16 +248,34 @@ class _RunIngest:
                 wanting.setdefault(new.text, []).append(len(ready))
             ready.append((record, old))
         if wanting:
-            embedded = self._embedder.embed(list(wanting), kind="doc")
-            self._counts.embedded += len(wanting)
-            for places, vector in zip(wanting.values(), embedded, strict=True):
-                found |= dict.fromkeys(places, unit(vector, dim, f"record {ready[places[0]][0].id}"))
-        if not ready:
+            found |= self._embedded(wanting, ready)
+        taken = sorted(found)
+        if not taken:
             return
+        ready = [ready[at] for at in taken]
         replaced = [old.row for _, old in ready if old is not None]
-        self._store.put([new for new, _ in ready], np.stack([found[at] for at in range(len(ready))]), replaced)
+        self._store.put([new for new, _ in ready], np.stack([found[at] for at in taken]), replaced)
         self._counts.updated += len(replaced)
         self._counts.added += len(ready) - len(replaced)
+
+    def _embedded(
+        self, wanting: dict[str, list[int]], ready: Sequence[tuple[NewRecord, StoredRecord | None]]
+    ) -> dict[int, Matrix]:
+        """Vectors of texts by their places in `ready`; a text that the server does not take costs its records only."""
+        try:
+            embedded = self._embedder.embed(list(wanting), kind="doc")
+        except TextsRefused as refusal:
+            texts = list(wanting)
+            for at, reason in sorted(refusal.reasons.items()):
+                for place in wanting[texts[at]]:
+                    self._counts.rejected.append(Rejection(ready[place][0].id, reason))
+            left = {text: places for at, (text, places) in enumerate(wanting.items()) if at not in refusal.reasons}
+            return self._embedded(left, ready) if left else {}
+        self._counts.embedded += len(wanting)
+        dim, found = self._embedder.space.dim, {}
+        for places, vector in zip(wanting.values(), embedded, strict=True):
+            found |= dict.fromkeys(places, unit(vector, dim, f"record {ready[places[0]][0].id}"))
+        return found
 
     def _new_record(self, file: RecordFile, line: Line) -> NewRecord:
         record, meta = line.record, line.record.meta
@@ -272,6 +299,7 @@ class _RunIngest:
             run_key=self._run_key,
             meta=orjson.dumps(line.meta),
             region_id=meta.region_id,
+            tag_rows=None if self._tagging is None else self._tagging(record, self._source.folder),
         )
 
     def _is_newer(self, run_key: int) -> bool:

@@ -22,6 +22,7 @@ from index.interchange import Line, VectorForm, read_lines, to_line
 from index.layout import Layout, sync_folder
 from index.progress import Progress, Report, silent
 from index.snapshot import connect, read_meta
+from index.tags.hook import workspace_hook
 from index.vectors import Matrix, unit
 from index.view import read_only
 
@@ -97,7 +98,7 @@ def import_file(path: Path, workspace: Path, embedder: Embedder | None = None, r
     chosen = embedder if embedder is not None else _embedder_of(path, survey, workspace)
     if _state(path) != before:
         raise BadSource(f"{path} changed while it was checked; nothing was taken, import it again.")
-    return ingest([path], workspace, chosen, report)
+    return ingest([path], workspace, chosen, report, workspace_hook(workspace))
 
 
 def export_file(workspace: Path, path: Path, form: VectorForm = "floats", report: Report = silent) -> ExportResult:

@@ -178,7 +178,7 @@ def _parse(raw: bytes, place: str, origin: str) -> Catalog:
     for tag in catalog.tags:
         if tag.group not in catalog.group_by_id:
             raise BadCatalog(
-                f"{place}: the tag {tag.id!r} is of the group {tag.group!r}, which is none of the file's; add it to groups."
+                f"{place}: the tag {tag.id!r} is of the group {tag.group!r}, which the file does not list under groups."
             )
         if tag.id != tag.group and not tag.id.startswith((f"{tag.group}/", f"{tag.group}:")):
             raise BadCatalog(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,6 @@ import orjson
 from index.errors import IndexProblem
 from index.tags.canonical import Canonicaliser
 from index.tags.catalog import Catalog
-from index.tags.catalog_file import workspace_catalog
 from index.tags.matching import Matcher
 from pipeline.core.records import Record
 
@@ -130,19 +129,6 @@ class Tagger:
         return {tag: one for tag, one in best.items() if tag not in dropped}
 
 
-def infer(records: Sequence[tuple[Record, Path | None]], tagger: Tagger) -> list[RecordTags]:
-    """The tags of records, in order; the hook that an ingest calls, a batch at a time.
-
-    Each record comes with its run's folder, where its region's struct lies, or None. Raises BadStruct.
-    """
-    return [tagger.tags_of(record, read_struct(record, folder)) for record, folder in records]
-
-
-def workspace_tagger(workspace: Path) -> Tagger:
-    """The tagger of a workspace's catalog. Raises BadCatalog."""
-    return Tagger(workspace_catalog(workspace))
-
-
 def read_struct(record: Record, folder: Path | None) -> Mapping[str, Any] | None:
     """The struct of a record's region, which lies beside its crop in the run's folder; None when there is none.
 
@@ -154,15 +140,17 @@ def read_struct(record: Record, folder: Path | None) -> Mapping[str, Any] | None
     path = (folder / record.meta.crop).with_suffix(".struct.json")
     if not path.resolve().is_relative_to(folder.resolve()):
         return None
-    return _read(path)
+    try:
+        modified_ns = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return _read(path, modified_ns)
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path) -> Mapping[str, Any] | None:
+def _read(path: Path, _modified_ns: int) -> Mapping[str, Any]:
     try:
         struct = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
     except (OSError, orjson.JSONDecodeError) as error:
         raise BadStruct(f"{path}: not a region's struct ({error}); fetch the run again with `spotter pull`.") from error
     if not isinstance(struct, dict):
