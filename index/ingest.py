@@ -272,7 +272,8 @@ class _RunIngest:
             left = {text: places for at, (text, places) in enumerate(wanting.items()) if at not in refusal.reasons}
             return self._embedded(left, ready) if left else {}
         self._counts.embedded += len(wanting)
-        dim, found = self._embedder.space.dim, {}
+        dim = self._embedder.space.dim
+        found: dict[int, Matrix] = {}
         for places, vector in zip(wanting.values(), embedded, strict=True):
             found |= dict.fromkeys(places, unit(vector, dim, f"record {ready[places[0]][0].id}"))
         return found

@@ -15,7 +15,7 @@ from index.embed import Space
 from index.embedders.cache import VectorCache, content_key
 from index.embedders.costs import REQUEST_S, Estimate, Missing
 from index.embedders.pieces import normal, pieces, requests_of, tokens_about, tokens_at_most
-from index.errors import BadVector, IndexProblem, UnknownEmbedder
+from index.errors import BadVector, TextsRefused, UnknownEmbedder
 from index.provider import Bound, InputRefused, OddAnswer, Provider, ProviderRefused, Purse, Stopped, named_server
 from index.servers import EmbeddingModel, Server, read_key
 
@@ -30,16 +30,6 @@ SMALLEST_REQUEST = 16
 """Texts; fewer are not worth a request of their own."""
 REFUSED_IN_A_ROW = 5
 """So many texts refused, and none taken: it is not the texts."""
-
-
-class TextsRefused(IndexProblem):
-    """The server does not take some of the texts; the vectors of the others are in the cache."""
-
-    def __init__(self, reasons: dict[int, str]) -> None:
-        """`reasons`: a text's place among those asked for → why it is not taken."""
-        self.reasons = reasons
-        place, reason = next(iter(sorted(reasons.items())))
-        super().__init__(f"{len(reasons)} texts are not taken by the server; number {place + 1}: {reason}")
 
 
 class ServedEmbedder:
