@@ -1,4 +1,4 @@
-"""How good the index is: labelled queries asked, every answer list measured, and the gate that a change must pass.
+"""How good the index is: labelled queries asked, and every answer list measured.
 
 Strict metrics count a record only when its id is labelled. Group-level metrics count places instead, regions or, for
 text, pages, each once, because several records of one place answer alike and seldom are all labelled. Both are told.
@@ -9,30 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from index.errors import IndexEmpty, IndexProblem
-from index.layout import Layout
+from index.embed import embedder_for_space
+from index.errors import EmbedderUnavailable, IndexEmpty, IndexProblem, UnknownEmbedder
+from index.found import Fusion, Hit, Mode
+from index.layout import Current, Layout
 from index.metrics import all_metrics, grouped
 from index.progress import Progress, Report, silent
 from index.queries import LabelledQuery
 from index.rank import is_text
 from index.search import Searcher
-from index.significance import Difference, Estimate, difference, estimate
 from index.snapshot import connect
 from index.view import read_only
 
+if TYPE_CHECKING:
+    from index.boosts import Boosts
+
 CUTOFFS = (1, 3, 5, 10)
-GATE_MARGIN = 0.02
-"""How much text R@5 may fall below the baseline's."""
-GATE_METRIC = "R@5"
 _RECORDS_A_PLACE = 3
 """Hits asked for per place that is wanted, since several may stand on one."""
 _PAGE = 500
 _NAMED = 10
+_SHOWN = 5
+_SHOWN_LETTERS = 90
 
 Kind = Literal["text", "visual", "mixed"]
 Level = Literal["strict", "group"]
@@ -46,6 +49,10 @@ class BadEvaluation(IndexProblem):
     """A file is not a saved evaluation."""
 
 
+class WordsOnly(IndexProblem):
+    """The queries' vectors can't be made here, so that the evaluation would measure another search than asked for."""
+
+
 @dataclass(frozen=True)
 class About:
     """What an evaluation must know of one record."""
@@ -54,6 +61,36 @@ class About:
     document: str
     group: str
     """Document, page and region; the record's own id when it has neither page nor region."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How the labelled queries are asked; by default as `spotter search` asks."""
+
+    mode: Mode = "balanced"
+    fusion: Fusion | None = None
+    """None: the search's own."""
+    boosts: Boosts | None = None
+    """None: the workspace's."""
+    generation: str | None = None
+    """None: the one in use."""
+    words_only: bool = False
+    """Without vectors, by the operator's word."""
+
+
+class Shown(BaseModel):
+    """One of the first hits of an answer list, as a report shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    type: str
+    document: str
+    page: int | None
+    text: str
+    """How it begins."""
+    answers: bool
+    """Whether it is labelled as an answer."""
 
 
 class Asked(BaseModel):
@@ -70,12 +107,14 @@ class Asked(BaseModel):
     documents: tuple[str, ...]
     """Documents of its answers."""
     hits: tuple[str, ...]
-    """Ids, best first."""
+    """Ids, best first; a near-duplicate that is labelled stands where the hit that it is shown under does."""
     text_share_at_5: float
     """Share of text among the first five hits."""
     strict: dict[str, float]
     """Metric to value, such as `R@5`."""
     group: dict[str, float]
+    first: tuple[Shown, ...] = ()
+    """The first five hits."""
 
 
 class Evaluation(BaseModel):
@@ -86,6 +125,14 @@ class Evaluation(BaseModel):
     space: str
     records_by_type: dict[str, int]
     asked: tuple[Asked, ...]
+    mode: Mode = "balanced"
+    fusion: Fusion | None = None
+    boosts: str = ""
+    """What the search said of the boosts that counted; empty when none did."""
+    generation: str = ""
+    """Folder of the generation that was asked."""
+    words_only: bool = False
+    """Whether the vectors were left out by the operator's word."""
 
     def of(self, wanted: Callable[[Asked], bool]) -> tuple[Asked, ...]:
         """The queries for which `wanted` holds."""
@@ -102,47 +149,67 @@ class Evaluation(BaseModel):
         return sum(count for name, count in self.records_by_type.items() if not is_text(name))
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate says."""
-
-    passed: bool
-    reason: str
-    """One sentence with the figures."""
-    before: float | None = None
-    """The baseline's text R@5 over the questions asked both times."""
-    after: float | None = None
-
-
 def evaluate(
-    workspace: Path, queries: Sequence[LabelledQuery], cutoffs: Sequence[int] = CUTOFFS, report: Report = silent
+    workspace: Path,
+    queries: Sequence[LabelledQuery],
+    cutoffs: Sequence[int] = CUTOFFS,
+    report: Report = silent,
+    asking: Asking | None = None,
 ) -> Evaluation:
     """Ask the index every labelled query and measure the answers.
 
     Raises:
         DanglingAnswers: labelled records are not in the index.
-        IndexEmpty, IndexCorrupt: as `Searcher`.
+        WordsOnly: the index has vectors, and the embedder that could make the queries' can't run here.
+        IndexEmpty, IndexCorrupt, UnknownGeneration: as `Searcher`.
     """
+    how = asking or Asking()
+    current = asked_generation(workspace, how.generation)
+    if not how.words_only:
+        _must_make_vectors(current)
     deepest = max(cutoffs) * _RECORDS_A_PLACE
     labelled = sorted({found for query in queries for found in query.gain_by_id})
-    known, by_type = _about(workspace, labelled)
+    known, by_type = _about(current, labelled)
     refuse_dangling(queries, known)
     lists: dict[str, list[str]] = {}
-    with Searcher(workspace) as searcher:
+    first: dict[str, tuple[Shown, ...]] = {}
+    with Searcher(workspace, boosts=how.boosts, generation=how.generation) as searcher:
         for at, query in enumerate(queries, start=1):
-            lists[query.query] = [hit.id for hit in searcher.search(query.query, deepest).hits]
+            found = searcher.search(
+                query.query, deepest, mode=how.mode, fusion=how.fusion, vector=None if how.words_only else "wait"
+            )
+            lists[query.query] = stood_for(found.hits, query.gain_by_id)
+            first[query.query] = tuple(_shown(hit, query.answers) for hit in found.hits[:_SHOWN])
             report(Progress("evaluate", query.query, at, len(queries), "queries"))
         space = searcher.space
-    known |= _about(workspace, sorted({found for hits in lists.values() for found in hits} - known.keys()))[0]
+    known |= _about(current, sorted({found for hits in lists.values() for found in hits} - known.keys()))[0]
     return Evaluation(
         space=space,
         records_by_type=by_type,
-        asked=tuple(measure(query, lists[query.query], known, cutoffs) for query in queries),
+        asked=tuple(measure(query, lists[query.query], known, cutoffs, first[query.query]) for query in queries),
+        mode=how.mode,
+        fusion=found.fusion,
+        boosts=found.boosts_note,
+        generation=current.name,
+        words_only=how.words_only,
     )
 
 
+def stood_for(hits: Sequence[Hit], gains: Mapping[str, float]) -> list[str]:
+    """Ids of an answer list, where a hit that is no answer counts as the labelled near-duplicate that it stands for."""
+    ids = []
+    for hit in hits:
+        labelled = [found for found in (hit.id, *hit.similar) if gains.get(found, 0.0) > 0]
+        ids += labelled or [hit.id]
+    return ids
+
+
 def measure(
-    query: LabelledQuery, hits: Sequence[str], known: Mapping[str, About], cutoffs: Sequence[int] = CUTOFFS
+    query: LabelledQuery,
+    hits: Sequence[str],
+    known: Mapping[str, About],
+    cutoffs: Sequence[int] = CUTOFFS,
+    first: tuple[Shown, ...] = (),
 ) -> Asked:
     """Measure one answer list against the labels; `known` holds every record of both."""
     gains = query.gain_by_id
@@ -161,6 +228,7 @@ def measure(
         text_share_at_5=sum(is_text(known[found].type) for found in hits[:5]) / min(5, len(hits)) if hits else 0.0,
         strict=all_metrics(hits, gains, cutoffs),
         group=all_metrics(places, place_gains, cutoffs),
+        first=first,
     )
 
 
@@ -187,68 +255,6 @@ def values_of(asked: Iterable[Asked], metric: str, level: Level = "strict") -> l
     return [(one.strict if level == "strict" else one.group)[metric] for one in asked]
 
 
-def breakdown(evaluation: Evaluation, metric: str, level: Level = "strict") -> dict[str, Estimate]:
-    """A metric over all queries and per kind, type, language and document, by names such as `language ru`."""
-    slices: dict[str, list[Asked]] = {"all": list(evaluation.asked)}
-    for title, names in (
-        ("kind", lambda one: (one.kind,)),
-        ("type", lambda one: one.types),
-        ("language", lambda one: (one.language,)),
-        ("document", lambda one: one.documents),
-    ):
-        own: dict[str, list[Asked]] = {}
-        for one in evaluation.asked:
-            for name in names(one):
-                own.setdefault(f"{title} {name}", []).append(one)
-        slices |= dict(sorted(own.items()))
-    return {name: estimate(values_of(asked, metric, level)) for name, asked in slices.items()}
-
-
-def compare(
-    before: Evaluation, after: Evaluation, metrics: Sequence[str], level: Level = "strict"
-) -> dict[str, Difference]:
-    """What changed in each metric, over the queries asked both times; empty when there are none."""
-    pairs = common(before, after)
-    if not pairs:
-        return {}
-    earlier, later = [one for one, _ in pairs], [other for _, other in pairs]
-    return {
-        metric: difference(values_of(earlier, metric, level), values_of(later, metric, level)) for metric in metrics
-    }
-
-
-def common(before: Evaluation, after: Evaluation) -> list[tuple[Asked, Asked]]:
-    """The queries asked both times."""
-    now = {one.query: one for one in after.asked}
-    return [(one, now[one.query]) for one in before.asked if one.query in now]
-
-
-def gate(before: Evaluation, after: Evaluation, margin: float = GATE_MARGIN) -> Verdict:
-    """Whether text is still found: text R@5 ≥ the baseline's − margin, over the text questions asked both times.
-
-    A question's kind is the one it had in the baseline, so that new labels can't hide a fall.
-    """
-    pairs = [(one, other) for one, other in common(before, after) if one.kind == "text"]
-    if not pairs:
-        return Verdict(False, "No text question of the baseline was asked again, so nothing shows that text is found.")
-    earlier, later = [one for one, _ in pairs], [other for _, other in pairs]
-    was, now = mean(earlier, GATE_METRIC), mean(later, GATE_METRIC)
-    assert was is not None, "there are pairs"
-    assert now is not None, "there are pairs"
-    figures = f"text {GATE_METRIC} {was:.3f} → {now:.3f} over {len(pairs)} text questions, {-margin:+.2f} allowed"
-    if now >= was - margin - 1e-12:
-        return Verdict(True, f"{figures}.", was, now)
-    share_was, share_now = (sum(one.text_share_at_5 for one in side) / len(pairs) for side in (earlier, later))
-    return Verdict(
-        False,
-        f"{figures}: text held {share_was:.0%} of the first five places and now holds {share_now:.0%}; the index had "
-        f"{before.text_records} text and {before.visual_records} visual records, now {after.text_records} and "
-        f"{after.visual_records}.",
-        was,
-        now,
-    )
-
-
 def read_evaluation(path: Path) -> Evaluation:
     """An evaluation saved by `write_evaluation`. Raises BadEvaluation."""
     try:
@@ -268,11 +274,32 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     temporary.replace(path)
 
 
-def _about(workspace: Path, ids: Sequence[str]) -> tuple[dict[str, About], dict[str, int]]:
-    """Those of these records that are in the index, and how many records there are of each type."""
-    current = Layout(workspace.absolute()).current()
+def asked_generation(workspace: Path, generation: str | None) -> Current:
+    """The generation of this name, or the one in use. Raises IndexEmpty, UnknownGeneration."""
+    layout = Layout(workspace.absolute())
+    current = layout.current() if generation is None else layout.generation(generation)
     if current is None:
         raise IndexEmpty(workspace)
+    return current
+
+
+def _must_make_vectors(current: Current) -> None:
+    try:
+        embedder_for_space(current.space.id)
+    except (EmbedderUnavailable, UnknownEmbedder) as error:
+        raise WordsOnly(f"{error} Without it only the words can be measured: --words-only.") from error
+
+
+def _shown(hit: Hit, answers: Sequence[str]) -> Shown:
+    document = hit.source_file or hit.document_id or hit.filename or ""
+    text = " ".join(hit.text.split())
+    text = text if len(text) <= _SHOWN_LETTERS else f"{text[: _SHOWN_LETTERS - 1]}…"
+    answering = any(found in answers for found in (hit.id, *hit.similar))
+    return Shown(id=hit.id, type=hit.type, document=document, page=hit.page, text=text, answers=answering)
+
+
+def _about(current: Current, ids: Sequence[str]) -> tuple[dict[str, About], dict[str, int]]:
+    """Those of these records that are in the index, and how many records there are of each type."""
     found: dict[str, About] = {}
     db = connect(current.folder, writable=False)
     try:

@@ -149,8 +149,9 @@ def evaluate(
 ) -> int:
     """Ask every labelled query, measure the answers, and fail when text is found less often than in the baseline."""
     from console.operations.events import relay
+    from index.comparison import gate
     from index.evaluate import evaluate as evaluate_index
-    from index.evaluate import gate, read_evaluation, write_evaluation
+    from index.evaluate import read_evaluation, write_evaluation
     from index.evaluation_report import FOLDER, markdown, summary, write_report
     from index.queries import read_queries
 

@@ -11,16 +11,14 @@ from typer.testing import CliRunner
 
 from console.cli import app
 from console.workspace import create_workspace
+from index.comparison import breakdown, compare, gate
 from index.evaluate import (
     About,
     Asked,
     BadEvaluation,
     DanglingAnswers,
     Evaluation,
-    breakdown,
-    compare,
     evaluate,
-    gate,
     mean,
     measure,
     read_evaluation,
