@@ -3,10 +3,10 @@
 score(row) = clip(cosine(row), 0) × weight(row); best first, equal scores by row
 
 The cosine of a row is the float32 dot product of that row alone (`np.vecdot`: one call of BLAS's sdot a row), so it
-doesn't depend on which rows stand beside it. A matrix product would be as fast, but rounds a row by its place in a block,
-and two ways to the same row would disagree in the last bit. A single sdot is also too short for BLAS to split among
-threads, so no thread pool of BLAS wakes, whatever the user's environment says: the threads here are our own, and end
-with the scan.
+doesn't depend on which rows stand beside it. A matrix product would be as fast, but rounds a row by its place in a
+block, and two ways to the same row would disagree in the last bit. A single sdot is also too short for BLAS to split
+among threads, so no thread pool of BLAS wakes, whatever the user's environment says: the threads here are our own, and
+end with the scan.
 
 With quantised vectors (`index/quantised.py`) the scan reads a quarter of the bytes: int8 products give each row an
 interval that holds its cosine; only rows whose upper end could reach the k-th score are looked up in float32. The two
@@ -25,7 +25,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from index.quantised import Quantised
+from index.errors import IndexCorrupt
+from index.quantised import FILE_NAME, REMAKE, Quantised, quantise
 
 Matrix = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -36,6 +37,12 @@ Engine = Literal["int8", "float32"]
 _BLOCK_BYTES = 6 << 20
 """A thread takes so much at a time: long beside a call's cost, short beside a scan, so that threads end together."""
 _GATHERED_ROWS = 512
+_LOOKED_UP_AT_ONCE = 64
+"""So many rows more than asked for are cheaper to look up than to thin out first."""
+_SAMPLED_ONE_IN = 16
+"""A part of the rows sorts out most of the others at a fraction of the time."""
+_UNDERFLOW = np.float32(2.0**-100)
+"""More than products of the smallest numbers can lose."""
 _MOST_THREADS = 4
 """More threads than this do not read memory faster on the machines that people have on their desks."""
 
@@ -116,6 +123,8 @@ class Scan:
             k: how many rows of each mask; there are fewer only when fewer count.
             above: only rows with a greater cosine count; by default all do, also those with a score of 0.
         """
+        if k < 1:
+            raise ValueError(f"the best {k} rows were asked for")
         query = np.ascontiguousarray(query, dtype=np.float32)
         if query.shape != (self._matrix.shape[1],):
             raise ValueError(f"a query of the shape {query.shape} for vectors of {self._matrix.shape[1]} numbers")
@@ -150,7 +159,31 @@ class Scan:
         k: int,
         above: float | None,
     ) -> list[Nearest]:
-        raise NotImplementedError
+        bounds = _bounds(quantised, query, weights, above, self._threads)
+        exact = np.full(len(self._matrix), np.nan, dtype=np.float32)
+        self.rescored = 0
+
+        def look_up(rows: Rows) -> None:
+            unknown = rows[np.isnan(exact[rows])]
+            cosines = self._cosines(unknown, query)
+            if np.any((cosines < bounds.lower[unknown]) | (cosines > bounds.upper[unknown])):
+                raise IndexCorrupt(f"The file {FILE_NAME} holds copies of other vectors; {REMAKE}")
+            exact[unknown] = cosines
+            self.rescored += len(unknown)
+
+        found = []
+        for mask in masks:
+            rows = np.arange(len(exact)) if mask is None else np.flatnonzero(mask)
+            rows = bounds.able(rows, k)
+            if len(rows) > _LOOKED_UP_AT_ONCE + k:
+                greatest = rows[np.argpartition(bounds.most[rows], -k)[-k:]]
+                look_up(greatest)
+                worst = _best(greatest, exact[greatest], weights, k, above)
+                if len(worst.rows) == k:
+                    rows = rows[bounds.most[rows] >= worst.scores[-1]]
+            look_up(rows)
+            found.append(_best(rows, exact[rows], weights, k, above))
+        return found
 
     def _cosines(self, rows: Rows, query: Scores) -> Scores:
         """Exact cosines of some rows."""
@@ -163,13 +196,73 @@ class Scan:
         return cosines
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    """Between what every row's cosine and score lie, each (rows,)."""
+
+    lower: Scores
+    upper: Scores
+    least: Scores
+    """Of the score; -1 where the row may not count at all."""
+    most: Scores
+    """Of the score; -1 where the row surely doesn't count."""
+
+    def able(self, rows: Rows, k: int) -> Rows:
+        """Those of some rows that can be among their k best; the k-th score of all is no less than that of a part."""
+        for step in (_SAMPLED_ONE_IN, 1):
+            part = self.least[rows[::step]]
+            floor = np.float32(0) if len(part) < k else max(np.float32(0), np.partition(part, -k)[-k])
+            rows = rows[self.most[rows] >= floor]
+        return rows
+
+
+def _bounds(quantised: Quantised, query: Scores, weights: Scores, above: float | None, threads: int) -> _Bounds:
+    """Intervals that hold the float32 cosines of all rows, from int8 products alone.
+
+    With x̂ = scale·q(x) and ε = ‖x − x̂‖, likewise for the query y: |x·y − x̂·ŷ| ≤ |(x − x̂)·y| + |x̂·(y − ŷ)|
+    ≤ ε_x‖y‖ + (‖x‖ + ε_x)·ε_y (Cauchy and Schwarz). A float32 dot product of n numbers in any order is off by at most
+    γ_n‖x‖‖y‖, γ_n = n·u / (1 − n·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); γ_(n+8)
+    leaves room for the rounding of the bounds themselves.
+    """
+    rows, dim = quantised.values.shape
+    one = quantise(query[None])
+    kernel = int8_kernel()
+    assert kernel is not None, "a scan by int8 was chosen without a kernel"
+    length, error = float(one.lengths[0]), float(one.errors[0])
+    rounding = (dim + 8) * 2.0**-24 / (1 - (dim + 8) * 2.0**-24)
+    per_error = np.float32((length + error) * (1 + rounding) * (1 + 2.0**-20))
+    per_length = np.float32((error + rounding * (length + error)) * (1 + 2.0**-20))
+    query_scale = float(one.scales[0])
+    bounds = _Bounds(*(np.empty(rows, dtype=np.float32) for _ in range(4)))
+
+    def bound(start: int, end: int) -> None:
+        part = slice(start, end)
+        products = kernel(one.values, quantised.values[part])
+        products *= quantised.scales[part]
+        products *= query_scale
+        slack = quantised.errors[part] * per_error
+        slack += quantised.lengths[part] * per_length
+        slack += _UNDERFLOW
+        lower, upper = bounds.lower[part], bounds.upper[part]
+        np.subtract(products, slack, out=lower, casting="same_kind")
+        np.add(products, slack, out=upper, casting="same_kind")
+        np.multiply(np.maximum(lower, np.float32(0)), weights[part], out=bounds.least[part])
+        np.multiply(np.maximum(upper, np.float32(0)), weights[part], out=bounds.most[part])
+        if above is not None:
+            bounds.least[part][lower <= np.float32(above)] = -1
+            bounds.most[part][upper <= np.float32(above)] = -1
+
+    _in_blocks(bound, rows, dim, threads)
+    return bounds
+
+
 def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | None) -> Nearest:
     """The k best of some rows by their exact cosines."""
     if above is not None:
         kept = cosines > np.float32(above)
         rows, cosines = rows[kept], cosines[kept]
     scores = np.maximum(cosines, np.float32(0)) * weights[rows]
-    if len(rows) > k > 0:
+    if len(rows) > k:
         kept = scores >= np.partition(scores, -k)[-k]
         rows, cosines, scores = rows[kept], cosines[kept], scores[kept]
     order = np.lexsort((rows, -scores))[:k]
@@ -186,7 +279,7 @@ def _in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, thre
         try:
             for start in starts:  # a range's iterator hands every number to one thread only
                 work(start, min(start + step, rows))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
             errors.append(error)
 
     helpers = [

@@ -203,7 +203,7 @@ class Searcher:
             self._embedder = self._wanted
             return
         try:
-            self._embedder = embedder_for_space(current.space.id)
+            self._embedder = embedder_for_space(current.space.id, self._layout.workspace)
         except (EmbedderUnavailable, UnknownEmbedder) as error:
             self._embedder = None
             self._note = f"Found by words only: {error}"
@@ -264,9 +264,11 @@ def _best(matches: lexical.Matches, view: View, mask: Mask) -> _Ranked:
 
 def _by_vector(view: View, embedder: Embedder, query: str, mask: Mask) -> _Ranked:
     vector = embedder.embed([query], kind="query")[0]
-    cosines = view.matrix @ vector
-    rows = np.flatnonzero(mask & (cosines > embedder.noise_cosine))
-    return _best_of_each_kind(view, rows, cosines[rows].astype(np.float64))
+    kinds = [mask & view.is_text, mask & ~view.is_text]
+    best = view.scan.best_of_each(vector, None, kinds, _POOL, above=embedder.noise_cosine)
+    rows = np.concatenate([found.rows for found in best])
+    cosines = np.concatenate([found.cosines for found in best]).astype(np.float64)
+    return _best_of_each_kind(view, rows, cosines)
 
 
 def _best_of_each_kind(view: View, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> _Ranked:

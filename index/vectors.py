@@ -6,14 +6,13 @@ remains of a writer that was killed, and the next writer overwrites it.
 
 from __future__ import annotations
 
-import mmap
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from index import quantised, row_file
 from index.errors import BadVector, IndexCorrupt
 
 Matrix = npt.NDArray[np.float32]
@@ -27,20 +26,15 @@ def file_bytes(rows: int, dim: int) -> int:
 
 
 def append(path: Path, committed_rows: int, vectors: Matrix) -> None:
-    """Write rows behind the committed ones and wait until the disk has them."""
+    """Write rows behind the committed ones, and their int8 copies, and wait until the disk has them.
+
+    Copies of committed rows that are missing, as after an update of Spotter, are made first.
+    """
     data = np.ascontiguousarray(vectors, dtype="<f4")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        offset = file_bytes(committed_rows, data.shape[1])
-        view = memoryview(data.tobytes())
-        while view:
-            written = os.pwrite(handle, view, offset)
-            offset += written
-            view = view[written:]
-        os.ftruncate(handle, offset)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    row_file.write_behind(path, file_bytes(committed_rows, data.shape[1]), data.data)
+    if committed_rows:
+        quantised.complete(path.parent, mapped(path, committed_rows, data.shape[1]))
+    quantised.append(path.parent, committed_rows, data)
 
 
 def crc(vector: Matrix) -> int:
@@ -54,14 +48,11 @@ def mapped(path: Path, rows: int, dim: int) -> Matrix:
     if size == 0:
         return np.empty((0, dim), dtype=np.float32)
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < size:
-                raise IndexCorrupt(f"{path} is shorter than its {rows} vectors; {REBUILD}")
-            mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        mapping = row_file.mapped(path, size)
     except FileNotFoundError as error:
         raise IndexCorrupt(f"{path} is missing; {REBUILD}") from error
-    if hasattr(mmap, "MADV_WILLNEED"):
-        mapping.madvise(mmap.MADV_WILLNEED)
+    if mapping is None:
+        raise IndexCorrupt(f"{path} is shorter than its {rows} vectors; {REBUILD}")
     return np.frombuffer(mapping, dtype="<f4").reshape(rows, dim)
 
 

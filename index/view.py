@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from index import vectors
+from index import quantised, vectors
 from index.layout import Current
+from index.quantised import Quantised
 from index.rank import is_text
+from index.scan import Scan
 from index.snapshot import connect, read_meta
 
 Mask = npt.NDArray[np.bool_]
@@ -47,6 +49,8 @@ class View:
         self.matrix: vectors.Matrix = np.empty((0, self.space.dim), dtype=np.float32)
         self.alive: Mask = np.empty(0, dtype=np.bool_)
         self.is_text: Mask = np.empty(0, dtype=np.bool_)
+        self.quantised: Quantised | None = None
+        self.scan = Scan(self)
         try:
             self.refresh()
         except BaseException:
@@ -80,6 +84,8 @@ class View:
             alive[row] = False
         matrix = vectors.mapped(self.vector_path, rows, self.space.dim)
         self.alive, self.is_text, self.matrix, self.revision = alive, text, matrix, revision
+        self.quantised = quantised.opened(self.vector_path.parent, matrix)
+        self.scan = Scan(self)
 
     def mask(self, types: Sequence[str], documents: Sequence[str]) -> Mask:
         """Which rows are alive and of these types and documents (document id, source file or file name)."""
