@@ -118,9 +118,13 @@ class Boosts:
     """How many queries that were."""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """95 % confidence interval by name, as `type:VisualFact`."""
+    lexical_share: float | None = None
+    """Fitted weight of words beside vectors in convex fusion, 0..1; None: the search's own."""
 
     def __post_init__(self) -> None:
         """Refuse what is no factor. Raises BoostsInvalid."""
+        if self.lexical_share is not None and not 0.0 <= self.lexical_share <= 1.0:
+            raise BoostsInvalid(f"The share of words is {self.lexical_share}, but must be a number from 0 to 1.")
         for kind in ("types", "tags", "groups", "zones"):
             for name, boost in getattr(self, kind).items():
                 if not math.isfinite(boost) or boost <= 0:
@@ -133,8 +137,8 @@ class Boosts:
 
     @property
     def is_neutral(self) -> bool:
-        """Whether every weight is 1."""
-        return all(
+        """Whether every weight is 1 and the share of words is the search's own."""
+        return self.lexical_share is None and all(
             clamped(boost) == 1.0
             for named in (self.types, self.tags, self.groups, self.zones)
             for boost in named.values()
@@ -255,6 +259,7 @@ def write_boosts(path: Path, boosts: Boosts) -> None:
         "fusion": boosts.fusion,
         "fitted_on": boosts.fitted_on,
         "queries": boosts.queries,
+        "lexical_share": boosts.lexical_share,
         "types": dict(boosts.types),
         "groups": dict(boosts.groups),
         "tags": dict(boosts.tags),
@@ -273,9 +278,7 @@ def write_boosts(path: Path, boosts: Boosts) -> None:
 def _parsed(raw: Any) -> Boosts:
     if not isinstance(raw, dict) or raw.get("version") != FILE_VERSION:
         raise BoostsInvalid(f"not a file of boosts of version {FILE_VERSION}")
-    unknown = sorted(
-        raw.keys() - {"version", "origin", "space", "fusion", "fitted_on", "queries", "intervals", *_KINDS}
-    )
+    unknown = sorted(raw.keys() - {*_PROVENANCE, *_KINDS})
     if unknown:
         raise BoostsInvalid(f"unknown field {unknown[0]!r}")
     if raw.get("origin", "manual") not in ("manual", "policy", "fitted"):
@@ -289,7 +292,9 @@ def _parsed(raw: Any) -> Boosts:
         fitted_on=raw.get("fitted_on"),
         queries=raw.get("queries"),
         intervals={name: (float(low), float(high)) for name, (low, high) in raw.get("intervals", {}).items()},
+        lexical_share=None if raw.get("lexical_share") is None else float(raw["lexical_share"]),
     )
 
 
 _KINDS = ("types", "groups", "tags", "zones")
+_PROVENANCE = ("version", "origin", "space", "fusion", "fitted_on", "queries", "intervals", "lexical_share")

@@ -257,7 +257,7 @@ def test_an_evaluation_asks_the_index_and_a_lost_text_trips_the_gate(workspace):
     assert "Gate **failed**: text R@5 1.000 →" in said.output
     report = json.loads((workspace / "out" / "evaluation" / "report.json").read_text("utf-8"))
     assert report["gate"]["passed"] is False
-    assert "8 text and 0 visual records, now 8 and " in report["gate"]["reason"]
+    assert "8 text and 0 visual records, now 8 text and 12 visual records" in report["gate"]["reason"]
     assert report["change"]["strict"]["R@5"]["significant"] is True
     assert (workspace / "out" / "evaluation" / "report.md").read_text("utf-8") in said.output
     assert say(workspace, "evaluate", "--baseline", workspace / "none.json").exit_code == 1
