@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         "paths", nargs="+", type=Path, metavar="PATH", help="run folder, folder of runs, or NDJSON file"
     )
     ingest.add_argument("--embedder", help=f"by default the index's own; for a new index for example {OFFLINE}")
+    ingest.add_argument("--max-usd", type=float, metavar="USD", help="what embedding may cost at most; default: no cap")
+    ingest.add_argument("--estimate", action="store_true", help="tell what embedding would cost, and do nothing")
 
     search = _command(commands, "search", "the best records for a query", _search)
     search.add_argument("query")
@@ -80,29 +82,47 @@ def _ingest(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from index.embed import embedder, embedder_for_space
+    from index.embedders.ahead import ahead_of_ingest, check_against_cap
     from index.ingest import ingest
     from index.layout import Layout
+    from index.spending import Purse, dollars
     from index.tags.hook import workspace_hook
 
     if not arguments.workspace.is_dir():
         raise BadSource(f"The workspace {arguments.workspace} is not a folder.")
+    if arguments.max_usd is not None and not arguments.max_usd > 0:
+        raise BadSource(f"--max-usd {arguments.max_usd} is no amount of dollars: say for example --max-usd 5")
+    purse = Purse(arguments.max_usd)
     if arguments.embedder is not None:
-        chosen = embedder(arguments.embedder)
+        chosen = embedder(arguments.embedder, arguments.workspace, purse)
     else:
         current = Layout(arguments.workspace.absolute()).current()
         if current is None:
             raise UnknownEmbedder(f"A new index needs an embedder: add --embedder {OFFLINE} (lexical, needs no key).")
-        chosen = embedder_for_space(current.space.id)
+        chosen = embedder_for_space(current.space.id, arguments.workspace, purse)
+    report = _reporter(as_json=arguments.json)
+    ahead = ahead_of_ingest(arguments.paths, arguments.workspace, chosen)
+    if arguments.estimate:
+        said = None if ahead is None else asdict(ahead)
+        if arguments.json:
+            _line({"result": {"estimate": said}})
+        else:
+            print("embedding here costs nothing" if ahead is None else ahead.words(purse.cap_usd))
+        return DONE
+    check_against_cap(ahead, purse, report)
     tagging = workspace_hook(arguments.workspace)
-    result = ingest(arguments.paths, arguments.workspace, chosen, _reporter(as_json=arguments.json), tagging)
+    result = ingest(arguments.paths, arguments.workspace, chosen, report, tagging)
+    spent = asdict(purse.spent) if chosen.network else None
     if arguments.json:
-        _line({"result": asdict(result)})
+        _line({"result": asdict(result) | {"spent": spent}})
     else:
         print(
             f"{result.read} records read: {result.added} added, {result.updated} updated, "
             f"{result.unchanged} unchanged, {result.removed} removed; "
             f"{result.records} in the index ({result.space}), {result.seconds:.1f} s"
         )
+        if spent is not None:
+            print(f"embedding: {purse.spent.requests} requests, {dollars(purse.spent.usd)}")
         for rejection in result.rejected:
             print(f"not taken: {rejection.record_id or '(no id)'}: {rejection.reason}", file=sys.stderr)
     return DONE

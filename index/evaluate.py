@@ -166,7 +166,7 @@ def evaluate(
     how = asking or Asking()
     current = asked_generation(workspace, how.generation)
     if not how.words_only:
-        _must_make_vectors(current)
+        _must_make_vectors(current, workspace)
     deepest = max(cutoffs) * _RECORDS_A_PLACE
     labelled = sorted({found for query in queries for found in query.gain_by_id})
     known, by_type = _about(current, labelled)
@@ -283,9 +283,9 @@ def asked_generation(workspace: Path, generation: str | None) -> Current:
     return current
 
 
-def _must_make_vectors(current: Current) -> None:
+def _must_make_vectors(current: Current, workspace: Path) -> None:
     try:
-        embedder_for_space(current.space.id)
+        embedder_for_space(current.space.id, workspace)
     except (EmbedderUnavailable, UnknownEmbedder) as error:
         raise WordsOnly(f"{error} Without it only the words can be measured: --words-only.") from error
 

@@ -209,7 +209,7 @@ def _embedder_of(path: Path, survey: _Survey, workspace: Path) -> Embedder:
                 f"{'/'.join(map(str, own))}; nothing was taken. To embed such texts anew: {anew}."
             )
     try:
-        return embedder_for_space(space.id)
+        return embedder_for_space(space.id, workspace)
     except (EmbedderUnavailable, UnknownEmbedder) as error:
         if survey.first_without_vector is not None:
             raise BadLine(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -207,7 +208,7 @@ def test_no_index_and_an_empty_index_name_the_command_that_fills_it(tmp_path):
 
 
 def test_without_the_spaces_embedder_words_alone_are_searched_and_it_is_said(workspace, monkeypatch):
-    def unavailable(space_id: str) -> None:
+    def unavailable(space_id: str, workspace: Path) -> None:
         raise EmbedderUnavailable(f"{space_id} needs OPENAI_API_KEY")
 
     monkeypatch.setattr(search_module, "embedder_for_space", unavailable)
