@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from index.chroma_place import Place
 from index.errors import IndexProblem
 
 MAX_BATCH = 500
@@ -40,6 +41,15 @@ class MirrorRow:
     text: str
     vector: npt.NDArray[np.float32]
     metadata: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class ChromaRecord:
+    """What Chroma says of one record."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
 
 
 def chroma_metadata(meta: Mapping[str, Any], *, content_hash: str, provider: str, model: str) -> dict[str, Value]:
@@ -75,7 +85,7 @@ def _value(value: Any) -> Value:
 
 
 @contextmanager
-def _chroma_errors(doing: str, folder: Path) -> Iterator[None]:
+def _chroma_errors(doing: str, place: Place) -> Iterator[None]:
     """Chroma's errors, panics of its Rust core included (they are no `Exception`), as ChromaBroken."""
     try:
         yield
@@ -83,30 +93,35 @@ def _chroma_errors(doing: str, folder: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         raise ChromaBroken(
-            f"Chroma failed while {doing} in {folder} ({type(error).__name__}: {str(error)[:300]}); "
-            "look at it with: python -m index doctor --workspace DIR"
+            f"Chroma failed while {doing} in {place} ({type(error).__name__}: {str(error)[:300]}); "
+            "look at it with: spotter index doctor"
         ) from error
 
 
 class Mirror:
-    """One collection of a PersistentClient; the caller holds the writer's lock."""
+    """One Chroma collection, in a folder or on a server; the caller holds the writer's lock."""
 
-    def __init__(self, folder: Path, collection: str) -> None:
-        self.folder = folder
-        self.name = collection
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.name = place.collection
         self._client: Any = None
         self._collection: Any = None
 
     def __enter__(self) -> Self:
         """Open Chroma and the collection, made if it isn't there yet. Raises ChromaBroken."""
-        with _chroma_errors("opening", self.folder):
+        with _chroma_errors("opening", self.place):
             import chromadb
             from chromadb.config import Settings
 
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._client = chromadb.PersistentClient(
-                path=str(self.folder), settings=Settings(anonymized_telemetry=False)
-            )
+            settings = Settings(anonymized_telemetry=False)
+            if self.place.folder is not None:
+                self.place.folder.mkdir(parents=True, exist_ok=True)
+                self._client = chromadb.PersistentClient(path=str(self.place.folder), settings=settings)
+            else:
+                address = urlsplit(self.place.url)
+                secure = address.scheme == "https"
+                port = address.port or (443 if secure else 80)
+                self._client = chromadb.HttpClient(address.hostname or "", port, ssl=secure, settings=settings)
             self._collection = self._open()
         return self
 
@@ -114,7 +129,7 @@ class Mirror:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._client is not None:
-            with _chroma_errors("closing", self.folder):
+            with _chroma_errors("closing", self.place):
                 self._client.close()
             self._client = self._collection = None
 
@@ -123,14 +138,14 @@ class Mirror:
 
     def clear(self) -> None:
         """Begin with an empty collection."""
-        with _chroma_errors("clearing the collection", self.folder):
+        with _chroma_errors("clearing the collection", self.place):
             if self.name in {collection.name for collection in self._client.list_collections()}:
                 self._client.delete_collection(self.name)
             self._collection = self._open()
 
     def upsert(self, rows: Sequence[MirrorRow]) -> None:
         """Write at most MAX_BATCH rows; metadata keys that a row no longer has are really dropped."""
-        with _chroma_errors(f"writing {len(rows)} records", self.folder):
+        with _chroma_errors(f"writing {len(rows)} records", self.place):
             ids = [row.id for row in rows]
             present = self._collection.get(ids=ids, include=["metadatas"])
             before = {
@@ -152,35 +167,54 @@ class Mirror:
         """Change only the tags of at most MAX_BATCH records; ids that are not there are passed over by Chroma."""
         if not tags:
             return
-        with _chroma_errors(f"changing the tags of {len(tags)} records", self.folder):
+        with _chroma_errors(f"changing the tags of {len(tags)} records", self.place):
             # An update merges: no other key is touched, and only an explicit None drops the last tag.
             self._collection.update(ids=list(tags), metadatas=[{"tags": list(own) or None} for own in tags.values()])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete at most MAX_BATCH records, those that are there."""
-        with _chroma_errors(f"deleting {len(ids)} records", self.folder):
+        with _chroma_errors(f"deleting {len(ids)} records", self.place):
             present = self._collection.get(ids=list(ids), include=[])["ids"]
             if present:
                 self._collection.delete(ids=present)
 
     def count(self) -> int:
         """Records in the collection."""
-        with _chroma_errors("counting", self.folder):
+        with _chroma_errors("counting", self.place):
             return int(self._collection.count())
 
     def hashes(self) -> dict[str, str]:
         """Id to content hash of every record."""
         found: dict[str, str] = {}
-        with _chroma_errors("reading ids", self.folder):
+        with _chroma_errors("reading ids", self.place):
             for offset in range(0, self._collection.count(), MAX_PAGE):
                 page = self._collection.get(include=["metadatas"], limit=MAX_PAGE, offset=offset)
                 for record_id, metadata in zip(page["ids"], page["metadatas"], strict=True):
                     found[record_id] = str((metadata or {}).get("content_hash", ""))
         return found
 
+    def documents(self) -> Iterator[tuple[str, str]]:
+        """Id and text of every record, page by page."""
+        for page in self._pages(["documents"]):
+            yield from ((i, str(text or "")) for i, text in zip(page["ids"], page["documents"], strict=True))
+
+    def contents(self) -> Iterator[ChromaRecord]:
+        """Id, text and metadata of every record, page by page."""
+        for page in self._pages(["documents", "metadatas"]):
+            for record_id, text, metadata in zip(page["ids"], page["documents"], page["metadatas"], strict=True):
+                yield ChromaRecord(record_id, str(text or ""), dict(metadata or {}))
+
+    def _pages(self, include: list[str]) -> Iterator[Any]:
+        with _chroma_errors("reading records", self.place):
+            total = self._collection.count()
+        for offset in range(0, total, MAX_PAGE):
+            with _chroma_errors("reading records", self.place):
+                page = self._collection.get(include=include, limit=MAX_PAGE, offset=offset)
+            yield page
+
     def vectors(self, ids: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
         """The stored vectors of at most MAX_BATCH records."""
-        with _chroma_errors("reading vectors", self.folder):
+        with _chroma_errors("reading vectors", self.place):
             page = self._collection.get(ids=list(ids), include=["embeddings"])
             return {
                 record_id: np.asarray(vector, dtype=np.float32)
@@ -189,7 +223,7 @@ class Mirror:
 
     def nearest(self, vectors: npt.NDArray[np.float32], k: int) -> list[list[tuple[str, float]]]:
         """Ids and cosine distances of the `k` nearest records of each vector, by Chroma's own index."""
-        with _chroma_errors("querying", self.folder):
+        with _chroma_errors("querying", self.place):
             found = self._collection.query(query_embeddings=vectors, n_results=k, include=["distances"])
             return [
                 list(zip(ids, map(float, distances), strict=True))

@@ -13,6 +13,7 @@ import numpy as np
 
 from index import vectors
 from index.chroma import MAX_BATCH, ChromaBroken, Mirror
+from index.chroma_place import chroma_place
 from index.embed import Space
 from index.errors import IndexCorrupt, IndexEmpty
 from index.layout import Layout
@@ -125,7 +126,7 @@ class _Visit:
                 )
             ]
             try:
-                with Mirror(self._layout.chroma, self._space.slug) as mirror:
+                with Mirror(chroma_place(self._layout, store.generation)) as mirror:
                     checks += [
                         self._check("chroma holds the same records", lambda: _same_records(store, mirror), self._anew),
                         self._check("chroma's vectors", lambda: self._same_vectors(store, mirror), self._anew),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -206,7 +206,7 @@ def _count(current: Current) -> int | None:
         db.close()
 
 
-def _read_state(current: Current) -> dict[str, object]:
+def _read_state(current: Current) -> dict[str, Any]:
     try:
         said = orjson.loads(current.state_file.read_bytes())
     except (OSError, ValueError):

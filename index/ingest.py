@@ -21,6 +21,7 @@ import orjson
 from index.embed import Embedder
 from index.errors import BadVector, TextsRefused
 from index.interchange import Line, count_lines, read_lines
+from index.inventory import relative
 from index.progress import Progress, Report, silent
 from index.review.corrections import Corrections, read_corrections
 from index.snapshot import NewRecord, StoredRecord
@@ -74,11 +75,14 @@ def ingest(
     embedder: Embedder,
     report: Report = silent,
     tagging: TagHook | None = None,
+    *,
+    mirror: bool = True,
 ) -> IngestResult:
     """Bring the index up to date with run folders (`out/runs/<id>`), folders of them, or NDJSON files.
 
     A vector that a record carries is used as it is when its provider, model and length are the embedder's; any other
     text is embedded. `tagging` gives a new or changed record its tags; without it a record has those it came with.
+    Without `mirror`, what is new waits to be written to Chroma (`index.mirroring`).
 
     Raises:
         IndexLocked: another process writes this index.
@@ -87,32 +91,47 @@ def ingest(
         BadPatch: a review's file in the workspace is damaged; nothing was taken.
         pipeline.core.records.RecordFormatError: a line is not a record; what came before it is kept.
     """
-    started = time.monotonic()
     sources = find_sources(paths, workspace)
-    corrections = read_corrections(workspace)
-    total = sum(count_lines(file.path) for source in sources for file in source.files)
     with Store(workspace, embedder.space, f"ingest of {len(sources)} run(s)") as store:
-        counts = _Counts()
-        for source in sources:
-            _RunIngest(store, embedder, source, corrections, counts, total, report, tagging).ingest()
-        report(Progress("snapshot", f"Read {counts.read} records", counts.read, total, "records"))
-        mirrored = store.mirror(report)
-        return IngestResult(
-            read=counts.read,
-            added=counts.added,
-            updated=counts.updated,
-            unchanged=counts.unchanged,
-            removed=counts.removed,
-            seconds=time.monotonic() - started,
-            superseded=counts.superseded,
-            duplicates=counts.duplicates,
-            reviewed_out=counts.reviewed_out,
-            embedded=counts.embedded,
-            mirrored=mirrored,
-            rejected=tuple(counts.rejected),
-            records=store.snapshot.count,
-            space=embedder.space.id,
-        )
+        return ingest_into(store, sources, embedder, report, tagging, mirror=mirror)
+
+
+def ingest_into(
+    store: Store,
+    sources: Sequence[Source],
+    embedder: Embedder,
+    report: Report = silent,
+    tagging: TagHook | None = None,
+    *,
+    mirror: bool = True,
+) -> IngestResult:
+    """Bring an open store, of whichever generation, up to date with these sources; as `ingest`."""
+    started = time.monotonic()
+    corrections = read_corrections(store.layout.workspace)
+    total = sum(count_lines(file.path) for source in sources for file in source.files)
+    store.note_sources(sources)
+    counts = _Counts()
+    for source in sources:
+        _RunIngest(store, embedder, source, corrections, counts, total, report, tagging).ingest()
+    store.note_sources()
+    report(Progress("snapshot", f"Read {counts.read} records", counts.read, total, "records"))
+    mirrored = store.mirror(report) if mirror else 0
+    return IngestResult(
+        read=counts.read,
+        added=counts.added,
+        updated=counts.updated,
+        unchanged=counts.unchanged,
+        removed=counts.removed,
+        seconds=time.monotonic() - started,
+        superseded=counts.superseded,
+        duplicates=counts.duplicates,
+        reviewed_out=counts.reviewed_out,
+        embedded=counts.embedded,
+        mirrored=mirrored,
+        rejected=tuple(counts.rejected),
+        records=store.snapshot.count,
+        space=embedder.space.id,
+    )
 
 
 @dataclass
@@ -164,7 +183,7 @@ class _RunIngest:
         self._replaced_documents: dict[tuple[str, str], bool] = {}
         with self._snapshot.transaction(visible=False):
             self._run_key = self._snapshot.run_key(
-                source.run_id, _relative(source.folder, store.layout.workspace), source.created_ms
+                source.run_id, relative(source.folder, store.layout.workspace), source.created_ms
             )
         self._orders = self._snapshot.run_orders()
 
@@ -358,8 +377,3 @@ def document_names(record: Record) -> tuple[str, ...]:
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
     while batch := list(islice(lines, BATCH)):
         yield batch
-
-
-def _relative(folder: Path, workspace: Path) -> str:
-    """A run's folder as it is noted: relative inside the workspace, so that the workspace can move."""
-    return folder.relative_to(workspace).as_posix() if folder.is_relative_to(workspace) else folder.as_posix()

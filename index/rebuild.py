@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from index.embed import Embedder
-from index.layout import Current
-from index.progress import Report, silent
+from index.copying import Copied, copy_into, copy_tags
+from index.embed import OFFLINE, Embedder, embedder_for_space
+from index.errors import IndexEmpty, UnknownEmbedder
+from index.generations import begin, clear_unfinished, note_state, remove
+from index.ingest import ingest_into
+from index.inventory import note
+from index.layout import Current, Layout
+from index.lock import WriterLock
+from index.progress import Progress, Report, silent
+from index.reuse import Reusing, SnapshotStock
+from index.schema import TAG_SOURCE_RECORD
+from index.snapshot import connect
+from index.sources import Source, find_sources
+from index.store import Store
+from index.tags.hook import TAG_SOURCE_CATALOG, workspace_hook
 
 
 class Verdict(Protocol):
@@ -27,6 +40,7 @@ class Verdict(Protocol):
 
 
 Gate = Callable[[Current], Verdict]
+_NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -82,4 +96,98 @@ def rebuild(
         IndexLocked: the index is being written.
         BadSource, RecordFormatError: as `ingest`; the candidate is removed.
     """
-    raise NotImplementedError
+    started = time.monotonic()
+    layout = Layout(workspace.absolute())
+    with WriterLock(layout.lock, "a rebuild of the index") as lock:
+        old = layout.current()
+        if old is None and sources is None:
+            raise IndexEmpty(workspace)
+        clear_unfinished(layout)
+        chosen = embedder
+        if chosen is None:
+            if old is None:
+                raise UnknownEmbedder(f"A new index needs an embedder: add --embedder {OFFLINE} (lexical, no key).")
+            chosen = embedder_for_space(old.space.id)
+        found = None if sources is None else find_sources(sources, layout.workspace)
+        candidate = begin(layout, chosen.space, "a rebuild")
+        try:
+            with Store(workspace, chosen.space, "", generation=candidate, lock=lock) as store:
+                filled = _fill(store, old, found, chosen, report)
+                if mirror:
+                    store.mirror(report)
+            verdict = None
+            if gate is not None:
+                report(Progress("gate", "Asking the labelled queries"))
+                verdict = gate(candidate)
+        except BaseException:
+            remove(candidate)
+            raise
+        passed = verdict is None or verdict.passed
+        if passed:
+            note_state(candidate, "complete", "" if verdict is None else verdict.reason)
+            layout.switch_to(candidate)
+            _note_sources(layout, candidate)
+        elif keep_refused:
+            note_state(candidate, "refused", verdict.reason if verdict is not None else "")
+        before, missing = _missing(old, candidate)
+        if not passed and not keep_refused:
+            remove(candidate)
+        return RebuildResult(
+            generation=candidate.name,
+            previous=None if old is None else old.name,
+            space=candidate.space.id,
+            records_before=before,
+            records=filled.records,
+            missing=tuple(missing[:_NAMED]),
+            missing_count=len(missing),
+            embedded=filled.embedded,
+            reused=filled.reused,
+            switched=passed,
+            kept=passed or keep_refused,
+            verdict="" if verdict is None else verdict.reason,
+            seconds=time.monotonic() - started,
+        )
+
+
+def _fill(
+    store: Store, old: Current | None, sources: Sequence[Source] | None, embedder: Embedder, report: Report
+) -> Copied:
+    """The candidate's records: from the sources, or all of the old generation's."""
+    if sources is None:
+        assert old is not None
+        return copy_into(store, old, embedder, report)
+    stock = SnapshotStock(old) if old is not None and old.space == embedder.space else None
+    try:
+        reusing = Reusing(embedder, [] if stock is None else [stock])
+        hook = workspace_hook(store.layout.workspace)
+        done = ingest_into(store, sources, reusing, report, hook, mirror=False)
+        if old is not None:
+            copy_tags(old, store, {TAG_SOURCE_RECORD, TAG_SOURCE_CATALOG})
+        return Copied(done.records, reusing.embedded, reusing.reused)
+    finally:
+        if stock is not None:
+            stock.close()
+
+
+def _missing(old: Current | None, candidate: Current) -> tuple[int, list[str]]:
+    """How many records the old generation holds, and which of them the candidate doesn't."""
+    if old is None:
+        return 0, []
+    before, now = _ids(old), _ids(candidate)
+    return len(before), sorted(before - now)
+
+
+def _ids(current: Current) -> set[str]:
+    db = connect(current.folder, writable=False)
+    try:
+        return {record_id for (record_id,) in db.execute("SELECT id FROM record")}
+    finally:
+        db.close()
+
+
+def _note_sources(layout: Layout, current: Current) -> None:
+    db = connect(current.folder, writable=False)
+    try:
+        note(layout, db)
+    finally:
+        db.close()

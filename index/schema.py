@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,7 @@ def create(folder: Path, space: Space) -> None:
         db.executescript(TABLES)
         notes = {
             "schema": SCHEMA_VERSION,
+            "identity": secrets.token_hex(8),
             "space": space.id,
             "revision": "0",
             "tags_revision": "0",
@@ -86,6 +88,7 @@ def upgrade(db: sqlite3.Connection) -> None:
         db.execute("DROP INDEX retired_by_generation")
         db.execute("CREATE INDEX retired_by_revision ON retired (revision)")
         db.execute("UPDATE meta SET key = 'revision' WHERE key = 'generation'")
+        db.execute("INSERT INTO meta VALUES ('identity', ?)", (secrets.token_hex(8),))
         db.execute("INSERT INTO meta SELECT 'tags_revision', value FROM meta WHERE key = 'revision'")
         db.execute("CREATE TABLE IF NOT EXISTS original_vector (row INTEGER PRIMARY KEY, vector BLOB NOT NULL)")
         db.execute(

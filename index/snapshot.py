@@ -341,9 +341,17 @@ class Snapshot:
         with self.transaction(visible=False):
             self.db.execute("UPDATE meta SET value = '0' WHERE key = 'chroma_reset'")
 
-    def mirror_anew(self) -> None:
-        """Note that Chroma is to be emptied and to get every record again."""
+    @property
+    def chroma_url(self) -> str:
+        """The Chroma server that this generation is mirrored to; empty for its own folder."""
+        found = self.db.execute("SELECT value FROM meta WHERE key = 'chroma_url'").fetchone()
+        return "" if found is None else str(found[0])
+
+    def mirror_anew(self, url: str | None = None) -> None:
+        """Note that Chroma, or the Chroma at this address, is to be emptied and to get every record again."""
         with self.transaction(visible=False):
+            if url is not None:
+                self.db.execute("REPLACE INTO meta VALUES ('chroma_url', ?)", (url,))
             self.db.execute("UPDATE meta SET value = '1' WHERE key = 'chroma_reset'")
             self.db.execute("DELETE FROM chroma_pending")
             self.db.execute("INSERT INTO chroma_pending SELECT id, 0 FROM record")

@@ -20,24 +20,48 @@ import orjson
 
 from index import vectors
 from index.chroma import MAX_BATCH, Mirror, MirrorRow, chroma_metadata
+from index.chroma_place import chroma_place
 from index.embed import Space
 from index.errors import SpaceMismatch
-from index.layout import Layout
+from index.generations import note_state
+from index.inventory import note
+from index.layout import Current, Layout
 from index.lock import WriterLock
 from index.progress import Progress, Report, silent
 from index.snapshot import MirrorSource, NewRecord, Snapshot, TagClaim
+from index.sources import Source
 
 Matrix = npt.NDArray[np.float32]
 
 
 class Store:
-    """Snapshot and Chroma of one space, open for writing."""
+    """Snapshot and Chroma of one generation, open for writing."""
 
-    def __init__(self, workspace: Path, space: Space, purpose: str) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        space: Space,
+        purpose: str,
+        *,
+        generation: Current | None = None,
+        lock: WriterLock | None = None,
+    ) -> None:
+        """Prepare to write; nothing is opened yet.
+
+        Args:
+            workspace: the folder that holds `.spotter/`.
+            space: where the vectors live.
+            purpose: told to others who want to write.
+            generation: the one to write; by default the one in use, made if there is none yet.
+            lock: the writer's lock when the caller holds it already; it is the caller's to let go.
+        """
         self.layout = Layout(workspace.absolute())
         self.space = space
+        self._wanted = generation
+        self._held = lock
         self._lock = WriterLock(self.layout.lock, purpose)
         self._snapshot: Snapshot | None = None
+        self._generation: Current | None = None
 
     def __enter__(self) -> Self:
         """Take the lock and open the snapshot.
@@ -47,28 +71,49 @@ class Store:
             SpaceMismatch: the workspace's index belongs to another space.
             IndexCorrupt: the snapshot can't be read.
         """
-        with_lock = self._lock.__enter__()
+        if self._held is None:
+            self._lock.__enter__()
         try:
-            current = self.layout.current()
-            if current is not None and current.space != self.space:
-                raise SpaceMismatch(index_space=current.space.id, other_space=self.space.id)
-            self._snapshot = Snapshot(self.layout.snapshot(self.space), self.space)
-            if current is None:
-                self.layout.switch_to(self.space)
-            if self.snapshot.count and not (self.layout.chroma / "chroma.sqlite3").exists():
-                self.snapshot.mirror_anew()
+            self._open()
         except BaseException:
-            if self._snapshot is not None:
-                self._snapshot.close()
-            with_lock.__exit__(None, None, None)
+            self._close(None, None, None)
             raise
         return self
+
+    def _open(self) -> None:
+        in_use = self.layout.current() if self._wanted is None else None
+        if in_use is not None and in_use.space != self.space:
+            raise SpaceMismatch(index_space=in_use.space.id, other_space=self.space.id)
+        chosen = self._wanted or in_use or Current(self.space, self.layout.snapshot(self.space))
+        self._generation = chosen
+        self._snapshot = Snapshot(chosen.folder, self.space)
+        if not chosen.state_file.exists():
+            note_state(chosen, "complete")
+        if self._wanted is None and in_use is None:
+            self.layout.switch_to(chosen)
+        place = chroma_place(self.layout, chosen)
+        if self.snapshot.chroma_url != place.url or (self.snapshot.count and not place.begun):
+            self.snapshot.mirror_anew(place.url)
+
+    @property
+    def generation(self) -> Current:
+        """The generation that is written."""
+        assert self._generation is not None, "the store is used outside its context"
+        return self._generation
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.snapshot.close()
-        self._lock.__exit__(kind, error, trace)
+        self._close(kind, error, trace)
+
+    def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+        if self._held is None:
+            self._lock.__exit__(kind, error, trace)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -86,6 +131,11 @@ class Store:
         ]
         with self.snapshot.transaction():
             self.snapshot.write(placed, replaced_rows, first + len(placed))
+
+    def note_sources(self, coming: Sequence[Source] = ()) -> None:
+        """Write down, beside the snapshot in use, what it was made from, and what is about to be read."""
+        if self._wanted is None:
+            note(self.layout, self.snapshot.db, coming)
 
     def retag(self, tags: Mapping[str, Sequence[TagClaim]], source: str) -> int:
         """Let these be all the tags that `source` gives to each of these records (by id), without embedding anything.
@@ -110,7 +160,7 @@ class Store:
         if not total:
             return 0
         done = 0
-        with Mirror(self.layout.chroma, self.space.slug) as chroma:
+        with Mirror(chroma_place(self.layout, self.generation)) as chroma:
             if self.snapshot.chroma_reset:
                 chroma.clear()
                 self.snapshot.chroma_was_reset()

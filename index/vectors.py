@@ -56,6 +56,12 @@ def mapped(path: Path, rows: int, dim: int) -> Matrix:
     return np.frombuffer(mapping, dtype="<f4").reshape(rows, dim)
 
 
+def available(path: Path, rows: int, dim: int) -> Matrix:
+    """As many of the committed rows as the file holds whole, (at most rows, dim); none when it is missing."""
+    size = path.stat().st_size if path.is_file() else 0
+    return mapped(path, min(rows, size // (dim * 4)), dim)
+
+
 def unit(vector: npt.ArrayLike, dim: int, owner: str) -> Matrix:
     """A vector as float32 of length 1; one that has this length already is kept bit for bit.
 

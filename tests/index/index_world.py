@@ -59,12 +59,11 @@ def ingest_runs(workspace: Path, *folders: Path) -> IngestResult:
 
 def in_chroma(workspace: Path) -> dict[str, tuple[str, dict[str, Any], np.ndarray[Any, Any]]]:
     """Id to (document, metadata, vector), read by Chroma's own client from the collection of the index."""
-    layout = Layout(workspace)
-    current = layout.current()
+    current = Layout(workspace).current()
     assert current is not None
-    client = chromadb.PersistentClient(path=str(layout.chroma))
+    client = chromadb.PersistentClient(path=str(current.chroma))
     try:
-        collection = client.get_collection(current.space.slug, embedding_function=None)
+        collection = client.get_collection(current.name, embedding_function=None)
         page = collection.get(include=["documents", "metadatas", "embeddings"])
         return {
             record_id: (document, dict(metadata), np.asarray(vector))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from index.chroma import Mirror, MirrorRow, chroma_metadata
+from index.chroma_place import Place
 from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write_run
 
 V = np.array([0.6, 0.8], dtype=np.float32)
@@ -24,7 +25,7 @@ def test_metadata_become_what_chroma_accepts_and_nothing_is_lost():
 
 
 def test_a_key_that_a_record_no_longer_has_is_really_dropped(tmp_path):
-    with Mirror(tmp_path / "chroma", "records") as mirror:
+    with Mirror(Place(tmp_path / "chroma", "", "records")) as mirror:
         mirror.upsert([MirrorRow("r", "one", V, {"type": "Title", "label": "old", "tags": ["a"]})])
         mirror.upsert([MirrorRow("r", "two", V, {"type": "Title", "page": 2}), MirrorRow("s", "new", V, {"type": "T"})])
         stored = mirror._collection.get(ids=["r"])
@@ -33,7 +34,7 @@ def test_a_key_that_a_record_no_longer_has_is_really_dropped(tmp_path):
 
 
 def test_deleting_what_is_not_there_is_no_error_and_deletes_nothing_else(tmp_path):
-    with Mirror(tmp_path / "chroma", "records") as mirror:
+    with Mirror(Place(tmp_path / "chroma", "", "records")) as mirror:
         mirror.upsert([MirrorRow("r", "one", V, {"type": "Title"})])
         mirror.delete(["gone"])
         assert mirror.count() == 1
