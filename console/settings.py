@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from console.errors import WrongInput
@@ -97,6 +97,22 @@ class IndexSettings(_Section):
     """How records become searchable."""
 
     embedder: str = "offline/hash3072-stem-char4"
+    """Or a server of `[providers]` and its model, such as `openai/text-embedding-3-large`."""
+    max_usd: float = Field(default=5.0, gt=0)
+    """What embedding may cost in one ingest."""
+
+
+class AnswersSettings(_Section):
+    """Who answers questions from the index."""
+
+    model: str = ""
+    """A server of `[providers]` and its chat model, such as `local/qwen3`; empty: the best passages are shown."""
+    passages: int = Field(default=24, ge=1, le=200)
+    """Found records that an answer is looked for in, before they are packed."""
+    context_tokens: int = Field(default=6_000, ge=500)
+    """Most tokens of passages that a model is sent."""
+    max_usd: float = Field(default=0.5, gt=0)
+    """What one answer may cost, where prices are known."""
 
 
 Told = dict[str, Any]
@@ -189,8 +205,22 @@ class Settings(BaseSettings):
     jupyter: JupyterSettings = JupyterSettings()
     bootstrap: BootstrapSettings = BootstrapSettings()
     index: IndexSettings = IndexSettings()
+    answers: AnswersSettings = AnswersSettings()
+    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Servers that speak as OpenAI's does, by name; `index.servers.Server` says what each may hold."""
     pipelines: PipelineSettings = PipelineSettings()
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
+
+    @field_validator("providers")
+    @classmethod
+    def _servers_can_be_used(cls, said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        from index.servers import ServersWrong, checked_servers
+
+        try:
+            checked_servers(said)
+        except ServersWrong as error:
+            raise ValueError(str(error)) from None
+        return said
 
     @classmethod
     def settings_customise_sources(

@@ -103,7 +103,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
     report = _reporter(as_json=arguments.json)
     ahead = ahead_of_ingest(arguments.paths, arguments.workspace, chosen)
     if arguments.estimate:
-        said = None if ahead is None else asdict(ahead)
+        said = None if ahead is None else asdict(ahead) | {"words": ahead.words(purse.cap_usd)}
         if arguments.json:
             _line({"result": {"estimate": said}})
         else:

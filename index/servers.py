@@ -158,19 +158,23 @@ def read_servers(workspace: Path | None) -> dict[str, Server]:
     where = str(path or "the environment")
     try:
         said = {} if path is None or not path.exists() else tomllib.loads(path.read_text("utf-8")).get("providers", {})
-        return _checked(with_builtin(Providers(providers=said).providers))
+        return checked_servers(Providers(providers=said).providers)
     except tomllib.TOMLDecodeError as error:
         raise ServersWrong(f"{where} is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"]
-        raise ServersWrong(f"{where}: providers.{key.removeprefix('providers.')}: {reason}") from error
+        raise ServersWrong(f"{where}: {_sentence(error)}") from error
+    except ServersWrong as error:
+        raise ServersWrong(f"{where}: {error}") from None
 
 
-def _checked(said: Mapping[str, Any]) -> dict[str, Server]:
+def checked_servers(said: Mapping[str, Any]) -> dict[str, Server]:
+    """The servers that `[providers]` describes, OpenAI's own among them.
+
+    Raises:
+        ServersWrong: naming the key and what is wrong with it.
+    """
     servers: dict[str, Server] = {}
-    for name, values in said.items():
+    for name, values in with_builtin(said).items():
         if not _NAME.match(name) or name in _RESERVED:
             raise ServersWrong(
                 f"[providers.{name}] can't be called so: use small letters, digits, '.', '_' and '-', and not 'offline'"
@@ -178,13 +182,17 @@ def _checked(said: Mapping[str, Any]) -> dict[str, Server]:
         try:
             servers[name] = Server.model_validate(values)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(
-                "providers",
-                [{**one, "loc": (name, *one["loc"])} for one in error.errors()],  # type: ignore[typeddict-unknown-key]
-            ) from None
-        if name != OPENAI and "base_url" not in values:
+            raise ServersWrong(_sentence(error, f"providers.{name}.")) from error
+        if "base_url" not in values:
             raise ServersWrong(f'[providers.{name}] has no address: add base_url = "http://…/v1" to it')
     return servers
+
+
+def _sentence(error: ValidationError, within: str = "") -> str:
+    first = error.errors()[0]
+    key = within + ".".join(str(part) for part in first["loc"])
+    reason = "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"]
+    return f"{key.rstrip('.')}: {reason}"
 
 
 def read_key(name: str, server: Server, workspace: Path | None, environment: Mapping[str, str] = os.environ) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from console.commands import index_quality
 from console.commands.frame import Json, fail, guard, print_json, reporting, session, workspace
 from console.words import count, size
 
@@ -57,6 +58,16 @@ def search(
 
 def ingest(
     paths: Annotated[list[Path] | None, typer.Argument(help="Run folders or NDJSON files; default: all runs.")] = None,
+    embedder: Annotated[
+        str | None, typer.Option("--embedder", metavar="NAME", help="Default: [index] embedder of spotter.toml.")
+    ] = None,
+    max_usd: Annotated[
+        float | None,
+        typer.Option("--max-usd", metavar="USD", help="What embedding may cost; default: [index] max_usd."),
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Tell what embedding would cost, and do nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Bring the index up to date; unchanged records cost nothing."""
@@ -67,9 +78,11 @@ def ingest(
     if not chosen:
         fail("no run has made records yet: `spotter run docparse` parses everything in data/")
     with reporting(as_json=as_json) as report:
-        result = ingest_records(here, chosen, report)
+        result = ingest_records(here, chosen, report, embedder=embedder, max_usd=max_usd, estimate_only=estimate)
     if as_json:
         print_json(result)
+    elif estimate:
+        print("embedding here costs nothing" if result["estimate"] is None else result["estimate"]["words"])
     return 0
 
 
@@ -134,45 +147,6 @@ def export(
     return 0
 
 
-def evaluate(
-    queries: Annotated[
-        Path | None, typer.Argument(metavar="QUERIES", help="Labelled queries; default: eval/queries.jsonl.")
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option("--baseline", metavar="FILE", help="What to compare with; default: eval/baseline.json."),
-    ] = None,
-    save_baseline: Annotated[
-        bool, typer.Option("--save-baseline", help="Make this evaluation the baseline, whatever the gate says.")
-    ] = False,
-    as_json: Json = False,
-) -> int:
-    """Ask every labelled query, measure the answers, and fail when text is found less often than in the baseline."""
-    from console.operations.events import relay
-    from index.comparison import gate
-    from index.evaluate import evaluate as evaluate_index
-    from index.evaluate import read_evaluation, write_evaluation
-    from index.evaluation_report import FOLDER, markdown, summary, write_report
-    from index.queries import read_queries
-
-    root = workspace().root
-    labelled = read_queries(queries or root / "eval" / "queries.jsonl")
-    kept = baseline or root / "eval" / "baseline.json"
-    before = read_evaluation(kept) if kept.exists() or (baseline is not None and not save_baseline) else None
-    with reporting(as_json=as_json) as report:
-        done = evaluate_index(root, labelled, report=relay("evaluate", report))
-    verdict = None if before is None else gate(before, done)
-    files = write_report(root / FOLDER, done, before, verdict)
-    if save_baseline:
-        write_evaluation(kept, done)
-    if as_json:
-        print_json(summary(done, before, verdict) | {"report": files.markdown, "baseline": kept})
-    else:
-        print(markdown(done, before, verdict))
-        print(f"in {files.markdown} and {files.json.name}")
-    return 1 if verdict is not None and not verdict.passed else 0
-
-
 def _command(name: str, call: Callable[..., int]) -> None:
     @functools.wraps(call)
     def guarded(*arguments: Any, **options: Any) -> None:
@@ -181,5 +155,10 @@ def _command(name: str, call: Callable[..., int]) -> None:
     index.command(name)(guarded)
 
 
-for _name, _call in (("import", import_), ("export", export), ("evaluate", evaluate)):
+for _name, _call in (
+    ("import", import_),
+    ("export", export),
+    ("evaluate", index_quality.evaluate),
+    ("report", index_quality.report),
+):
     _command(_name, _call)

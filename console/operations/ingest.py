@@ -14,6 +14,7 @@ import orjson
 
 from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.session import Session
+from index.spending import dollars
 
 LOCK_PATIENCE_S = 300.0
 LOCK_RETRY_S = 1.0
@@ -23,16 +24,34 @@ class IngestFailed(Exception):
     """The index took nothing, or not all; the text says why."""
 
 
-def ingest(session: Session, paths: Sequence[Path], report: Report = silent) -> dict[str, Any]:
+def ingest(
+    session: Session,
+    paths: Sequence[Path],
+    report: Report = silent,
+    *,
+    embedder: str | None = None,
+    max_usd: float | None = None,
+    estimate_only: bool = False,
+) -> dict[str, Any]:
     """Bring the index up to date with these run folders or NDJSON files; returns the counts.
 
     One process writes the index at a time; this one waits for its turn.
+
+    Args:
+        session: whose workspace.
+        paths: run folders, folders of them, or NDJSON files.
+        report: is told what embedding will cost, and how far it is.
+        embedder: by default the one of the settings.
+        max_usd: what embedding may cost at most; by default as the settings say.
+        estimate_only: return `{"estimate": …}`, None for an embedder that costs nothing, and do nothing.
 
     Raises:
         IngestFailed: with the index's own sentence.
     """
     command = [sys.executable, "-m", "index", "ingest", "--workspace", str(session.workspace.root)]
-    command += ["--embedder", session.settings.index.embedder, "--json", *map(str, paths)]
+    said = session.settings.index
+    command += ["--embedder", embedder or said.embedder, "--max-usd", str(said.max_usd if max_usd is None else max_usd)]
+    command += ["--estimate"] * estimate_only + ["--json", "--", *map(str, paths)]
     deadline = time.monotonic() + LOCK_PATIENCE_S
     with Step("ingest", "indexing records", report) as step:
         while True:
@@ -45,11 +64,25 @@ def ingest(session: Session, paths: Sequence[Path], report: Report = silent) -> 
             report(OperationEvent("ingest", "progress", error["message"]))
             time.sleep(LOCK_RETRY_S)
         result: dict[str, Any] = answer["result"]
+        if estimate_only:
+            step.summary = "nothing was done"
+            return result
         step.summary = (
             f"{result['added']} added, {result['updated']} updated, {result['unchanged']} unchanged, "
             f"{result['removed']} removed · {result['records']} in the index"
         )
+        if result["spent"] is not None:
+            step.summary += f" · {dollars(result['spent']['usd'])} for embedding"
     return result
+
+
+def ingest_run(session: Session, run_id: str, report: Report) -> None:
+    """Index what a run recorded, if anything. Raises IngestFailed."""
+    folder = session.workspace.run_folder(run_id)
+    if any((folder / "records").glob("*.ndjson")):
+        ingest(session, [folder], report)
+    else:
+        report(OperationEvent("ingest", "finished", "the run made no records"))
 
 
 def _ingest_process(command: list[str], report: Report) -> dict[str, Any]:
@@ -63,7 +96,9 @@ def _ingest_process(command: list[str], report: Report) -> dict[str, Any]:
         try:
             for line in process.stdout:
                 said = orjson.loads(line)
-                if "phase" in said:
+                if said.get("phase") == "estimate":
+                    report(OperationEvent("estimate", "finished", said["message"]))
+                elif "phase" in said:
                     report(
                         OperationEvent(
                             "ingest", "progress", said["phase"], said["done"], said.get("total"), said["unit"]
