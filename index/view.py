@@ -1,16 +1,18 @@
-"""The reader's side of a snapshot: one database connection, the mapped vectors, and a few columns in memory."""
+"""The reader's side of a snapshot: one database connection, the mapped vectors, and what is known of every row."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from index import quantised, vectors
+from index import columns, quantised, vectors
+from index.boosts import Boosts, weights_of
+from index.columns import Columns
 from index.layout import Current
 from index.quantised import Quantised
 from index.rank import is_text
@@ -18,6 +20,11 @@ from index.scan import Scan
 from index.snapshot import connect, read_meta
 
 Mask = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float32]
+Filter = tuple[frozenset[str], frozenset[str], frozenset[int], frozenset[str], frozenset[str]]
+
+_MASKS_KEPT = 32
+"""A query is asked again with every letter typed, its filters unchanged."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,22 @@ class FoundRecord:
 
 
 class View:
-    """A snapshot as of one revision; `refresh` brings it to the newest."""
+    """A snapshot as of one revision; `refresh` brings it to the newest.
+
+    Its arrays are never changed, only replaced: what was taken of one revision stays right for that revision.
+    """
 
     def __init__(self, current: Current) -> None:
         """Open a snapshot read-only. Raises IndexCorrupt."""
         self.space = current.space
-        self.vector_path: Path = current.folder / vectors.FILE_NAME
+        self.folder = current.folder
         self.db = connect(current.folder, writable=False)
         self.revision = -1
         self.matrix: vectors.Matrix = np.empty((0, self.space.dim), dtype=np.float32)
-        self.alive: Mask = np.empty(0, dtype=np.bool_)
-        self.is_text: Mask = np.empty(0, dtype=np.bool_)
         self.quantised: Quantised | None = None
-        self.scan = Scan(self)
         try:
-            self.refresh()
+            with read_only(self.db):
+                self._take(columns.opened(self.folder, self.db))
         except BaseException:
             self.db.close()
             raise
@@ -61,48 +69,105 @@ class View:
         """Let go of the database; the mapping goes with its last user."""
         self.db.close()
 
-    @property
-    def count(self) -> int:
-        """Records in view."""
-        return int(np.count_nonzero(self.alive))
-
     def refresh(self) -> None:
         """See what was committed since; costs microseconds when nothing was. Call it inside a read transaction."""
-        revision = int(read_meta(self.db, "revision"))
-        if revision == self.revision:
-            return
-        rows = int(read_meta(self.db, "vector_rows"))
-        known = len(self.alive)
-        alive = np.zeros(rows, dtype=np.bool_)
-        text = np.zeros(rows, dtype=np.bool_)
-        alive[:known] = self.alive
-        text[:known] = self.is_text
-        for row, kind in self.db.execute("SELECT row, type FROM record WHERE row >= ?", (known,)):
-            alive[row] = True
-            text[row] = is_text(kind)
-        for (row,) in self.db.execute("SELECT row FROM retired WHERE revision > ?", (self.revision,)):
-            alive[row] = False
-        matrix = vectors.mapped(self.vector_path, rows, self.space.dim)
-        self.alive, self.is_text, self.matrix, self.revision = alive, text, matrix, revision
-        self.quantised = quantised.opened(self.vector_path.parent, matrix)
-        self.scan = Scan(self)
+        if int(read_meta(self.db, "revision")) != self.revision:
+            self._take(columns.caught_up(self.columns, self.db))
 
-    def mask(self, types: Sequence[str], documents: Sequence[str]) -> Mask:
-        """Which rows are alive and of these types and documents (document id, source file or file name)."""
-        if not types and not documents:
+    def _take(self, now: Columns) -> None:
+        self.columns = now
+        self.alive = now.alive
+        self.count = int(np.count_nonzero(now.alive))
+        text_types = np.array([is_text(name) for name in now.type_names] or [True])
+        self.is_text: Mask = text_types[now.type_codes]
+        self.type_codes, self.type_names = now.type_codes, now.type_names
+        self.document_codes, self.documents = now.document_codes, now.documents
+        self.pages, self.page_groups, self.region_groups = now.pages, now.page_groups, now.region_groups
+        self.tag_offsets, self.tag_codes, self.tag_names = now.tag_offsets, now.tag_codes, now.tag_names
+        self.matrix = vectors.mapped(self.folder / vectors.FILE_NAME, len(now.alive), self.space.dim)
+        self.quantised = quantised.opened(self.folder, self.matrix)
+        self.scan = Scan(self)
+        self.revision = now.revision
+        self._masks: dict[Filter, Mask] = {}
+        self._weights: tuple[Boosts, Weights] | None = None
+        self._run_keys: npt.NDArray[np.int32] | None = None
+
+    @property
+    def run_keys(self) -> npt.NDArray[np.int32]:
+        """Key of the run that delivered each row's record last, (rows,); 0: no record. Read when first asked for."""
+        if self._run_keys is None:
+            self._run_keys = columns.run_keys(self.db, len(self.alive))
+        return self._run_keys
+
+    def run_ids(self) -> dict[int, str]:
+        """Run ids by key."""
+        return dict(self.db.execute("SELECT run_key, run_id FROM run"))
+
+    def tags_of(self, row: int) -> list[str]:
+        """The tags of a row, those of all sources, sorted."""
+        return sorted(
+            self.tag_names[code] for code in self.tag_codes[self.tag_offsets[row] : self.tag_offsets[row + 1]]
+        )
+
+    def weights(self, boosts: Boosts) -> Weights:
+        """The weight of every row; kept for the boosts that were asked for last."""
+        if self._weights is None or self._weights[0] != boosts:
+            self._weights = (boosts, weights_of(self, boosts))
+        return self._weights[1]
+
+    def mask(
+        self,
+        types: Iterable[str] = (),
+        documents: Iterable[str] = (),
+        pages: Iterable[int] = (),
+        tags: Iterable[str] = (),
+        runs: Iterable[str] = (),
+    ) -> Mask:
+        """Which rows are alive and pass every filter that names something; a filter lists alternatives.
+
+        Args:
+            types: names of types.
+            documents: document ids, source files or file names.
+            pages: page numbers.
+            tags: tags as they are written; one that ends in `*` stands for all that begin so.
+            runs: run ids.
+        """
+        wanted = (frozenset(types), frozenset(documents), frozenset(pages), frozenset(tags), frozenset(runs))
+        if not any(wanted):
             return self.alive
-        clauses, values = [], []
+        if wanted not in self._masks:
+            if len(self._masks) >= _MASKS_KEPT:
+                self._masks.clear()
+            self._masks[wanted] = self._made_mask(*wanted)
+        return self._masks[wanted]
+
+    def _made_mask(
+        self,
+        types: frozenset[str],
+        documents: frozenset[str],
+        pages: frozenset[int],
+        tags: frozenset[str],
+        runs: frozenset[str],
+    ) -> Mask:
+        mask = self.alive.copy()
         if types:
-            clauses.append(f"type IN ({','.join('?' * len(types))})")
-            values += list(types)
+            mask &= _any_of([name in types for name in self.type_names], self.type_codes)
         if documents:
-            marks = ",".join("?" * len(documents))
-            clauses.append(f"(document_id IN ({marks}) OR source_file IN ({marks}) OR filename IN ({marks}))")
-            values += [*documents, *documents, *documents]
-        wanted = np.zeros(len(self.alive), dtype=np.bool_)
-        found = self.db.execute(f"SELECT row FROM record WHERE {' AND '.join(clauses)}", values)  # noqa: S608
-        wanted[[row for (row,) in found]] = True
-        return wanted
+            mask &= _any_of([not documents.isdisjoint(place) for place in self.documents], self.document_codes)
+        if pages:
+            mask &= np.isin(self.pages, list(pages))
+        if tags:
+            mask &= self._tagged(tags)
+        if runs:
+            keys = [key for key, run_id in self.run_ids().items() if run_id in runs]
+            mask &= np.isin(self.run_keys, keys)
+        return mask
+
+    def _tagged(self, tags: frozenset[str]) -> Mask:
+        beginnings = tuple(tag[:-1] for tag in tags if tag.endswith("*"))
+        wanted = [name in tags or name.startswith(beginnings) for name in self.tag_names]
+        hits = np.concatenate([[0], np.cumsum(_any_of(wanted, self.tag_codes))])
+        return np.asarray(hits[self.tag_offsets[1:]] > hits[self.tag_offsets[:-1]])
 
     def records(self, rows: Sequence[int]) -> dict[int, FoundRecord]:
         """The records at these rows."""
@@ -113,6 +178,10 @@ class View:
             list(rows),
         )
         return {record[0]: FoundRecord(*record) for record in found}
+
+
+def _any_of(wanted: list[bool], codes: npt.NDArray[np.integer[Any]]) -> Mask:
+    return np.asarray(np.array(wanted or [False])[codes])
 
 
 def read_only(db: sqlite3.Connection) -> _ReadTransaction:
