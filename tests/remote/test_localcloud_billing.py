@@ -46,8 +46,9 @@ def test_disk_is_paid_always_the_gpu_only_while_it_runs_and_nothing_while_the_ho
 
 
 def test_credit_and_charges_tell_the_same_dollars(market: Market) -> None:
+    market.scenario("create", 1, image_gb=4)
     before = market.cloud.account().credit_usd
-    instance_id = market.create(image_gb=4)
+    instance_id = market.create()
     market.clock.sleep(10 * HOUR_S)
     market.cloud.destroy(instance_id)
     market.gone(instance_id)
