@@ -1,4 +1,5 @@
-"""The box contract as a command line: plan, run, status; and, for a run of many boxes, keys, shards, close.
+"""The box contract as a command line: plan, run, status; and, for a run of many boxes, keys, shards, close; take,
+for a run that goes on from what another did.
 
 Anything long is said by events, not here.
 """
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Plan and run pipelines over a manifest.")
-    commands = parser.add_subparsers(required=True, metavar="plan|run|status|keys|shards|close")
+    commands = parser.add_subparsers(required=True, metavar="plan|run|status|keys|take|shards|close")
 
     plan = commands.add_parser("plan", help="scan the sources and write the manifest")
     plan.add_argument("pipeline", help="a pipeline's name, such as docparse, or module:attribute")
@@ -86,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("pipeline")
     keys.add_argument("--run-dir", type=Path, required=True)
     keys.set_defaults(command=_keys)
+
+    take = commands.add_parser("take", help="take over what an earlier run did, where this one asks the same")
+    take.add_argument("pipeline")
+    take.add_argument("--run-dir", type=Path, required=True)
+    take.add_argument("--from", type=Path, required=True, dest="earlier", metavar="RUN_DIR")
+    take.set_defaults(command=_take)
 
     shards = commands.add_parser("shards", help="change the queue of shards, then print what it holds as a JSON line")
     shards.add_argument("--queue", type=Path, required=True)
@@ -217,6 +224,16 @@ def _keys(options: argparse.Namespace) -> int:
     stages = [{"name": each.name, "kind": each.kind, "requires": each.requires} for each in run.stages]
     mapped = {each.name: run.keys[each.name] for each in run.stages if each.kind == "map"}
     print(json.dumps({"stages": stages, "keys": mapped}))
+    return 0
+
+
+def _take(options: argparse.Namespace) -> int:
+    from pipeline.core.rundir import RunFolder
+    from pipeline.core.taking import take_over
+
+    folder = RunFolder(options.run_dir)
+    with folder.hold():
+        print(json.dumps(take_over(folder, RunFolder(options.earlier), options.pipeline).to_json()))
     return 0
 
 

@@ -58,6 +58,10 @@ def run(
     ] = False,
     param: Annotated[list[str] | None, typer.Option(help="A parameter, as dpi=200 or detector=layout.")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
+    from_run: Annotated[
+        str | None, typer.Option("--from", help="Plan as this run was, and take over what it did already.")
+    ] = None,
+    on_this_machine: Annotated[bool, typer.Option("--here", help="Do it on this machine, and rent none.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Do work anew that a run has done already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only: what would be parsed, at what price.")] = False,
     yes: Yes = False,
@@ -68,8 +72,13 @@ def run(
     from console.operations.run import Wishes
     from console.operations.run_needs import CannotBeDone
     from console.operations.runbook import Runbook
+    from console.operations.taking import take_over
     from console.words import visible
 
+    if on_this_machine and (instance is not None or instances or profile or keep):
+        fail("--here rents nothing: give it without --instance, --instances, --profile and --keep", 2)
+    if from_run is not None and resume is not None:
+        fail("--from plans new work out of a run, --resume goes on with one: give one of them", 2)
     if dry_run and resume is not None:
         fail("--dry-run plans new work, --resume goes on with a run and may rent: give one of them", 2)
     stop_on_signals()
@@ -80,8 +89,15 @@ def run(
         else:
             pipeline, sources = pipeline_and_sources(words or [])
             overrides = parameters(param or [])
-            planned = plan(here, sources, pipeline=pipeline, overrides=overrides, again=again, report=report)
+            earlier = None if from_run is None else Runbook(here.workspace).resolve(from_run)
+            planned = plan(
+                here, sources, pipeline=earlier.pipeline if earlier else pipeline, overrides=overrides,
+                like=earlier, again=again, report=report,
+            )  # fmt: skip
             entry = planned.entry
+            if earlier is not None and not planned.known:
+                left = take_over(here, entry, earlier, report)
+                on_this_machine |= not left.devices and instance is None and not instances
             if dry_run:
                 for problem in planned.problems:
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
@@ -90,12 +106,15 @@ def run(
                     forget(here, entry)
                 return _show_plan(here, planned, profile, refusals, as_json)
     where = here.cloud_name
-    if instance is None and not entry.machines and not is_finished(entry) and where != "local":
+    on_this_machine |= entry.here
+    rents = instance is None and not on_this_machine and not entry.machines and not is_finished(entry)
+    if rents and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
         machines = instances or here.settings.cloud.instances
         what = "a machine" if machines == 1 else f"{machines} machines"
         ask(f"Rent {what} of profile {machine} on the {where} cloud?", yes=yes)
-    wishes = Wishes(profile, instance, keep, instances=instances, replace=False if no_replace else None)
+    replace = False if no_replace else None
+    wishes = Wishes(profile, instance, keep, instances=instances, replace=replace, here=on_this_machine)
     try:
         entry = drive_and_decide(here, entry.run_id, wishes, as_json=as_json)
     except CannotBeDone:
@@ -244,7 +263,7 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
         _follow(here.workspace, entry.run_id, tell_cost=True)
         entry = runbook.read(entry.run_id)
     elif entry.phase is not Phase.DONE:
-        if not entry.machines:
+        if not entry.machines and not entry.here:
             fail(f"run {entry.run_id} has no machine: `spotter run --resume {entry.run_id}` rents one")
         with reporting(as_json=as_json) as report:
             entry = drive(here, entry.run_id, report, Wishes(may_rent=False))
@@ -362,8 +381,8 @@ def cancel(run_id: RunId, yes: Yes = False, as_json: Json = False) -> int:
     entry = runbook.resolve(run_id)
     if entry.phase is Phase.DONE:
         fail(f"run {entry.run_id} has ended already: {entry.state}")
-    machine = "Its machine stays rented" if entry.keep_instance else "Its machine is destroyed"
-    ask(f"Cancel run {entry.run_id}? {machine}; what is finished is kept.", yes=yes)
+    machine = "Its machine stays rented; " if entry.keep_instance else "Its machine is destroyed; "
+    ask(f"Cancel run {entry.run_id}? {'' if entry.here else machine}What is finished is kept.", yes=yes)
     stop_driver(runbook, entry.run_id)
     with reporting(as_json=as_json) as report:
         entry = cancel_run(here, entry.run_id, report)

@@ -32,6 +32,8 @@ class RunRow:
         """One word for the list: the pipeline's state while it runs, the laptop's phase around that."""
         if self.entry.phase is Phase.DONE:
             return self.entry.state
+        if self.driver is not None and self.entry.here and not self.entry.phase.reached(Phase.COMPLETED):
+            return self.view.state
         if self.driver is None:
             return "detached" if self.entry.phase is Phase.LAUNCHED else "stopped"
         if self.entry.phase is Phase.LAUNCHED or (self.entry.phase is Phase.PULLED and self.entry.laptop_stages):

@@ -8,7 +8,7 @@ import orjson
 
 from console.operations.events import Report, Step
 from console.operations.fleet_work import FleetWork
-from console.operations.laptop_stages import Ended, environment, run_held
+from console.operations.laptop_stages import Ended, environment, longest_answer_s, run_held
 
 
 def close_run(work: FleetWork, why: Exception | None, report: Report, *, stopped: bool = False) -> Ended:
@@ -26,7 +26,8 @@ def close_run(work: FleetWork, why: Exception | None, report: Report, *, stopped
     log = work.folder / "logs" / f"job-{fleet.attempt}-closing.log"
     what = "reporting" if stopped else ", ".join([*work.entry.laptop_stages[:-1], "reducing and reporting"])
     with Step("close", what, report) as step:
-        ended = run_held([*command, "--leash"], work.folder, log, environment(work.session, work.entry.secrets), report)
+        secrets = environment(work.session, work.entry.secrets)
+        ended = run_held([*command, "--leash"], work.folder, log, secrets, report, longest_answer_s(work.folder))
         lines = log.read_text("utf-8", "replace").strip().splitlines() or [ended.state]
         step.summary = lines[-1]
     return ended

@@ -31,7 +31,7 @@ from console.operations.fleet_account import Account
 from console.operations.fleet_close import close_run
 from console.operations.fleet_crew import Crew
 from console.operations.fleet_work import FleetWork
-from console.operations.ingest import ingest
+from console.operations.ingest import ingest_run
 from console.operations.prepare import GRACE_S
 from console.operations.run_terms import STOPPED, only_final_failures
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -195,10 +195,7 @@ class FleetDriver:
         self._work.update(phase=Phase.PULLED, state=closed.state, exit_code=closed.exit_code, problem=closed.problem)
 
     def _ingest(self) -> None:
-        if any((self._work.folder / "records").glob("*.ndjson")):
-            ingest(self._session, [self._work.folder], self._report)
-        else:
-            self._report(OperationEvent("ingest", "finished", "the run made no records"))
+        ingest_run(self._session, self._work.entry.run_id, self._report)
         self._work.update(phase=Phase.INGESTED)
 
     # stopped

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from console.operations.events import OperationEvent, Report, Step, silent
+from console.operations.index_quality import after_ingest
 from console.operations.session import Session
 from index.spending import dollars
 

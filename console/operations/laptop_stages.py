@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import yaml
 
 from console.errors import WrongInput
 from console.models.run_view import EventFile
@@ -25,14 +26,15 @@ from console.operations.run_terms import STATE_OF_EXIT
 from console.operations.runbook import Phase, RunEntry
 from console.operations.session import Session
 from console.operations.watch import StageReporter
+from console.operations.weights import use_own_registry
 from console.settings import Secrets
 
 LOOK_EVERY_S = 0.3
-PATIENCE_S = 130.0
-"""How long a process that was let go of may take to hear the answers that are on their way, which are paid: longer than
-a question may take (`analyst.timeout_s`, 120 s where nothing else is said)."""
-BUSY_PATIENCE_S = 150.0
-"""How long one that a killed console left behind is waited for."""
+PATIENCE_S = 10.0
+"""How long a process that was let go of may take to end, beyond the longest that an answer may take: one that is on its
+way is paid, so it is heard."""
+BUSY_PATIENCE_S = 30.0
+"""The same for one that a killed console left behind."""
 
 
 class SecretMissing(WrongInput):
@@ -75,19 +77,31 @@ def check_secrets(session: Session, entry: RunEntry) -> None:
 
 def finish_here(session: Session, entry: RunEntry, report: Report) -> Ended:
     """Do the laptop's stages of a run whose box's results are here."""
+    return _run_on_this_machine(session, entry, ["--place", "laptop"], ", ".join(entry.laptop_stages), report)
+
+
+def run_all_here(session: Session, entry: RunEntry, report: Report) -> Ended:
+    """Do every stage of a run on this machine: no box takes part."""
+    return _run_on_this_machine(session, entry, ["--workspace", str(session.workspace.root)], "all stages", report)
+
+
+def _run_on_this_machine(session: Session, entry: RunEntry, where: Sequence[str], what: str, report: Report) -> Ended:
     folder = session.workspace.run_folder(entry.run_id)
     command = [sys.executable, "-m", "pipeline", "run", entry.pipeline, "--run-dir", str(folder)]
-    command += ["--place", "laptop", "--resume", "--leash"]
+    command += [*where, "--resume", "--leash"]
     log = folder / "logs" / f"job-{entry.attempt}-laptop.log"
-    with Step("finish", f"on this machine: {', '.join(entry.laptop_stages)}", report) as step:
-        ended = run_held(command, folder, log, environment(session, entry.secrets), report)
+    with Step(
+        "finish" if entry.laptop_stages and not entry.here else "work", f"on this machine: {what}", report
+    ) as step:
+        ended = run_held(command, folder, log, environment(session, entry.secrets), report, longest_answer_s(folder))
         step.summary = _summary(folder, log, ended)
         step.failed = ended.problem is not None
     return ended
 
 
 def environment(session: Session, secrets: Sequence[str]) -> dict[str, str]:
-    """This process's environment with these secrets, and without the others."""
+    """This process's environment with these secrets, and without the others; the workspace's checkpoints are known."""
+    use_own_registry(session.workspace)
     kept = {name: value for name, value in os.environ.items() if name not in _known_secrets()}
     return kept | {name: value for name in secrets if (value := secret(session, name)) is not None}
 
@@ -97,13 +111,19 @@ def _known_secrets() -> frozenset[str]:
 
 
 def run_held(
-    command: Sequence[str], folder: Path, log: Path, child_environment: Mapping[str, str], report: Report
+    command: Sequence[str],
+    folder: Path,
+    log: Path,
+    child_environment: Mapping[str, str],
+    report: Report,
+    answer_s: float = 0.0,
 ) -> Ended:
     """Run a process of the pipeline over a run's folder to its end, telling of its stages.
 
-    On Ctrl-C it is let go of: it hears what is on its way, and ends; a second Ctrl-C does not wait for that.
+    On Ctrl-C it is let go of: it hears the answers that are on their way, of which one may take `answer_s`, and ends; a
+    second Ctrl-C does not wait for that.
     """
-    _await_holder(folder)
+    _await_holder(folder, answer_s + BUSY_PATIENCE_S)
     log.parent.mkdir(parents=True, exist_ok=True)
     reader = EventFile(folder / "events.jsonl")
     stages = StageReporter(report, reader.catch_up())
@@ -120,7 +140,7 @@ def run_held(
                 stages.tell(reader.view)
                 time.sleep(LOOK_EVERY_S)
         except BaseException:
-            _let_go(process)
+            _let_go(process, answer_s + PATIENCE_S)
             raise
         finally:
             stages.tell(reader.catch_up())
@@ -133,24 +153,31 @@ def run_held(
     return Ended(state, process.returncode, problem if state == "failed" else None)
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
+def longest_answer_s(folder: Path) -> float:
+    """How long a question that a run's stages ask of somebody may take, by its parameters; 0 where none is asked."""
+    params = yaml.safe_load((folder / "params.yaml").read_text("utf-8"))
+    analyst = params.get("analyst") if isinstance(params, dict) else None
+    return float(analyst.get("timeout_s") or 0.0) if isinstance(analyst, dict) else 0.0
+
+
+def _let_go(process: subprocess.Popen[bytes], patience_s: float) -> None:
     """End a process of the pipeline: by its leash, or, when that takes too long or is interrupted too, at once."""
     assert process.stdin is not None
     try:
         process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE_S)
+            process.wait(patience_s)
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
 
 
-def _await_holder(folder: Path) -> None:
+def _await_holder(folder: Path, patience_s: float) -> None:
     """Wait for a process that a killed console left behind, which ends by itself."""
     from pipeline.core.rundir import RunFolder
 
-    deadline = time.monotonic() + BUSY_PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while RunFolder(folder).holder() is not None and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
 

@@ -57,9 +57,27 @@ class Plan:
 CHOSEN_BY_NAME = ("detector", "segmenter", "ocr", "analyst")
 
 
-def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a docparse run: the workspace's defaults, then what the operator said."""
+def params_of(session: Session, entry: RunEntry) -> dict[str, Any]:
+    """The parameters that a run was planned with, every default written out.
+
+    Raises:
+        PlanError: they are not here any more.
+    """
+    path = session.workspace.run_folder(entry.run_id) / "params.yaml"
+    try:
+        told: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise PlanError(f"run {entry.run_id} is not here any more: {path}: {error.strerror}") from error
+    return told
+
+
+def docparse_params(
+    session: Session, sources: Sequence[str], overrides: Mapping[str, Any], base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Parameters of a docparse run: the workspace's defaults, or those of another run, then what the operator said."""
     defaults = session.settings.pipelines.docparse
+    if base:
+        return _changed(defaults, base, {**overrides, "sources": list(sources)})
     params: dict[str, Any] = {"sources": list(sources), "dpi": defaults.dpi, "renderer": defaults.renderer}
     for part in CHOSEN_BY_NAME:
         params[part] = _chosen(defaults, getattr(defaults, part), overrides.get(part))
@@ -69,6 +87,22 @@ def docparse_params(session: Session, sources: Sequence[str], overrides: Mapping
     arrange = params.get("arrange", {})
     if defaults.arrange and isinstance(arrange, Mapping):
         params["arrange"] = {**defaults.arrange, **arrange}
+    return params
+
+
+def _changed(defaults: DocparseSettings, base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Another run's parameters with some changed; a part that is chosen anew by name is as the workspace says."""
+    params = dict(base)
+    for name, said in overrides.items():
+        if name in CHOSEN_BY_NAME and not isinstance(said, Mapping):
+            said = {"name": said}
+        known = params.get(name)
+        if not (isinstance(said, Mapping) and isinstance(known, Mapping)):
+            params[name] = said
+        elif name in CHOSEN_BY_NAME and said.get("name", known.get("name")) != known.get("name"):
+            params[name] = _chosen(defaults, str(said["name"]), said)
+        else:
+            params[name] = {**known, **said}
     return params
 
 
@@ -108,10 +142,13 @@ def plan(
     *,
     pipeline: str = "docparse",
     overrides: Mapping[str, Any] | None = None,
+    like: RunEntry | None = None,
     again: bool = False,
     report: Report = silent,
 ) -> Plan:
     """Plan a run over `sources` (default: all of `data/`). The same work planned twice is the same run, unless `again`.
+
+    With `like`, an earlier run, its sources and parameters take the place of the workspace's defaults.
 
     Raises:
         PlanError: no source can be parsed at all, or the parameters are wrong.
@@ -119,13 +156,14 @@ def plan(
     """
     workspace = session.workspace
     workspace.prepare()
-    named = [workspace.relative(path) for path in sources] or ["data"]
+    base = {} if like is None else params_of(session, like)
+    named = [workspace.relative(path) for path in sources] or base.get("sources") or ["data"]
     with Step("plan", f"reading {', '.join(named)}", report) as step:
         run_id = str(ULID()).lower()
         folder = workspace.run_folder(run_id)
         params = workspace.state / f"params-{run_id}.yaml"
         params.write_text(
-            yaml.safe_dump(docparse_params(session, named, overrides or {}), allow_unicode=True, sort_keys=False),
+            yaml.safe_dump(docparse_params(session, named, overrides or {}, base), allow_unicode=True, sort_keys=False),
             "utf-8",
         )
         try:

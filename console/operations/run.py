@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
 from console.operations.events import Journal, Report, silent, tee
+from console.operations.here_run import HereDriver
 from console.operations.laptop_stages import check_secrets
 from console.operations.run_needs import check_checkpoints, check_cloud
 from console.operations.run_terms import InstanceTaken, Wishes
@@ -39,7 +40,8 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         wishes = wishes or Wishes()
         driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
-            check_cloud(session, run_id)
+            if not runbook.read(run_id).here:
+                check_cloud(session, run_id)
             if not runbook.read(run_id).machines:
                 check_checkpoints(session, run_id, report)
             driver.grant(wishes)
@@ -59,6 +61,14 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
 def _noted(session: Session, runbook: Runbook, run_id: str, wishes: Wishes) -> RunEntry:
     """The run with what is wished of its machines; how many work on it is settled while it has none."""
     entry = runbook.read(run_id)
+    if wishes.here and entry.machines:
+        raise InstanceTaken(
+            f"run {run_id} works on instance {entry.machines[0]}: `spotter cancel {run_id}` stops that first"
+        )
+    if wishes.here and not entry.here:
+        entry = runbook.update(run_id, here=True, sharded=False)
+    if entry.here:
+        return entry
     if wishes.replace is not None:
         entry = runbook.update(run_id, replace=wishes.replace)
     if entry.machines or (entry.phase is Phase.DONE and entry.state == "succeeded"):
@@ -75,7 +85,11 @@ def _noted(session: Session, runbook: Runbook, run_id: str, wishes: Wishes) -> R
     return runbook.update(run_id, instances=instances, sharded=instances > 1 or gpus > 1)
 
 
-def _driver(session: Session, runbook: Runbook, entry: RunEntry, report: Report) -> SingleDriver | FleetDriver:
+def _driver(
+    session: Session, runbook: Runbook, entry: RunEntry, report: Report
+) -> SingleDriver | FleetDriver | HereDriver:
+    if entry.here:
+        return HereDriver(session, runbook, entry, report)
     if entry.sharded:
         from console.operations.fleet_run import FleetDriver
 

@@ -32,6 +32,8 @@ class Wishes:
     """Spread the run over so many machines; None: as it was begun, or as the settings say."""
     replace: bool | None = None
     """Rent another machine by itself when one is lost."""
+    here: bool = False
+    """Do it on this machine, and rent none."""
     may_rent: bool = True
     """False: work with the machines that there are, and rent none."""
 

@@ -72,6 +72,8 @@ class RunEntry(BaseModel):
     """Rent another machine by itself when one is lost."""
     replacements: int = 0
     """How often it did."""
+    here: bool = False
+    """Whether it is worked on by this machine alone, and none is rented for it."""
     laptop_stages: tuple[str, ...] = ()
     """Stages that are done on this machine, when its boxes are through and gone."""
     secrets: tuple[str, ...] = ()

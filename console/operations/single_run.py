@@ -11,7 +11,7 @@ from console.operations.bootstrap import add_way_out, bootstrap
 from console.operations.destroy import destroy
 from console.operations.events import OperationEvent, Report
 from console.operations.giving_back import give_back, rented_for
-from console.operations.ingest import ingest
+from console.operations.ingest import ingest_run
 from console.operations.laptop_stages import finish_here
 from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.plan import planned_sources
@@ -285,11 +285,7 @@ class SingleDriver:
                 ledger.transition(row.request_id, state, cloud=cloud, instance_id=instance_id)
 
     def _ingest(self) -> None:
-        folder = self._session.workspace.run_folder(self._entry.run_id)
-        if any((folder / "records").glob("*.ndjson")):
-            ingest(self._session, [folder], self._report)
-        else:
-            self._report(OperationEvent("ingest", "finished", "the run made no records"))
+        ingest_run(self._session, self._entry.run_id, self._report)
         self._update(phase=Phase.INGESTED)
 
     def _release(self) -> None:

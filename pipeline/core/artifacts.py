@@ -122,20 +122,8 @@ class ArtifactLog:
         return self._index.sha256(path)
 
     def holds(self, run_dir: Path, artifact: Artifact) -> bool:
-        """Whether the file is still the one that was written: the same entry listed last, the same size and content.
-
-        The content is hashed only up to `HASHED_BELOW_BYTES`; larger files are trusted by size, so that a resume of
-        thousands of pages starts in seconds.
-        """
-        if self._index.sha256(artifact.path) != artifact.sha256:
-            return False
-        path = run_dir / artifact.path
-        try:
-            if path.stat().st_size != artifact.bytes:
-                return False
-            return artifact.bytes > HASHED_BELOW_BYTES or sha256_file(path) == artifact.sha256
-        except OSError:
-            return False
+        """Whether the file is still the one that was written: listed last with the same content, and `is_whole`."""
+        return self._index.sha256(artifact.path) == artifact.sha256 and is_whole(run_dir, artifact)
 
     def close(self) -> None:
         """Close the file."""
@@ -144,6 +132,21 @@ class ArtifactLog:
 
 
 HASHED_BELOW_BYTES = 1 << 20
+
+
+def is_whole(run_dir: Path, artifact: Artifact) -> bool:
+    """Whether the file has the size and the content that it was listed with.
+
+    The content is hashed only up to `HASHED_BELOW_BYTES`; larger files are trusted by size, so that a resume of
+    thousands of pages starts in seconds.
+    """
+    path = run_dir / artifact.path
+    try:
+        if path.stat().st_size != artifact.bytes:
+            return False
+        return artifact.bytes > HASHED_BELOW_BYTES or sha256_file(path) == artifact.sha256
+    except OSError:
+        return False
 
 
 def read_artifacts(path: Path) -> dict[str, Artifact]:

@@ -45,6 +45,12 @@ class RunInfo(BaseModel):
     """Items by how they ended: ok, failed, rejected, open."""
     stage_keys: dict[str, str] = {}
     """Cache keys of a box's map stages where they were worked on last: the laptop takes their results by them."""
+    stage_asks: dict[str, str] = {}
+    """What every map stage was asked for, by `stage.asked_keys`: a later run that asks the same takes its results."""
+    taken_from: str | None = None
+    """The run whose results were taken over, where this one asks the same."""
+    taken_keys: dict[str, str] = {}
+    """Cache keys under which those were made; this run's stages of these names go by them wherever they work."""
 
 
 @dataclass(frozen=True, slots=True)

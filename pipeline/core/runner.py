@@ -28,7 +28,7 @@ from pipeline.core.reduction import run_reduction
 from pipeline.core.registry import load_pipeline
 from pipeline.core.rundir import EXIT_CODES, RunFolder, RunInfo
 from pipeline.core.sources import Sources
-from pipeline.core.stage import MapStage, Place, ReduceStage, Site, Stage, cache_keys, stages_at
+from pipeline.core.stage import MapStage, Place, ReduceStage, Site, Stage, asked_keys, cache_keys, stages_at
 from pipeline.core.stop import StopSignal
 from pipeline.core.worker import WorkerSetup
 
@@ -62,6 +62,8 @@ class LoadedRun:
     keys: Mapping[str, str]
     scope: tuple[Item, ...]
     """The items of this session."""
+    asks: Mapping[str, str]
+    """What each map stage of the whole run is asked for, as `stage.asked_keys` tells it."""
 
 
 def load_run(
@@ -88,9 +90,13 @@ def load_run(
     made = pipeline.make_stages(params)
     # The laptop's session takes over what the box did: it has all stages, and the keys that were told.
     stages = stages_at(None if options.place == "laptop" else options.place, made)
+    told = keys or {}
+    asks = asked_keys(pipeline.name, made, {name: ask for name, ask in info.stage_asks.items() if name in told})
     return LoadedRun(
-        folder, info, pipeline, pipeline_name, params, manifest, stages, cache_keys(pipeline.name, stages, keys), scope
-    )
+        folder, info, pipeline, pipeline_name, params, manifest, stages,
+        cache_keys(pipeline.name, stages, {**info.taken_keys, **told}), scope,
+        {stage.name: asks[stage.name] for stage in made if isinstance(stage, MapStage)},
+    )  # fmt: skip
 
 
 class Runner:
@@ -148,6 +154,7 @@ class Runner:
                 "finished_at": None,
                 "exit_code": None,
                 "stage_keys": _keys_of(run, stages_at("box", run.stages)),
+                "stage_asks": dict(run.asks),
             }
         )
         run.folder.write_info(info)

@@ -72,7 +72,18 @@ class Stage(ABC):
     """Variables of the environment that it wants where it works, and that no box is given."""
 
     def key_parts(self) -> Mapping[str, Any]:
-        """JSON values that change this stage's output, beyond its version and what comes from upstream."""
+        """JSON values that change this stage's output, beyond its version, its libraries and what comes from upstream.
+
+        They are known wherever the run is planned, also where the stage itself could not work.
+        """
+        return {}
+
+    def libraries(self) -> Mapping[str, str]:
+        """What this machine brings that changes the output, with its version.
+
+        Raises:
+            PipelineError: something is not installed; the sentence names the command that mends it.
+        """
         return {}
 
     def teardown(self) -> None:
@@ -179,6 +190,19 @@ def stages_at(place: Place | None, stages: Sequence[Stage]) -> tuple[Stage, ...]
     return {None: tuple(stages), "box": tuple(stages[:first]), "laptop": tuple(stages[first:])}[place]
 
 
+def asked_keys(pipeline: str, stages: Sequence[Stage], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What every stage is asked for: its cache key without the libraries, so it is told also where those are missing.
+
+    Two runs that ask the same of a stage differ at most by the machines that answered. What is `known`, from where the
+    results were made, is not asked anew.
+    """
+    asked: dict[str, str] = dict(known or {})
+    for stage in stages:
+        if stage.name not in asked:
+            asked[stage.name] = digest(_parts(pipeline, stage, asked))[:32]
+    return asked
+
+
 def cache_keys(pipeline: str, stages: Sequence[Stage], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Every stage's cache key: a digest of all that shapes its output, the keys of what it requires included.
 
@@ -188,14 +212,16 @@ def cache_keys(pipeline: str, stages: Sequence[Stage], known: Mapping[str, str] 
     for stage in stages:
         if stage.name in keys:
             continue
-        keys[stage.name] = digest(
-            {
-                "pipeline": pipeline,
-                "stage": stage.name,
-                "version": stage.version,
-                "kind": stage.kind,
-                "parts": dict(stage.key_parts()),
-                "upstream": {name: keys[name] for name in stage.requires},
-            }
-        )[:32]
+        keys[stage.name] = digest({**_parts(pipeline, stage, keys), "libraries": dict(stage.libraries())})[:32]
     return keys
+
+
+def _parts(pipeline: str, stage: Stage, upstream: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "pipeline": pipeline,
+        "stage": stage.name,
+        "version": stage.version,
+        "kind": stage.kind,
+        "parts": dict(stage.key_parts()),
+        "upstream": {name: upstream[name] for name in stage.requires},
+    }

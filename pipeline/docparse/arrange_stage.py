@@ -20,11 +20,12 @@ class ArrangeStage(MapStage):
 
     name = "arrange"
     version = pages.VERSION
-    requires = ("render", "detect")
     done_word = "arranged"
 
     def __init__(self, params: DocparseParams) -> None:
         self._params = params
+        # A detector may do without a page's words; what is done with its boxes does not.
+        self.requires = ("render", "detect") if params.ocr.name == "none" else ("render", "ocr", "detect")
 
     def key_parts(self) -> Mapping[str, Any]:
         """Thresholds, labels, phrases, and how every step is set."""

@@ -50,7 +50,8 @@ class DetectStage(MapStage):
     def __init__(self, params: DocparseParams) -> None:
         self._params = params
         self._detector = make_detector(params)
-        self.requires = ("render",) if params.ocr.name == "none" else ("render", "ocr")
+        read = params.ocr.name != "none" and self._detector.reads_words
+        self.requires = ("render", "ocr") if read else ("render",)
         self.device = self._detector.device
         self.batch_size = self._detector.batch_size
         self.reads_sources = isinstance(params.detector, LayoutParams)
@@ -62,6 +63,10 @@ class DetectStage(MapStage):
             "detector_version": self._detector.version,
             "detector_parts": dict(self._detector.key_parts()),
         }
+
+    def libraries(self) -> Mapping[str, str]:
+        """The detector's libraries."""
+        return self._detector.libraries()
 
     def setup(self) -> None:
         """Set the detector up."""

@@ -47,6 +47,7 @@ class GivenDetector:
     version = "1"
     device = False
     batch_size = 1
+    reads_words = False
 
     def __init__(self, params: GivenParams) -> None:
         self._params = params
@@ -59,6 +60,10 @@ class GivenDetector:
             "label_map": dict(self._params.label_map),
             "other_pages": self._params.other_pages,
         }
+
+    def libraries(self) -> Mapping[str, str]:
+        """None: what is given is taken."""
+        return {}
 
     def setup(self) -> None:
         """It needs nothing."""

@@ -29,6 +29,7 @@ class GroundedDetector:
     name = "grounding-dino"
     version = "1"
     device = True
+    reads_words = False
 
     def __init__(self, params: GroundingDinoParams) -> None:
         self._params = params
@@ -36,23 +37,27 @@ class GroundedDetector:
         self.batch_size = params.batch_size
 
     def key_parts(self) -> Mapping[str, Any]:
-        """All that changes raw boxes: weights, phrases, tiles, precision, and the libraries that run the model.
+        """All that changes raw boxes: weights, phrases, tiles, precision.
 
         Thresholds and labels are not among them: they are applied to raw boxes later.
-
-        Raises:
-            StageCrash: a library is not installed, so that no key can say which one found the boxes.
         """
         from pipeline.models.checkpoints import digest
 
         params = self._params
         return {
             "checkpoint": digest(params.checkpoint),
-            "libraries": {library: self._version_of(library) for library in LIBRARIES[params.backend]},
             "phrases": list(params.phrases),
             **params.model_dump(mode="json", include={"backend", "precision", "device", "compile", "tile_px"}),
             "tile_overlap": None if params.tile_px is None else params.tile_overlap,
         }
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that run the model.
+
+        Raises:
+            StageCrash: one is not installed, so that no key can say which one found the boxes.
+        """
+        return {library: self._version_of(library) for library in LIBRARIES[self._params.backend]}
 
     def setup(self) -> None:
         """Load the checkpoint onto the device.
@@ -61,8 +66,7 @@ class GroundedDetector:
             StageCrash: package, checkpoint or GPU are missing; the sentence has the command that mends it.
             UsageError: the model cannot read the prompts.
         """
-        for library in LIBRARIES[self._params.backend]:
-            self._version_of(library)
+        self.libraries()
         try:
             self._predictor = self._load()
         except ModuleNotFoundError as error:

@@ -36,6 +36,7 @@ class LayoutDetector:
     name = "layout"
     version = "1"
     device = False
+    reads_words = False
     batch_size = 1
 
     def __init__(self, params: LayoutParams) -> None:
@@ -44,9 +45,12 @@ class LayoutDetector:
         self._document: Any = None
 
     def key_parts(self) -> Mapping[str, Any]:
-        """The map of labels, and the libraries that hold the model and run it."""
-        libraries = {name: version(name) for name in ("pymupdf", "pymupdf-layout", "onnxruntime")}
-        return {"labels_map": dict(sorted(self._map.items())), **libraries}
+        """The map of labels."""
+        return {"labels_map": dict(sorted(self._map.items()))}
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that hold the model and run it."""
+        return {name: version(name) for name in ("pymupdf", "pymupdf-layout", "onnxruntime")}
 
     def setup(self) -> None:
         """Load the model.

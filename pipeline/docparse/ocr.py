@@ -45,13 +45,18 @@ class OcrStage(MapStage):
         self._ocr = params.ocr
 
     def key_parts(self) -> Mapping[str, Any]:
-        """What Tesseract is told, its version and its language data.
+        """What Tesseract is told."""
+        told = self._ocr.model_dump(mode="json", exclude={"timeout_s"})
+        return {"ocr": told, "max_page_pixels": self._params.max_page_pixels}
+
+    def libraries(self) -> Mapping[str, str]:
+        """Tesseract's version and its language data.
 
         Raises:
             UsageError: Tesseract or a language is not installed; the sentence names the command that mends it.
         """
-        told = self._ocr.model_dump(mode="json", exclude={"timeout_s"})
-        return {"ocr": told, "max_page_pixels": self._params.max_page_pixels, **installed(self._ocr.languages)}
+        found = installed(self._ocr.languages)
+        return {"tesseract": found["tesseract"], **found["languages"]}
 
     def setup(self) -> None:
         """Make sure that Tesseract is there."""

@@ -79,9 +79,14 @@ class Detector(Protocol):
     device: bool
     """Whether it wants the one device of the machine, a batch at a time."""
     batch_size: int
+    reads_words: bool
+    """Whether the words of a page change its answers."""
 
     def key_parts(self) -> Mapping[str, Any]:
-        """What else changes its answers: checkpoint digests, precision, prompts, library versions."""
+        """What else changes its answers: checkpoint digests, precision, prompts."""
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that change its answers, with their versions; raises StageCrash where one is missing."""
 
     def setup(self) -> None:
         """Load what it needs; raises StageCrash with the command that mends what is missing."""

@@ -41,7 +41,7 @@ class RegionsStage(MapStage):
             self._segmenter = SegmenterName(name=segmenter.name, version=segmenter.version)
         self.requires = ("render", "arrange", "segment") if segmenter else ("render", "arrange")
 
-    def key_parts(self) -> Mapping[str, Any]:
+    def libraries(self) -> Mapping[str, str]:
         """The libraries that write pictures; who found the regions is in the keys upstream."""
         return {"opencv": version("opencv-python-headless"), "pillow": version("pillow")}
 

@@ -48,10 +48,13 @@ class RenderStage(MapStage):
         self._params = params
 
     def key_parts(self) -> Mapping[str, Any]:
-        """Resolution, limit, and the libraries that draw."""
+        """Resolution and limit, and which library draws."""
+        return self._params.stage_values("dpi", "max_page_pixels", "renderer")
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that draw."""
         drawer = {"mupdf": "pymupdf", "pdfium": "pypdfium2"}[self._params.renderer]
-        libraries = {name: version(name) for name in (drawer, "pillow", "opencv-python-headless")}
-        return {**self._params.stage_values("dpi", "max_page_pixels", "renderer"), **libraries}
+        return {name: version(name) for name in (drawer, "pillow", "opencv-python-headless")}
 
     def process(self, batch: Sequence[Task]) -> Sequence[Output]:
         """Draw pages; raises ItemError for one that cannot be drawn."""

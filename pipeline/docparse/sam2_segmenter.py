@@ -37,20 +37,23 @@ class Sam2Segmenter:
         self.device = params.device == "cuda"
 
     def key_parts(self) -> Mapping[str, Any]:
-        """The checkpoint's digest, the precision, the second pass, and the libraries that run the network.
-
-        Raises:
-            StageCrash: a library is not installed, so that no key can say which one made the masks.
-        """
+        """The checkpoint's digest, the precision, the second pass."""
         from pipeline.models.checkpoints import digest
 
         return {
             "checkpoint": digest(self._params.checkpoint),
-            "libraries": {name: self._version(name) for name in LIBRARIES[self._params.backend]},
             **self._params.model_dump(
                 mode="json", include={"backend", "precision", "device", "compile", "refine_below_px"}
             ),
         }
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that run the network.
+
+        Raises:
+            StageCrash: one is not installed, so that no key can say which one made the masks.
+        """
+        return {name: self._version(name) for name in LIBRARIES[self._params.backend]}
 
     def setup(self) -> None:
         """Load the checkpoint onto the device.
@@ -58,8 +61,7 @@ class Sam2Segmenter:
         Raises:
             StageCrash: package, checkpoint or GPU are missing; the sentence has the command that mends it.
         """
-        for name in LIBRARIES[self._params.backend]:
-            self._version(name)
+        self.libraries()
         import torch
 
         from pipeline.models.checkpoints import locate

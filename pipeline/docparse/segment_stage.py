@@ -46,6 +46,10 @@ class SegmentStage(MapStage):
             "segmenter_parts": dict(self._segmenter.key_parts()),
         }
 
+    def libraries(self) -> Mapping[str, str]:
+        """The segmenter's libraries."""
+        return self._segmenter.libraries()
+
     def setup(self) -> None:
         """Set the segmenter up."""
         self._segmenter.setup()

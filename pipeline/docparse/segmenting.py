@@ -38,7 +38,10 @@ class Segmenter(Protocol):
     batch_size: int
 
     def key_parts(self) -> Mapping[str, Any]:
-        """What else changes its answers: checkpoint digests, precision, library versions."""
+        """What else changes its answers: checkpoint digests, precision."""
+
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries that change its answers, with their versions; raises StageCrash where one is missing."""
 
     def setup(self) -> None:
         """Load what it needs; raises StageCrash with the command that mends what is missing."""

@@ -31,6 +31,9 @@ class ToyParams(RunParams):
     needs: str | None = None
     """A file that must exist for `first` to start."""
     salt: str = ""
+    """Goes into what `first` writes."""
+    pepper: str = ""
+    """Goes into what `last` hashes."""
 
 
 class First(MapStage):
@@ -129,10 +132,15 @@ class Last(MapStage):
     def __init__(self, params: ToyParams) -> None:
         self._params = params
 
+    def key_parts(self) -> Mapping[str, Any]:
+        """The pepper."""
+        return {"pepper": self._params.pepper}
+
     def process(self, batch: Sequence[Task]) -> Sequence[Output]:
         """Hash."""
         time.sleep(self._params.pace_s)
-        return [Output({"hash": hashlib.sha256(task.inputs["batch"]["text"].encode()).hexdigest()}) for task in batch]
+        texts = [task.inputs["batch"]["text"] + self._params.pepper for task in batch]
+        return [Output({"hash": hashlib.sha256(text.encode()).hexdigest()}) for text in texts]
 
 
 class Sum(ReduceStage):

@@ -17,14 +17,19 @@ class OpenCvRawDetector:
     name = OpenCvDetector.name
     version = OpenCvDetector.version
     device = False
+    reads_words = True
     batch_size = 1
 
     def __init__(self) -> None:
         self._detector = OpenCvDetector(RAW_FLOOR, LABELS)
 
     def key_parts(self) -> Mapping[str, Any]:
+        """What the rules are."""
+        return self._detector.key_parts()
+
+    def libraries(self) -> Mapping[str, str]:
         """The library whose pixels it trusts."""
-        return {**self._detector.key_parts(), "opencv": version("opencv-python-headless")}
+        return {"opencv": version("opencv-python-headless")}
 
     def setup(self) -> None:
         """One thread: the workers are as many as the processors."""
