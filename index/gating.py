@@ -9,9 +9,10 @@ from pathlib import Path
 from index.comparison import Verdict, gate
 from index.errors import IndexProblem
 from index.evaluate import Asking, DanglingAnswers, Evaluation, evaluate, read_evaluation
-from index.layout import Current
+from index.layout import Current, Layout
 from index.progress import Report, silent
 from index.queries import read_queries
+from index.reports import report_event
 
 QUERIES = Path("eval") / "queries.jsonl"
 """Labelled queries of a workspace."""
@@ -61,24 +62,38 @@ def rebuild_gate(workspace: Path, report: Report = silent) -> Callable[[Current]
 
     The gate compares with the saved baseline, or, where none is saved, with the generation in use, asked now. Without
     labelled queries there is nothing to ask: the verdict passes and says so. A candidate that lacks a labelled record
-    fails, and so does one that can't be asked.
+    fails, and so does one that can't be asked. What was found is written as the report of a rebuild.
     """
 
     def judge(candidate: Current) -> Verdict:
-        if not (workspace / QUERIES).exists():
-            return Verdict(True, f"Nothing was asked: {NOTHING_TO_ASK}.")
-        try:
-            queries = read_queries(workspace / QUERIES)
-            if (workspace / BASELINE).exists():
-                before = read_evaluation(workspace / BASELINE)
-            else:
-                before = evaluate(workspace, queries, report=report)
-            asking = asked_like(before, candidate.name)
-            return gate(before, evaluate(workspace, queries, report=report, asking=asking))
-        except IndexProblem as error:
-            return Verdict(False, str(error))
+        found = _judged(workspace, candidate, report)
+        assert found.verdict is not None, "a rebuild is always judged"
+        told = {"generation": candidate.name, "gate": found.verdict.reason}
+        report_event(
+            workspace, "rebuild", told=told, evaluation=found.evaluation, before=found.before, verdict=found.verdict,
+            current=candidate,
+        )  # fmt: skip
+        return found.verdict
 
     return judge
+
+
+def _judged(workspace: Path, candidate: Current, report: Report) -> Check:
+    if not (workspace / QUERIES).exists():
+        return Check(Verdict(True, f"Nothing was asked: {NOTHING_TO_ASK}."))
+    before: Evaluation | None = None
+    try:
+        queries = read_queries(workspace / QUERIES)
+        if (workspace / BASELINE).exists():
+            before = read_evaluation(workspace / BASELINE)
+        elif Layout(workspace.absolute()).current() is not None:
+            before = evaluate(workspace, queries, report=report)
+        if before is None:
+            return Check(Verdict(True, "There was no index before, and no baseline is saved: nothing to compare with."))
+        after = evaluate(workspace, queries, report=report, asking=asked_like(before, candidate.name))
+    except IndexProblem as error:
+        return Check(Verdict(False, str(error)), None, before)
+    return Check(gate(before, after), after, before)
 
 
 def asked_like(before: Evaluation, generation: str | None = None) -> Asking:

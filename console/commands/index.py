@@ -68,9 +68,12 @@ def ingest(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Tell what embedding would cost, and do nothing.")
     ] = False,
+    no_evaluation: Annotated[
+        bool, typer.Option("--no-evaluation", help="Do not ask the labelled queries afterwards.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Bring the index up to date; unchanged records cost nothing."""
+    """Bring the index up to date; unchanged records cost nothing. Ends with 1 when text is found less often."""
     from console.operations.ingest import ingest as ingest_records
 
     here = session()
@@ -78,12 +81,15 @@ def ingest(
     if not chosen:
         fail("no run has made records yet: `spotter run docparse` parses everything in data/")
     with reporting(as_json=as_json) as report:
-        result = ingest_records(here, chosen, report, embedder=embedder, max_usd=max_usd, estimate_only=estimate)
+        result = ingest_records(
+            here, chosen, report, embedder=embedder, max_usd=max_usd, estimate_only=estimate, ask=not no_evaluation
+        )
     if as_json:
         print_json(result)
     elif estimate:
         print("embedding here costs nothing" if result["estimate"] is None else result["estimate"]["words"])
-    return 0
+    verdict = None if estimate else result["quality"]["gate"]
+    return 1 if verdict is not None and not verdict["passed"] else 0
 
 
 def open_hit(

@@ -33,10 +33,13 @@ def ingest(
     embedder: str | None = None,
     max_usd: float | None = None,
     estimate_only: bool = False,
+    ask: bool = True,
+    tell: bool = True,
 ) -> dict[str, Any]:
     """Bring the index up to date with these run folders or NDJSON files; returns the counts.
 
-    One process writes the index at a time; this one waits for its turn.
+    One process writes the index at a time; this one waits for its turn. Afterwards the index is asked the labelled
+    queries, and a report is written; what they say stands under `quality`.
 
     Args:
         session: whose workspace.
@@ -45,6 +48,9 @@ def ingest(
         embedder: by default the one of the settings.
         max_usd: what embedding may cost at most; by default as the settings say.
         estimate_only: return `{"estimate": …}`, None for an embedder that costs nothing, and do nothing.
+        ask: whether the labelled queries are asked afterwards.
+        tell: whether a report is written and anything asked at all; a live sync, which ingests every few seconds,
+            leaves that to the end of the run.
 
     Raises:
         IngestFailed: with the index's own sentence.
@@ -74,6 +80,8 @@ def ingest(
         )
         if result["spent"] is not None:
             step.summary += f" · {dollars(result['spent']['usd'])} for embedding"
+    if tell:
+        result["quality"] = after_ingest(session.workspace.root, result, report, ask=ask)
     return result
 
 

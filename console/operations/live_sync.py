@@ -175,7 +175,7 @@ class _Live:
 
     def _ingest(self, runs: set[Path]) -> bool:
         try:
-            ingest(self._session, sorted(run for run in runs if run.is_dir()), self._report)
+            ingest(self._session, sorted(run for run in runs if run.is_dir()), self._report, tell=False)
         except Exception as error:  # noqa: BLE001 - said in a line; the next try may go through
             self._fail(f"not indexed: {error or type(error).__name__}; trying again in {RETRY_S:.0f} s")
             return False
