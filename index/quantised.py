@@ -23,7 +23,7 @@ BOUNDS_NAME = "vectors.i8.bounds"
 REMAKE = f"delete it: rm .spotter/index/*/{FILE_NAME}*; searches go on without it, and the next ingest makes it again."
 _BOUNDS_BYTES = 12
 _ROUNDED_UP = 1 + 2.0**-20
-"""More than float64 arithmetic over some thousand numbers and the rounding to float32 can lose."""
+"""More than float64 arithmetic over some thousand numbers can lose."""
 _BLOCK_ROWS = 256
 _CACHED_ROWS = 16
 _COMPARED_ROWS = 8
@@ -66,10 +66,14 @@ def quantise(vectors: Matrix) -> Quantised:
         made.values[part] = values
         made.scales[part] = scales
         rest = given - values * scales.astype(np.float64)[:, None]
-        made.errors[part] = np.sqrt(np.vecdot(rest, rest)) * _ROUNDED_UP
+        made.errors[part] = _rounded_up(np.sqrt(np.vecdot(rest, rest)))
         exact = given.astype(np.float64)
-        made.lengths[part] = np.sqrt(np.vecdot(exact, exact)) * _ROUNDED_UP
+        made.lengths[part] = _rounded_up(np.sqrt(np.vecdot(exact, exact)))
     return made
+
+
+def _rounded_up(lengths: npt.NDArray[np.float64]) -> Matrix:
+    return np.nextafter((lengths * _ROUNDED_UP).astype(np.float32), np.float32(np.inf))
 
 
 def append(folder: Path, committed_rows: int, vectors: Matrix) -> None:
