@@ -20,6 +20,7 @@ from console.commands import (
     offers,
     place,
     quality,
+    review,
     runs,
     services,
     shell,
@@ -102,4 +103,5 @@ for _name, _call, _group in (
 app.add_typer(cloud.cloud, name="cloud")
 app.add_typer(services.service, name="service", rich_help_panel="Machines")
 app.add_typer(index.index, name="index", rich_help_panel="Index")
+app.add_typer(review.review, name="review", rich_help_panel="Index")
 app.add_typer(weights.weights, name="weights", rich_help_panel="Workspace")

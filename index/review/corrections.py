@@ -1,13 +1,13 @@
 """Decisions of people, as ingest applies them to the records of every run.
 
-Applied patches lie in `reviews/` of the workspace, numbered in the order in which they were applied; a later one has the
-last word on a region. They are read at the beginning of each ingest, so a decision holds for runs that come after it
-too, as far as these find the same region again (its id is made of document, page, label and box), and a rebuild from
+Applied patches lie in `reviews/` of the workspace, numbered in the order in which they were applied; a later one has
+the last word on a region. They are read at the beginning of each ingest, so a decision holds for runs that come after
+it too, as far as these find the same region again (its id is made of document, page, label and box), and a rebuild from
 the runs gives the same index. Without its file a decision is as if it had never been.
 
-A record of a rejected region is not taken. One of an accepted or corrected region is taken with the label and the box as
-they were decided, and says so in its metadata: `review`, and `review_label_was`, `review_bbox_was_px` where they differ.
-Its text and id stay as the run has them.
+A record of a rejected region is not taken. One of an accepted or corrected region is taken with the label and the box
+as they were decided, and says so in its metadata: `review`, and `review_label_was`, `review_bbox_was_px` where they
+differ. Its text and id stay as the run has them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from index.review.patch import Decision, PatchFile, read_patch
 
 FOLDER = "reviews"
 NAME = re.compile(r"^(\d{4,})-([0-9a-f]{12})\.json$")
-OWN_KEYS = ("review", "review_label_was", "review_bbox_was_px")
 
 
 @dataclass(frozen=True)
