@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from index.errors import IndexProblem, UnknownEmbedder
+from index.errors import IndexProblem
 from index.faults import Fault, fault_of, one_line
 from index.servers import ProviderMissingKey, Server, read_key, read_servers
 from index.spending import CapReached, Purse, Stopped
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bound", "CapReached", "InputRefused", "OddAnswer", "Provider", "ProviderBusy", "ProviderMissingKey",
-    "ProviderRefused", "Purse", "QuotaExhausted", "Stopped", "named_server", "provider",
+    "ProviderRefused", "Purse", "QuotaExhausted", "Stopped", "UnknownModel", "named_server", "provider",
 ]  # fmt: skip
 
 FIRST_PAUSE_S = 0.5
 T = TypeVar("T")
+
+
+class UnknownModel(IndexProblem):
+    """No server of the settings has this name."""
 
 
 class ProviderRefused(IndexProblem):
@@ -279,14 +283,14 @@ def provider(
     """The chat model of a name such as `openai/gpt-4.1-mini`; its numbers are `server.chat[model]` (`index.chat`).
 
     Raises:
-        UnknownEmbedder: no server of this name.
+        UnknownModel: no server of this name.
         ProviderMissingKey: its key is not here.
         ServersWrong: `[providers]` can't be used.
     """
     found = named_server(name, workspace)
     if found is None or not found[1]:
         known = ", ".join(f"{server}/MODEL" for server in sorted(read_servers(workspace)))
-        raise UnknownEmbedder(
+        raise UnknownModel(
             f"There is no model {name!r}; say the server and its model ({known}), and add other servers as "
             "[providers.NAME] to spotter.toml."
         )
