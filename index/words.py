@@ -10,6 +10,18 @@ from functools import lru_cache
 
 import Stemmer
 
+_RUSSIAN_FUNCTION_WORDS = """
+что кто кого кому кем ком чем чего чему какой какая какое какие какого каких какому каким какую какими каком как где
+куда откуда когда почему зачем сколько чей чья чье чьи который которая которое которые ли и в во на с со к ко у о об
+обо от до за из изо по для при над под без про через а но или же бы не ни то это
+"""
+_ENGLISH_FUNCTION_WORDS = """
+what who whom whose which when where why how the a an of in on at to for from by with and or but as is are was were be
+been being do does did
+"""
+FUNCTION_WORDS = frozenset((_RUSSIAN_FUNCTION_WORDS + _ENGLISH_FUNCTION_WORDS).split())
+"""Words that a question is made of and that tell nothing of what it is about; folded."""
+
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 _WORD = re.compile(rf"(?:[^\W_]|[\u0300-\u036f{_INVISIBLE}])+")
 _DROP = dict.fromkeys(map(ord, _INVISIBLE))
@@ -75,20 +87,19 @@ def char_grams(folded: str, size: int = 4) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word in its place: character range, folded form, stem."""
+    """A word in its place: character range and folded form."""
 
     start: int
     end: int
     folded: str
-    stem: str
 
 
 def tokens(text: str) -> list[Token]:
     """The words of a text as given, in order; one that folding cuts in two gives two with the same range."""
     return [
-        Token(match.start(), match.end(), folded, base)
+        Token(match.start(), match.end(), folded)
         for match in _WORD.finditer(text)
-        for folded, base in _parts(match.group())
+        for folded, _ in _parts(match.group())
     ]
 
 

@@ -1,9 +1,12 @@
 """One id for the many ways in which a tag is written.
 
 The written name is folded (NFKC, lower case, ё as е, no punctuation), then looked up: the id itself, its folded form
-(where `/`, `:` and `=` are one), a label, alias or hidden name, the same by Snowball stems, the last part of an id. The
+(where `/`, `:` and `=` are one), a label, alias or hidden name, the same by base forms, the last part of an id. The
 first of these that answers with exactly one tag wins; two tags are no answer. What is merely near by its letters is
 suggested, never taken. A name that is no tag's is kept as it was written and reported.
+
+A base form is the Snowball stem of a Russian word and the singular of an English one: English stems join words that are
+no forms of each other (governance and government, developer and developed).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from index.tags.catalog import Catalog
@@ -19,7 +23,8 @@ from index.words import char_grams, folded_words, stem
 SUGGEST_JACCARD = 0.75
 """Share of common character 4-grams from which a name is suggested."""
 MAX_SUGGESTIONS = 3
-How = Literal["id", "folded id", "name", "stem", "end of id"]
+How = Literal["id", "folded id", "name", "form", "end of id"]
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _CAMEL = re.compile(r"(?<=[a-zа-яё0-9])(?=[A-ZА-ЯЁ])")
 
 
@@ -50,9 +55,21 @@ def folded_key(text: str) -> str:
     return " ".join(folded_words(text))
 
 
-def stem_key(text: str) -> str:
-    """The same by stems: equal for inflected forms, too."""
-    return " ".join(stem(word) for word in folded_words(text))
+@lru_cache(maxsize=200_000)
+def base_form(folded: str) -> str:
+    """What the forms of one folded word share."""
+    if not folded.isascii() or not folded.isalpha() or len(folded) < 4:
+        return stem(folded) if _CYRILLIC.search(folded) else folded
+    if folded.endswith("ies"):
+        return folded[:-3] + "y"
+    if folded.endswith(("sses", "xes", "ches", "shes", "zzes")):
+        return folded[:-2]
+    return folded if folded.endswith(("ss", "us", "is")) else folded.removesuffix("s")
+
+
+def base_key(text: str) -> str:
+    """Words of a name by their base forms: equal for inflected forms, too."""
+    return " ".join(base_form(word) for word in folded_words(text))
 
 
 class Canonicaliser:
@@ -61,7 +78,7 @@ class Canonicaliser:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._steps: tuple[tuple[How, Mapping[str, set[str]]], ...] = (
-            ("folded id", {}), ("name", {}), ("stem", {}), ("end of id", {}),
+            ("folded id", {}), ("name", {}), ("form", {}), ("end of id", {}),
         )  # fmt: skip
         ids, names, stems, ends = (table for _, table in self._steps)
         for tag in catalog.tags:
@@ -73,7 +90,7 @@ class Canonicaliser:
                 _note(ends, folded_key(written.rpartition("/")[2]), target)
             for name in tag.names:
                 _note(names, folded_key(name), target)
-                _note(stems, stem_key(name), target)
+                _note(stems, base_key(name), target)
         self._grams = [
             (target, frozenset(char_grams(key)))
             for table in (names, ends)
@@ -100,10 +117,10 @@ class Canonicaliser:
         exact = self._catalog.current(raw)
         if exact is not None:
             return Canonical(raw, exact, "id")
-        folded, stemmed = folded_key(raw), stem_key(raw)
+        folded, based = folded_key(raw), base_key(raw)
         unsure: set[str] = set()
         for how, table in self._steps:
-            found = table.get(stemmed if how == "stem" else folded, set())
+            found = table.get(based if how == "form" else folded, set())
             if len(found) == 1:
                 return Canonical(raw, next(iter(found)), how)
             unsure |= found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from index.tags.canonical import folded_key, stem_key
+from index.tags.canonical import base_key, folded_key
 from index.tags.catalog import LANGUAGES, Catalog
 
 MIN_ACTIVE_TAGS = 200
@@ -93,7 +93,7 @@ def _cycles(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _names(catalog: Catalog) -> Iterator[Finding]:
-    """Names that two active tags share: word by word an error, by stems a warning."""
+    """Names that two active tags share: word by word an error, by base forms a warning."""
     owners: dict[str, dict[str, str]] = {}
     stems: dict[str, set[str]] = {}
     for tag in catalog.active:
@@ -102,7 +102,7 @@ def _names(catalog: Catalog) -> Iterator[Finding]:
                 yield Finding("error", "empty name", tag.id, f"{tag.id}: the name {name!r} has no letter or digit.")
                 continue
             owners.setdefault(folded_key(name), {}).setdefault(tag.id, name)
-            stems.setdefault(stem_key(name), set()).add(tag.id)
+            stems.setdefault(base_key(name), set()).add(tag.id)
     shared = {key for key, owner in owners.items() if len(owner) > 1}
     for key in sorted(shared):
         who = list(owners[key])
@@ -115,7 +115,7 @@ def _names(catalog: Catalog) -> Iterator[Finding]:
     for key, tags in sorted(stems.items()):
         if len(tags) > 1 and frozenset(tags) not in covered:
             yield Finding(
-                "warning", "same stems", min(tags),
+                "warning", "same forms", min(tags),
                 f"names of {', '.join(sorted(tags))} differ only by endings ({key!r}).",
             )  # fmt: skip
     by_case: dict[str, list[str]] = {}
@@ -135,9 +135,9 @@ def _entries(catalog: Catalog) -> Iterator[Finding]:
         missing = [lang for lang in LANGUAGES if lang not in tag.label]
         if missing:
             yield Finding("warning", "label missing", tag.id, f"{tag.id} has no label in {', '.join(missing)}.")
-        keys = [stem_key(name) for name in tag.names]
+        keys = [base_key(name) for name in tag.names]
         for phrase in tag.exclude:
-            inside = f" {stem_key(phrase)} "
+            inside = f" {base_key(phrase)} "
             if not any(f" {key} " in inside for key in keys):
                 yield Finding(
                     "warning", "idle exclusion", tag.id,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from index.tags.canonical import base_form
 from index.tags.catalog import Catalog, Match, Tag
 from index.words import Token, tokens
 
@@ -28,7 +29,7 @@ class Mention:
 class _Name:
     """One name, or one phrase that excludes a tag, by its words."""
 
-    stems: tuple[str, ...]
+    bases: tuple[str, ...]
     folded: tuple[str, ...]
     tag: str
     kinds: tuple[Match, ...]
@@ -44,9 +45,9 @@ class Matcher:
         self._by_first: dict[str, list[_Name]] = {}
         for tag in catalog.active:
             for name in _names(tag):
-                self._by_first.setdefault(name.stems[0], []).append(name)
+                self._by_first.setdefault(name.bases[0], []).append(name)
         for names in self._by_first.values():
-            names.sort(key=lambda name: -len(name.stems))
+            names.sort(key=lambda name: -len(name.bases))
 
     def mentions(self, text: str) -> list[Mention]:
         """Every mention of a tag in a text, in order; those inside a longer mention, or excluded, are left out."""
@@ -54,8 +55,8 @@ class Matcher:
         found: list[tuple[int, int, _Name, Match]] = []
         excluded: list[tuple[int, int, str]] = []
         for at, word in enumerate(words):
-            for name in self._by_first.get(word.stem, ()):
-                end = at + len(name.stems)
+            for name in self._by_first.get(base_form(word.folded), ()):
+                end = at + len(name.bases)
                 how = _agrees(name, words[at:end], text)
                 if how is None:
                     continue
@@ -87,7 +88,7 @@ def _longest(found: Sequence[tuple[int, int, _Name, Match]]) -> Iterator[tuple[i
 
 def _agrees(name: _Name, words: Sequence[Token], text: str) -> Match | None:
     """How a name agrees with as many words of the text, or None."""
-    if len(words) != len(name.stems) or any(a.stem != b for a, b in zip(words, name.stems, strict=True)):
+    if len(words) != len(name.bases) or any(base_form(a.folded) != b for a, b in zip(words, name.bases, strict=True)):
         return None
     if name.capitals is not None:
         return "phrase" if text[words[0].start : words[-1].end] == name.capitals else None
@@ -103,7 +104,7 @@ def _names(tag: Tag) -> Iterable[_Name]:
         words = tokens(text)
         if words:
             yield _Name(
-                stems=tuple(word.stem for word in words),
+                bases=tuple(base_form(word.folded) for word in words),
                 folded=tuple(word.folded for word in words),
                 tag=tag.id,
                 kinds=("phrase", "stem") if excludes else tag.match,
