@@ -193,16 +193,18 @@ class Mirror:
                     found[record_id] = str((metadata or {}).get("content_hash", ""))
         return found
 
-    def documents(self) -> Iterator[tuple[str, str]]:
-        """Id and text of every record, page by page."""
-        for page in self._pages(["documents"]):
-            yield from ((i, str(text or "")) for i, text in zip(page["ids"], page["documents"], strict=True))
-
     def contents(self) -> Iterator[ChromaRecord]:
         """Id, text and metadata of every record, page by page."""
         for page in self._pages(["documents", "metadatas"]):
             for record_id, text, metadata in zip(page["ids"], page["documents"], page["metadatas"], strict=True):
                 yield ChromaRecord(record_id, str(text or ""), dict(metadata or {}))
+
+    def records(self, ids: Sequence[str]) -> dict[str, ChromaRecord]:
+        """What Chroma says of at most MAX_BATCH records; those that are not there are absent."""
+        with _chroma_errors("reading records", self.place):
+            page = self._collection.get(ids=list(ids), include=["documents", "metadatas"])
+        found = zip(page["ids"], page["documents"], page["metadatas"], strict=True)
+        return {one: ChromaRecord(one, str(text or ""), dict(metadata or {})) for one, text, metadata in found}
 
     def _pages(self, include: list[str]) -> Iterator[Any]:
         with _chroma_errors("reading records", self.place):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from index.embed import Embedder
 from index.ingest import BATCH
 from index.layout import Current
 from index.progress import Progress, Report
-from index.reuse import VectorStock, sound
+from index.reuse import ChromaStock, sound
 from index.snapshot import NewRecord, connect, read_meta
 from index.store import Store
 from index.vectors import Matrix, unit
@@ -26,6 +26,10 @@ class Copied:
     records: int
     embedded: int
     reused: int
+    rescued: int = 0
+    """Vectors that came from Chroma."""
+    replaced: int = 0
+    """Of the embedded: vectors that had come with their record, and can't be had again in their own bits."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class _Old:
 
 
 def copy_into(
-    store: Store, old: Current, embedder: Embedder, report: Report, rescue: VectorStock | None = None
+    store: Store, old: Current, embedder: Embedder, report: Report, rescue: ChromaStock | None = None
 ) -> Copied:
     """Write every record of `old` to an empty store.
 
@@ -53,7 +57,7 @@ def copy_into(
         matrix = vectors.available(old.folder / vectors.FILE_NAME, rows, old.space.dim) if same else None
         total = int(db.execute("SELECT count(*) FROM record").fetchone()[0])
         keys = _copy_runs(db, store)
-        done = embedded = 0
+        done = embedded = rescued = replaced = 0
         for batch in _batches(db, keys, carried=same):
             found: dict[int, Matrix] = {}
             if matrix is not None:
@@ -62,20 +66,26 @@ def copy_into(
                         found[at] = matrix[one.row]
             missing = [at for at in range(len(batch)) if at not in found]
             if missing and rescue is not None:
-                texts = [batch[at].record.text for at in missing]
-                found |= {missing[place]: vector for place, vector in rescue.find(texts).items()}
+                lacking = [batch[at].record for at in missing]
+                there = rescue.of_records([one.id for one in lacking], [one.hash for one in lacking])
+                found |= {missing[place]: vector for place, vector in there.items()}
+                rescued += len(there)
                 missing = [at for at in missing if at not in found]
+            records = [one.record for one in batch]
             if missing:
-                made = embedder.embed([batch[at].record.text for at in missing], kind="doc")
+                made = embedder.embed([records[at].text for at in missing], kind="doc")
                 embedded += len(missing)
                 for at, vector in zip(missing, made, strict=True):
-                    found[at] = unit(vector, store.space.dim, f"record {batch[at].record.id}")
-            store.put([one.record for one in batch], np.stack([found[at] for at in range(len(batch))]), ())
-            _copy_provenance(db, store, keys, [one.record.id for one in batch])
+                    found[at] = unit(vector, store.space.dim, f"record {records[at].id}")
+                    if records[at].carried:
+                        replaced += 1
+                        records[at] = replace(records[at], carried=False, original_vector=None)
+            store.put(records, np.stack([found[at] for at in range(len(batch))]), ())
+            _copy_provenance(db, store, keys, [one.id for one in records])
             done += len(batch)
             report(Progress("snapshot", "Copying records", done, total, "records"))
         _copy_documents(db, store, keys)
-        return Copied(done, embedded, done - embedded)
+        return Copied(done, embedded, done - embedded - rescued, rescued, replaced)
     finally:
         db.close()
 

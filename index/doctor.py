@@ -1,4 +1,4 @@
-"""Does Chroma agree with the ranking snapshot, and if not, what to do."""
+"""Is the index whole, do its parts agree with one another, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import numpy as np
 from index import vectors
 from index.chroma import MAX_BATCH, ChromaBroken, Mirror
 from index.chroma_place import chroma_place
-from index.embed import Space
 from index.errors import IndexCorrupt, IndexEmpty
-from index.layout import Layout
+from index.generations import last_used, take_into_use
+from index.layout import Current, Layout
+from index.lock import WriterLock
 from index.progress import Progress, Report, silent
+from index.reuse import sound
 from index.store import Store
 
 SELF_QUERIES = 200
@@ -53,6 +55,8 @@ class DoctorReport:
     records: int
     space: str
     repaired: bool = False
+    repairs: tuple[str, ...] = ()
+    """What was done, in words."""
 
     @property
     def ok(self) -> bool:
@@ -60,93 +64,191 @@ class DoctorReport:
         return all(check.ok for check in self.checks)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What one round of checks found."""
+
+    checks: tuple[Check, ...]
+    records: int
+    current: Current | None
+
+    @property
+    def failed(self) -> frozenset[str]:
+        return frozenset(check.name for check in self.checks if not check.ok)
+
+
 def doctor(
-    workspace: Path, *, repair: bool = False, report: Report = silent, draw: np.random.Generator | None = None
+    workspace: Path,
+    *,
+    repair: bool = False,
+    accept_loss: bool = False,
+    report: Report = silent,
+    draw: np.random.Generator | None = None,
 ) -> DoctorReport:
-    """Check snapshot, vectors and Chroma against one another, under the writer's lock.
+    """Check pointer, snapshot, vectors and Chroma against one another, under the writer's lock.
+
+    A repair mends what failed, in this order: the pointer is set to the generation that was in use last; a damaged
+    database is made again as the next generation (`index.repair`); a word index is made anew from the records' texts;
+    a damaged vector file is made again, in the next generation, too; Chroma is written anew from the snapshot. Then everything is checked again.
 
     Args:
         workspace: the folder that holds `.spotter/`.
-        repair: write Chroma anew from the snapshot when only Chroma is at fault, and check again.
+        repair: mend what failed.
+        accept_loss: let a repair go on when records can't be brought back.
         report: told of each check.
         draw: chooses the records of the self-queries.
 
     Raises:
         IndexEmpty: there is no index.
         IndexLocked: it is being written.
-        IndexCorrupt: the snapshot can't be opened at all.
+        WouldLose: a repair would lose records, and that was not accepted; nothing was changed.
     """
     layout = Layout(workspace.absolute())
-    current = layout.current()
-    if current is None:
-        raise IndexEmpty(workspace)
-    visit = _Visit(layout, current.space, report, draw or np.random.default_rng())
-    snapshot_checks, records = visit.snapshot()
-    chroma_checks = visit.chroma()
-    repaired = False
-    if repair and all(check.ok for check in snapshot_checks) and not all(check.ok for check in chroma_checks):
-        visit.write_chroma_anew()
-        chroma_checks = visit.chroma()
-        repaired = True
-    return DoctorReport((*snapshot_checks, *chroma_checks), records, current.space.id, repaired)
+    visit = _Visit(layout, report, draw or np.random.default_rng())
+    seen = visit.all()
+    repairs: list[str] = []
+    if repair:
+        mends: tuple[tuple[frozenset[str], Callable[[], str]], ...] = (
+            (frozenset({POINTER}), visit.mend_pointer),
+            (frozenset({DATABASE_CHECK}), lambda: visit.mend_database(accept_loss=accept_loss)),
+            (frozenset({WORDS}), visit.mend_words),
+            (frozenset({VECTORS}), visit.mend_vectors),
+            (CHROMA_CHECKS, visit.write_chroma_anew),
+        )
+        # Mending one thing lets the next be looked at, so everything is checked after each.
+        for names, mend in mends:
+            if seen.failed & names:
+                repairs.append(mend())
+                seen = visit.all()
+    space = "" if seen.current is None else seen.current.space.id
+    return DoctorReport(seen.checks, seen.records, space, bool(repairs), tuple(repairs))
+
+
+POINTER, DATABASE_CHECK, WORDS, VECTORS = "generation in use", "snapshot database", "word index", "vectors"
+CHROMA_CHECKS = frozenset(
+    (
+        "chroma is up to date",
+        "chroma opens",
+        "chroma holds the same records",
+        "chroma's vectors",
+        "chroma finds its records",
+    )
+)
 
 
 class _Visit:
-    """The checks of one workspace's index, in two groups: the snapshot, and Chroma against it."""
+    """The checks of one workspace's index: the pointer, the snapshot, and Chroma against it; and how to mend each."""
 
-    def __init__(self, layout: Layout, space: Space, report: Report, draw: np.random.Generator) -> None:
+    def __init__(self, layout: Layout, report: Report, draw: np.random.Generator) -> None:
         self._layout = layout
-        self._space = space
         self._report = report
         self._draw = draw
         folder = shlex.quote(str(layout.workspace))
-        self._anew = f"write Chroma anew from the snapshot: python -m index doctor --workspace {folder} --repair"
+        mend = f"spotter -C {folder} index doctor --repair"
+        self._anew = f"write Chroma anew from the snapshot: {mend}"
+        self._mend = f"mend it: {mend}"
 
-    def snapshot(self) -> tuple[list[Check], int]:
-        """Check the snapshot by itself; returns the checks and the number of records."""
-        with self._store() as store:
-            db = store.snapshot.db
-            checks = [
-                self._check("snapshot database", lambda: _database(db), vectors.REBUILD),
-                self._check("word index", lambda: _word_index(db), vectors.REBUILD),
-                self._check("vectors", lambda: self._vector_file(store), vectors.REBUILD),
-            ]
-            return checks, store.snapshot.count
+    def all(self) -> _Seen:
+        """Every check that can be made. Raises IndexEmpty, IndexLocked."""
+        try:
+            current = self._layout.current()
+        except IndexCorrupt as error:
+            return _Seen((Check(POINTER, False, str(error), self._mend),), 0, None)
+        if current is None:
+            if last_used(self._layout) is None:
+                raise IndexEmpty(self._layout.workspace)
+            detail = f"{self._layout.pointer} is missing although there are generations"
+            return _Seen((Check(POINTER, False, detail, self._mend),), 0, None)
+        checks = [Check(POINTER, True, current.name)]
+        try:
+            with self._store(current) as store:
+                found, records = self._snapshot(store), store.snapshot.count
+                checks += found
+                if all(check.ok for check in found):
+                    checks += self._chroma(store)
+                return _Seen(tuple(checks), records, current)
+        except (IndexCorrupt, sqlite3.DatabaseError) as error:
+            broken = Check(DATABASE_CHECK, False, str(error), self._mend)
+            return _Seen((*checks, broken), 0, current)
 
-    def chroma(self) -> list[Check]:
+    def _snapshot(self, store: Store) -> list[Check]:
+        """Check the snapshot by itself."""
+        db = store.snapshot.db
+        return [
+            self._check(DATABASE_CHECK, lambda: _database(db), self._mend),
+            self._check(WORDS, lambda: _word_index(db), self._mend),
+            self._check(VECTORS, lambda: _vector_file(store), self._mend),
+        ]
+
+    def _chroma(self, store: Store) -> list[Check]:
         """Check Chroma against the snapshot."""
-        with self._store() as store:
-            waiting = store.snapshot.pending_count()
-            checks = [
-                Check(
-                    "chroma is up to date",
-                    not waiting,
-                    f"{waiting} records wait to be written to Chroma" if waiting else "nothing waits to be written",
-                    f"run the last ingest again, or {self._anew}" if waiting else "",
-                )
-            ]
-            try:
-                with Mirror(chroma_place(self._layout, store.generation)) as mirror:
-                    checks += [
-                        self._check("chroma holds the same records", lambda: _same_records(store, mirror), self._anew),
-                        self._check("chroma's vectors", lambda: self._same_vectors(store, mirror), self._anew),
-                        self._check("chroma finds its records", lambda: self._self_queries(store, mirror), self._anew),
-                    ]
-            except ChromaBroken as error:
-                checks.append(Check("chroma opens", False, str(error), self._anew))
-            return checks
+        waiting = store.snapshot.pending_count()
+        checks = [
+            Check(
+                "chroma is up to date",
+                not waiting,
+                f"{waiting} records wait to be written to Chroma" if waiting else "nothing waits to be written",
+                f"write them: spotter index mirror; or {self._anew}" if waiting else "",
+            )
+        ]
+        try:
+            with Mirror(chroma_place(self._layout, store.generation)) as mirror:
+                checks += [
+                    self._check("chroma holds the same records", lambda: _same_records(store, mirror), self._anew),
+                    self._check("chroma's vectors", lambda: self._same_vectors(store, mirror), self._anew),
+                    self._check("chroma finds its records", lambda: self._self_queries(store, mirror), self._anew),
+                ]
+        except ChromaBroken as error:
+            checks.append(Check("chroma opens", False, str(error), self._anew))
+        return checks
 
-    def write_chroma_anew(self) -> None:
-        """Move Chroma's folder aside and fill a new one from the snapshot."""
-        with self._store() as store:
-            if self._layout.chroma.exists():
-                aside = self._layout.chroma.with_name(f"chroma.broken-{time.strftime('%Y%m%d-%H%M%S')}")
-                self._layout.chroma.rename(aside)
+    def mend_pointer(self) -> str:
+        """Take the generation into use that was so last. Raises IndexEmpty."""
+        with WriterLock(self._layout.lock, "doctor"):
+            chosen = last_used(self._layout)
+            if chosen is None:
+                raise IndexEmpty(self._layout.workspace)
+            take_into_use(self._layout, chosen)
+            return f"{chosen.name} is in use again, the finished generation that was so last"
+
+    def mend_words(self) -> str:
+        """Make the word index anew in its place."""
+        with self._store(self._in_use()) as store:
+            return f"the word index was made anew from the texts of {store.snapshot.rebuild_words()} records"
+
+    def mend_database(self, *, accept_loss: bool) -> str:
+        """Make the snapshot again as the next generation. Raises WouldLose."""
+        from index.repair import repair_snapshot
+
+        return str(repair_snapshot(self._layout, self._in_use(), self._report, accept_loss=accept_loss))
+
+    def mend_vectors(self) -> str:
+        """Copy the snapshot with sound vectors to the next generation."""
+        from index.repair import repair_vectors
+
+        return str(repair_vectors(self._layout, self._in_use(), self._report))
+
+    def write_chroma_anew(self) -> str:
+        """Move Chroma's folder aside, or empty its collection on a server, and fill it from the snapshot."""
+        current = self._in_use()
+        with self._store(current) as store:
+            place = chroma_place(self._layout, current)
+            aside = ""
+            if place.folder is not None and place.folder.exists():
+                moved = place.folder.with_name(f"chroma.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+                place.folder.rename(moved)
+                aside = f"; what was there is in {moved.name} until `spotter index gc`"
             store.snapshot.mirror_anew()
-            store.mirror(self._report)
+            return f"{store.mirror(self._report)} records were written to Chroma anew{aside}"
 
-    def _store(self) -> Store:
-        return Store(self._layout.workspace, self._space, "doctor")
+    def _in_use(self) -> Current:
+        current = self._layout.current()
+        if current is None:
+            raise IndexEmpty(self._layout.workspace)
+        return current
+
+    def _store(self, current: Current) -> Store:
+        return Store(self._layout.workspace, current.space, "doctor")
 
     def _check(self, name: str, look: Callable[[], _Finding], remedy: str) -> Check:
         """Run one check."""
@@ -156,16 +258,6 @@ class _Visit:
         except (ChromaBroken, sqlite3.DatabaseError, IndexCorrupt) as error:
             ok, detail = False, str(error)
         return Check(name, ok, detail, "" if ok else remedy)
-
-    def _vector_file(self, store: Store) -> _Finding:
-        rows = [row for (row,) in store.snapshot.db.execute("SELECT row FROM record ORDER BY row")]
-        matrix = vectors.mapped(store.snapshot.vector_path, store.snapshot.vector_rows, self._space.dim)
-        for first in range(0, len(rows), MAX_BATCH):
-            lengths = np.linalg.norm(matrix[rows[first : first + MAX_BATCH]].astype(np.float64), axis=1)
-            bad = int(np.count_nonzero(~(np.abs(lengths - 1.0) < 1e-2)))
-            if bad:
-                return False, f"{bad} of the vectors in rows {rows[first]} and after are not of length 1"
-        return True, f"{len(rows)} vectors of length 1"
 
     def _same_vectors(self, store: Store, mirror: Mirror) -> _Finding:
         rows = store.snapshot.db.execute("SELECT id, row FROM record ORDER BY row").fetchall()
@@ -197,6 +289,16 @@ class _Visit:
         ]
         detail = f"{len(drawn) - len(lost)} of {len(drawn)} drawn records are found by their own vector"
         return len(lost) <= LOST_SHARE_ALLOWED * len(drawn), detail + (f", {lost[0]} is not" if lost else "")
+
+
+def _vector_file(store: Store) -> _Finding:
+    """Every vector against its checksum; one of before there were checksums against its length of 1."""
+    rows = store.snapshot.db.execute("SELECT row, id, vector_crc FROM record ORDER BY row").fetchall()
+    matrix = vectors.mapped(store.snapshot.vector_path, store.snapshot.vector_rows, store.space.dim)
+    bad = [record_id for row, record_id, crc in rows if not sound(matrix[row], crc)]
+    if bad:
+        return False, f"{len(bad)} of {len(rows)} vectors are not what was written, that of {bad[0]} for one"
+    return True, f"{len(rows)} vectors as they were written"
 
 
 def _database(db: sqlite3.Connection) -> _Finding:

@@ -62,23 +62,43 @@ def generations(workspace: Path) -> tuple[Generation, ...]:
 
 def begin(layout: Layout, space: Space, purpose: str) -> Current:
     """The next generation, noted as being built; the caller holds the writer's lock."""
-    number = 1 + max((one.number for one in layout.generations()), default=0)
-    taken = {folder.name for folder in (layout.workspace / ".spotter").glob("chroma.g*")}
-    while f"chroma.g{number}" in taken or number == 1:
+    folders = [folder for folder in layout.root.iterdir() if folder.is_dir()] if layout.root.is_dir() else []
+    number = 1 + max((Current(space, folder).number for folder in folders), default=0)
+    current = numbered(layout, space, number)
+    while current.chroma.exists():
         number += 1
-    current = Current(space, layout.root / f"{space.slug}.g{number}")
+        current = numbered(layout, space, number)
     current.folder.mkdir(parents=True)
     note_state(current, "building", purpose)
     return current
 
 
-def note_state(current: Current, state: State, note: str = "") -> None:
-    """Write down what a generation is; the time of its beginning stays."""
+def numbered(layout: Layout, space: Space, number: int) -> Current:
+    """The generation of this number, which need not be there."""
+    return Current(space, layout.root / (space.slug if number == 1 else f"{space.slug}.g{number}"))
+
+
+def take_into_use(layout: Layout, current: Current, note: str = "") -> None:
+    """Make a finished generation the one in use, and note when; the caller holds the writer's lock."""
+    note_state(current, "complete", note, used=True)
+    layout.switch_to(current)
+
+
+def last_used(layout: Layout) -> Current | None:
+    """The finished generation that was taken into use last, for when the pointer is lost."""
+    finished = [one for one in layout.generations() if state_of(one) == "complete"]
+    return max(finished, key=lambda one: (_read_state(one).get("used_ms", 0), one.number), default=None)
+
+
+def note_state(current: Current, state: State, note: str = "", *, used: bool = False) -> None:
+    """Write down what a generation is, and whether it is taken into use now; earlier times stay."""
     before = _read_state(current)
+    now_ms = time.time_ns() // 1_000_000
     said = {
         "space": current.space.id,
         "state": state,
-        "created_ms": before.get("created_ms", time.time_ns() // 1_000_000),
+        "created_ms": before.get("created_ms", now_ms),
+        "used_ms": now_ms if used else before.get("used_ms", 0),
         "note": note,
     }
     write_atomically(current.state_file, orjson.dumps(said) + b"\n")
@@ -126,9 +146,7 @@ def use(workspace: Path, name: str) -> Generation:
             raise GenerationInUse(f"The generation {chosen.name} is {state}, so it can't be used; see them all with: "
                                   "spotter index generations")  # fmt: skip
         connect(chosen.folder, writable=True).close()
-        if state == "refused":
-            note_state(chosen, "complete", "taken into use although the gate had refused it")
-        layout.switch_to(chosen)
+        take_into_use(layout, chosen, "the gate had refused it" if state == "refused" else "")
         return _described(chosen, in_use=True)
 
 

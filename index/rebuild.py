@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Protocol
 
 from index.copying import Copied, copy_into, copy_tags
-from index.embed import OFFLINE, Embedder, embedder_for_space
+from index.embed import OFFLINE, Embedder, Priced
+from index.embedders.ahead import ahead_of_ingest
+from index.embedders.costs import Estimate, Missing
 from index.errors import IndexEmpty, UnknownEmbedder
-from index.generations import begin, clear_unfinished, note_state, remove
-from index.ingest import ingest_into
+from index.generations import begin, clear_unfinished, note_state, remove, take_into_use
+from index.ingest import BATCH, ingest_into
 from index.inventory import note
 from index.layout import Current, Layout
 from index.lock import WriterLock
 from index.progress import Progress, Report, silent
-from index.reuse import Reusing, SnapshotStock
+from index.reuse import Reusing, SnapshotStock, embedder_or_stock
 from index.schema import TAG_SOURCE_RECORD
 from index.snapshot import connect
 from index.sources import Source, find_sources
@@ -107,7 +109,7 @@ def rebuild(
         if chosen is None:
             if old is None:
                 raise UnknownEmbedder(f"A new index needs an embedder: add --embedder {OFFLINE} (lexical, no key).")
-            chosen = embedder_for_space(old.space.id)
+            chosen = embedder_or_stock(old.space, layout.workspace)
         found = None if sources is None else find_sources(sources, layout.workspace)
         candidate = begin(layout, chosen.space, "a rebuild")
         try:
@@ -124,8 +126,7 @@ def rebuild(
             raise
         passed = verdict is None or verdict.passed
         if passed:
-            note_state(candidate, "complete", "" if verdict is None else verdict.reason)
-            layout.switch_to(candidate)
+            take_into_use(layout, candidate, "" if verdict is None else verdict.reason)
             _note_sources(layout, candidate)
         elif keep_refused:
             note_state(candidate, "refused", verdict.reason if verdict is not None else "")
@@ -147,6 +148,29 @@ def rebuild(
             verdict="" if verdict is None else verdict.reason,
             seconds=time.monotonic() - started,
         )
+
+
+def estimate_rebuild(workspace: Path, sources: Sequence[Path] | None, embedder: Embedder) -> Estimate | None:
+    """What a rebuild would cost; None for an embedder that costs nothing.
+
+    Texts that the old generation holds in an equal space, and those whose vectors are in the cache, cost nothing.
+    """
+    if not isinstance(embedder, Priced):
+        return None
+    old = Layout(workspace.absolute()).current()
+    same = old is not None and old.space == embedder.space
+    if sources is not None:
+        return ahead_of_ingest(sources, workspace, embedder, anew=not same)
+    missing = Missing()
+    if old is not None and not same:
+        db = connect(old.folder, writable=False)
+        try:
+            found = db.execute("SELECT DISTINCT text FROM record")
+            while batch := found.fetchmany(BATCH):
+                missing += embedder.missing([text for (text,) in batch], kind="doc")
+        finally:
+            db.close()
+    return embedder.estimate(missing)
 
 
 def _fill(

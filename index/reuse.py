@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from index import vectors
-from index.chroma import MAX_BATCH, Mirror
-from index.embed import Embedder, Space
+from index.chroma import MAX_BATCH, ChromaRecord, Mirror
+from index.embed import Embedder, Space, embedder_for_space
+from index.errors import EmbedderUnavailable, TextsRefused, UnknownEmbedder
 from index.layout import Current
 from index.snapshot import connect, read_meta
 from index.vectors import Matrix
@@ -60,8 +62,6 @@ class Reusing:
 
         Places in a TextsRefused of the embedder are those in `texts`.
         """
-        from index.errors import TextsRefused
-
         found: dict[int, Matrix] = {}
         if kind == "doc":
             for stock in self._stocks:
@@ -79,6 +79,30 @@ class Reusing:
         self.reused += len(found)
         self.embedded += len(missing)
         return matrix
+
+
+class OnlyInStock:
+    """The embedder of a space whose vectors all come with their records or are there already: it embeds nothing."""
+
+    label: Literal["semantic"] = "semantic"
+    network = False
+    noise_cosine = 0.0
+
+    def __init__(self, space: Space, reason: str) -> None:
+        self.space = space
+        self._reason = reason
+
+    def embed(self, texts: Sequence[str], *, kind: Literal["doc", "query"]) -> Matrix:
+        """Refuse. Raises EmbedderUnavailable."""
+        raise EmbedderUnavailable(self._reason)
+
+
+def embedder_or_stock(space: Space, workspace: Path) -> Embedder:
+    """The embedder of a space, or one that only refuses when it is asked, for work that should need no embedding."""
+    try:
+        return embedder_for_space(space.id, workspace)
+    except (EmbedderUnavailable, UnknownEmbedder) as error:
+        return OnlyInStock(space, str(error))
 
 
 class SnapshotStock:
@@ -112,9 +136,14 @@ class ChromaStock:
     """Vectors of texts that Chroma holds; they differ from those that were written by an error near 5e-7."""
 
     def __init__(self, mirror: Mirror) -> None:
-        """Learn which texts there are. Raises ChromaBroken."""
+        """Learn which records and texts there are. Raises ChromaBroken."""
         self._mirror = mirror
-        self._ids = {_digest(text): record_id for record_id, text in mirror.documents()}
+        self._ids: dict[bytes, str] = {}
+        self.hashes: dict[str, str] = {}
+        """Record id to the hash of its content."""
+        for one in mirror.contents():
+            self._ids[_digest(one.text)] = one.id
+            self.hashes[one.id] = str(one.metadata.get("content_hash", ""))
 
     def find(self, texts: Sequence[str]) -> dict[int, Matrix]:
         """Vectors of texts that are in stock."""
@@ -124,6 +153,18 @@ class ChromaStock:
         for first in range(0, len(wanted), MAX_BATCH):
             have |= self._mirror.vectors(wanted[first : first + MAX_BATCH])
         return {at: have[record_id] for at, record_id in ids.items() if sound(have.get(record_id), None)}
+
+    def records(self, ids: Sequence[str]) -> dict[str, ChromaRecord]:
+        """What Chroma says of at most MAX_BATCH records."""
+        return self._mirror.records(ids)
+
+    def of_records(self, ids: Sequence[str], hashes: Sequence[str]) -> dict[int, Matrix]:
+        """Vectors of these records, if Chroma holds them with the same content, by their place in `ids`."""
+        wanted = [one for one, digest in zip(ids, hashes, strict=True) if self.hashes.get(one) == digest]
+        have: dict[str, Matrix] = {}
+        for first in range(0, len(wanted), MAX_BATCH):
+            have |= self._mirror.vectors(wanted[first : first + MAX_BATCH])
+        return {at: have[one] for at, one in enumerate(ids) if sound(have.get(one), None)}
 
 
 def sound(vector: Matrix | None, crc: int | None) -> bool:

@@ -46,10 +46,14 @@ CREATE TABLE record_tag (
     row INTEGER NOT NULL, tag TEXT NOT NULL, source TEXT NOT NULL, score REAL NOT NULL, PRIMARY KEY (row, tag, source)
 ) WITHOUT ROWID;
 CREATE TABLE chroma_pending (id TEXT PRIMARY KEY, tags_only INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE vocabulary (stem_key INTEGER PRIMARY KEY, stem TEXT NOT NULL UNIQUE, word TEXT NOT NULL);
-CREATE VIRTUAL TABLE lexical USING fts5(words, stems, tokenize = 'ascii', prefix = '2 3 4');
-CREATE VIRTUAL TABLE spelling USING fts5(grams, tokenize = 'ascii', content = '', detail = none);
 """
+
+WORD_TABLES = (
+    "CREATE TABLE vocabulary (stem_key INTEGER PRIMARY KEY, stem TEXT NOT NULL UNIQUE, word TEXT NOT NULL)",
+    "CREATE VIRTUAL TABLE lexical USING fts5(words, stems, tokenize = 'ascii', prefix = '2 3 4')",
+    "CREATE VIRTUAL TABLE spelling USING fts5(grams, tokenize = 'ascii', content = '', detail = none)",
+)
+"""The word index, which can be made again from the records' texts."""
 
 
 def create(folder: Path, space: Space) -> None:
@@ -60,7 +64,7 @@ def create(folder: Path, space: Space) -> None:
     db = sqlite3.connect(temporary, isolation_level=None)
     try:
         db.execute("PRAGMA page_size = 8192")
-        db.executescript(TABLES)
+        db.executescript(TABLES + ";\n".join(WORD_TABLES))
         notes = {
             "schema": SCHEMA_VERSION,
             "identity": secrets.token_hex(8),

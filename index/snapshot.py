@@ -21,6 +21,7 @@ from index.schema import (
     OLDEST_UPGRADED,
     SCHEMA_VERSION,
     TAG_SOURCE_RECORD,
+    WORD_TABLES,
     create,
     own_tags,
     upgrade,
@@ -29,6 +30,7 @@ from index.vectors import FILE_NAME, REBUILD
 from index.words import char_grams, folded_words, stem
 
 _SPELLING_GRAM = 3
+_WORDS_AT_ONCE = 500
 _SHORTEST_LEARNT, _LONGEST_LEARNT = 4, 40
 
 
@@ -242,15 +244,7 @@ class Snapshot:
         self.db.executemany("INSERT INTO record_tag VALUES (?, ?, ?, ?)", tags)
         originals = [(r.row, r.original_vector) for r in records if r.original_vector is not None]
         self.db.executemany("INSERT INTO original_vector VALUES (?, ?)", originals)
-        vocabulary: dict[str, str] = {}
-        lexical = []
-        for record in records:
-            folded = folded_words(record.text)
-            stems = [stem(word) for word in folded]
-            vocabulary.update(zip(stems, folded, strict=True))
-            lexical.append((record.row, " ".join(folded), " ".join(stems)))
-        self.db.executemany("INSERT INTO lexical (rowid, words, stems) VALUES (?, ?, ?)", lexical)
-        self._learn(vocabulary)
+        self._index_words([(r.row, r.text) for r in records])
         self.db.executemany("REPLACE INTO provenance VALUES (?, ?)", [(r.id, r.run_key) for r in records])
         self.db.executemany("REPLACE INTO chroma_pending VALUES (?, 0)", [(r.id,) for r in records])
         self.db.execute("UPDATE meta SET value = ? WHERE key = 'vector_rows'", (str(vector_rows),))
@@ -355,6 +349,30 @@ class Snapshot:
             self.db.execute("UPDATE meta SET value = '1' WHERE key = 'chroma_reset'")
             self.db.execute("DELETE FROM chroma_pending")
             self.db.execute("INSERT INTO chroma_pending SELECT id, 0 FROM record")
+
+    def rebuild_words(self) -> int:
+        """Make the word index anew from the records' texts, all or nothing; returns how many records there are."""
+        with self.transaction():
+            for table in ("lexical", "spelling", "vocabulary"):
+                self.db.execute(f"DROP TABLE {table}")
+            for statement in WORD_TABLES:
+                self.db.execute(statement)
+            rows = self.db.execute("SELECT row, text FROM record ORDER BY row")
+            while batch := rows.fetchmany(_WORDS_AT_ONCE):
+                self._index_words(batch)
+        return self.count
+
+    def _index_words(self, texts: Sequence[tuple[int, str]]) -> None:
+        """Put (row, text) into the word index and learn its words."""
+        vocabulary: dict[str, str] = {}
+        lexical = []
+        for row, text in texts:
+            folded = folded_words(text)
+            stems = [stem(word) for word in folded]
+            vocabulary.update(zip(stems, folded, strict=True))
+            lexical.append((row, " ".join(folded), " ".join(stems)))
+        self.db.executemany("INSERT INTO lexical (rowid, words, stems) VALUES (?, ?, ?)", lexical)
+        self._learn(vocabulary)
 
     def _retire(self, rows: Iterable[int]) -> None:
         revision = self.revision + 1

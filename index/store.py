@@ -22,14 +22,15 @@ from index import vectors
 from index.chroma import MAX_BATCH, Mirror, MirrorRow, chroma_metadata
 from index.chroma_place import chroma_place
 from index.embed import Space
-from index.errors import SpaceMismatch
-from index.generations import note_state
+from index.errors import IndexCorrupt, SpaceMismatch
+from index.generations import note_state, take_into_use
 from index.inventory import note
-from index.layout import Current, Layout
+from index.layout import DATABASE, Current, Layout
 from index.lock import WriterLock
 from index.progress import Progress, Report, silent
 from index.snapshot import MirrorSource, NewRecord, Snapshot, TagClaim
 from index.sources import Source
+from index.vectors import FILE_NAME, REBUILD
 
 Matrix = npt.NDArray[np.float32]
 
@@ -86,11 +87,13 @@ class Store:
             raise SpaceMismatch(index_space=in_use.space.id, other_space=self.space.id)
         chosen = self._wanted or in_use or Current(self.space, self.layout.snapshot(self.space))
         self._generation = chosen
+        if not (chosen.folder / DATABASE).exists() and (in_use is not None or (chosen.folder / FILE_NAME).exists()):
+            raise IndexCorrupt(f"{chosen.folder / DATABASE} is missing; {REBUILD}")
         self._snapshot = Snapshot(chosen.folder, self.space)
-        if not chosen.state_file.exists():
-            note_state(chosen, "complete")
         if self._wanted is None and in_use is None:
-            self.layout.switch_to(chosen)
+            take_into_use(self.layout, chosen)
+        elif not chosen.state_file.exists():
+            note_state(chosen, "complete", used=True)
         place = chroma_place(self.layout, chosen)
         if self.snapshot.chroma_url != place.url or (self.snapshot.count and not place.begun):
             self.snapshot.mirror_anew(place.url)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 import orjson
@@ -21,9 +21,10 @@ from index.ingest import IngestResult, ingest
 from index.interchange import Line, VectorForm, read_lines, to_line
 from index.layout import Layout, sync_folder
 from index.progress import Progress, Report, silent
+from index.reuse import OnlyInStock
 from index.snapshot import connect, read_meta
 from index.tags.hook import workspace_hook
-from index.vectors import Matrix, unit
+from index.vectors import unit
 from index.view import read_only
 
 _REPORT_EVERY = 1_000
@@ -56,23 +57,9 @@ class _Survey:
     """Id to the digest of its content and the number of its line, in one value to be small."""
 
 
-class _Carried:
-    """The embedder of a space whose vectors all come with their records: it embeds nothing."""
-
-    label: Literal["semantic"] = "semantic"
-    network = False
-    noise_cosine = 0.0
-
-    def __init__(self, space: Space, reason: str) -> None:
-        self.space = space
-        self._reason = reason
-
-    def embed(self, texts: Sequence[str], *, kind: Literal["doc", "query"]) -> Matrix:
-        """Refuse. Raises EmbedderUnavailable."""
-        raise EmbedderUnavailable(self._reason)
-
-
-def import_file(path: Path, workspace: Path, embedder: Embedder | None = None, report: Report = silent) -> IngestResult:
+def import_file(
+    path: Path, workspace: Path, embedder: Embedder | None = None, report: Report = silent, *, mirror: bool = True
+) -> IngestResult:
     """Put every record of an NDJSON file into the index, or, when a line is wrong, none.
 
     The file is read twice: to be checked, then to be taken; both times line by line.
@@ -83,6 +70,8 @@ def import_file(path: Path, workspace: Path, embedder: Embedder | None = None, r
         embedder: embeds every text whose vector is missing or of another space; by default every vector is used as it
             came, and the file decides on the space of a new index.
         report: told how far it is.
+        mirror: write Chroma, too, here and now; without it the memory taken does not grow with the file, and what is
+            new waits for `index.mirroring`.
 
     Raises:
         BadLine: a line can't be taken; nothing was.
@@ -98,7 +87,7 @@ def import_file(path: Path, workspace: Path, embedder: Embedder | None = None, r
     chosen = embedder if embedder is not None else _embedder_of(path, survey, workspace)
     if _state(path) != before:
         raise BadSource(f"{path} changed while it was checked; nothing was taken, import it again.")
-    return ingest([path], workspace, chosen, report, workspace_hook(workspace))
+    return ingest([path], workspace, chosen, report, workspace_hook(workspace), mirror=mirror)
 
 
 def export_file(workspace: Path, path: Path, form: VectorForm = "floats", report: Report = silent) -> ExportResult:
@@ -140,10 +129,10 @@ def export_lines(workspace: Path, form: VectorForm = "floats") -> Iterator[bytes
     try:
         with read_only(db):
             matrix = vectors.mapped(current.folder / vectors.FILE_NAME, int(read_meta(db, "vector_rows")), space.dim)
-            # A snapshot of before this table existed has none until it is next written.
-            known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'original_vector'").fetchone() is not None
-            original = "(SELECT vector FROM original_vector o WHERE o.row = record.row)" if known else "NULL"
-            found = db.execute(f"SELECT row, id, text, meta, {original} FROM record ORDER BY row")  # noqa: S608
+            found = db.execute(
+                "SELECT row, id, text, meta, (SELECT vector FROM original_vector o WHERE o.row = record.row) "
+                "FROM record ORDER BY row"
+            )
             for row, record_id, text, meta, delivered in found:
                 vector = matrix[row] if delivered is None else np.frombuffer(delivered, dtype="<f4")
                 yield to_line(record_id, text, orjson.loads(meta), vector, space.provider, space.model, form)
@@ -216,7 +205,7 @@ def _embedder_of(path: Path, survey: _Survey, workspace: Path) -> Embedder:
                 f"{path}, line {survey.first_without_vector}: it has no vector, and none can be made here; "
                 f"nothing was taken. {error}"
             ) from error
-        return _Carried(space, str(error))
+        return OnlyInStock(space, str(error))
 
 
 def _space(provider: str, model: str, dim: int) -> Space:

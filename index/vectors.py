@@ -79,7 +79,5 @@ def unit(vector: npt.ArrayLike, dim: int, owner: str) -> Matrix:
     return array if abs(length - 1.0) < 1e-3 else (array / length).astype(np.float32)
 
 
-REBUILD = (
-    "the snapshot can't be used: move .spotter/index and .spotter/chroma away and run: "
-    "python -m index ingest --workspace DIR --embedder NAME out/runs"
-)
+REBUILD = "see what is left and have it made again: spotter index doctor --repair"
+"""What to do about a snapshot that can't be used."""

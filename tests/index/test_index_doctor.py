@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 
 import chromadb
 import numpy as np
+import orjson
 import pytest
 
 from index.chroma import Mirror
 from index.doctor import doctor
-from index.errors import IndexCorrupt, IndexEmpty
+from index.embed import OFFLINE, embedder
+from index.errors import IndexCorrupt, IndexEmpty, WouldLose
+from index.generations import generations, use
 from index.layout import Layout
+from index.rebuild import rebuild
 from index.search import Searcher
+from index.transfer import export_lines, import_file
 from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write_run
 
 RECORDS = [record(f"r{at}", f"Запись {at}: value stack layer{at}") for at in range(30)]
@@ -28,12 +34,11 @@ def failed(report):
 
 
 def with_collection(workspace, act):
-    layout = Layout(workspace)
-    current = layout.current()
+    current = Layout(workspace).current()
     assert current is not None
-    client = chromadb.PersistentClient(path=str(layout.chroma))
+    client = chromadb.PersistentClient(path=str(current.chroma))
     try:
-        act(client.get_collection(current.space.slug, embedding_function=None))
+        act(client.get_collection(current.name, embedding_function=None))
     finally:
         client.close()
 
@@ -47,7 +52,7 @@ def snapshot_folder(workspace):
 def test_a_healthy_index_passes_every_check(workspace):
     report = doctor(workspace)
     assert report.ok
-    assert (report.records, len(report.checks)) == (30, 7)
+    assert (report.records, len(report.checks)) == (30, 8)
     assert report.space == "offline/hash3072-stem-char4/3072/v1"
 
 
@@ -95,38 +100,172 @@ def test_a_chroma_database_full_of_rubbish_is_found_and_repaired(workspace):
     assert list(Layout(workspace).chroma.parent.glob("chroma.broken-*"))
 
 
-def test_a_truncated_vector_file_is_found_and_not_repaired_from(workspace):
-    path = snapshot_folder(workspace) / "vectors.f32"
+def hurt(path, at, data):
     with path.open("r+b") as file:
-        file.truncate(1000)
+        file.seek(at)
+        file.write(data)
+
+
+def assert_mended(workspace, report, count=30):
+    """Everything is as it was: all records, searchable, with the vectors and words that belong to them."""
+    assert report.ok, report
+    assert report.records == count
+    assert in_chroma(workspace).keys() >= {r.id for r in RECORDS}
+    with Searcher(workspace) as searcher:
+        assert searcher.search("layer7").hits[0].id == "r7"
+    assert ingest_runs(workspace).unchanged == 30
+
+
+SMALL_CHANGE = np.float32(0.001).tobytes()
+VECTOR_DAMAGE = {
+    "cut off": lambda path: os.truncate(path, 1000),
+    "missing": lambda path: path.unlink(),
+    "a row of rubbish": lambda path: hurt(path, 5 * 3072 * 4, b"\xff" * 3072 * 4),
+    "one number, so that the length stays near 1": lambda path: hurt(path, 5 * 3072 * 4 + 400, SMALL_CHANGE),
+}
+
+
+@pytest.mark.parametrize("damage", VECTOR_DAMAGE.values(), ids=VECTOR_DAMAGE.keys())
+def test_a_damaged_vector_file_is_found_and_mended_from_chroma(workspace, damage):
+    before = Layout(workspace).current()
+    damage(snapshot_folder(workspace) / "vectors.f32")
+    assert failed(doctor(workspace)) == {"vectors"}
     report = doctor(workspace, repair=True)
-    assert "vectors" in failed(report)
-    assert not report.repaired
-    assert any("ingest" in check.remedy for check in report.checks if check.name == "vectors")
-    with pytest.raises(IndexCorrupt, match="shorter than its 30 vectors"):
+    assert_mended(workspace, report)
+    assert "vectors from Chroma, 0 embedded" in report.repairs[0]
+    assert Layout(workspace).current().name == f"{before.name}.g2"
+    assert next((one.name, one.state) for one in generations(workspace)) == (before.name, "broken")
+
+
+def test_vectors_that_chroma_lost_too_are_embedded_again(workspace):
+    os.truncate(snapshot_folder(workspace) / "vectors.f32", 10 * 3072 * 4)
+    (Layout(workspace).chroma / "chroma.sqlite3").write_bytes(b"rubbish" * 1000)
+    report = doctor(workspace, repair=True)
+    assert_mended(workspace, report)
+    assert "0 vectors from Chroma, 20 embedded" in report.repairs[0]
+
+
+def test_a_searcher_names_the_way_out_of_a_cut_off_vector_file(workspace):
+    os.truncate(snapshot_folder(workspace) / "vectors.f32", 1000)
+    with pytest.raises(IndexCorrupt, match=r"shorter than its 30 vectors.*spotter index doctor --repair"):
         Searcher(workspace)
 
 
-def test_rubbish_in_the_vectors_is_found(workspace):
-    path = snapshot_folder(workspace) / "vectors.f32"
-    with path.open("r+b") as file:
-        file.seek(5 * 3072 * 4)
-        file.write(b"\xff" * 3072 * 4)
-    assert "vectors" in failed(doctor(workspace))
-
-
-def test_a_word_index_that_lost_a_record_is_found(workspace):
+def test_a_word_index_that_lost_a_record_is_found_and_made_anew_in_its_place(workspace):
     with sqlite3.connect(snapshot_folder(workspace) / "snapshot.sqlite") as db:
-        db.execute("DELETE FROM lexical WHERE rowid = 4")
+        db.execute("DELETE FROM lexical WHERE rowid = 7")
+        db.execute("INSERT INTO lexical (rowid, words, stems) VALUES (99, 'layer7', 'layer7')")
+    db.close()
     assert failed(doctor(workspace)) == {"word index"}
+    report = doctor(workspace, repair=True)
+    assert_mended(workspace, report)
+    assert len(generations(workspace)) == 1
+
+
+DATABASE_DAMAGE = {
+    "no database": lambda path: path.write_bytes(b"rubbish" * 1000),
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a torn page": lambda path: hurt(path, 8192 * 3, b"\x5a" * 8192),
+}
+
+
+def close_wal(workspace):
+    """Everything into the main file, as after a writer that ended well."""
+    with sqlite3.connect(snapshot_folder(workspace) / "snapshot.sqlite") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+@pytest.mark.parametrize("damage", DATABASE_DAMAGE.values(), ids=DATABASE_DAMAGE.keys())
+def test_a_damaged_database_is_found_and_made_again_from_the_runs(workspace, damage):
+    close_wal(workspace)
+    damage(snapshot_folder(workspace) / "snapshot.sqlite")
+    report = doctor(workspace)
+    assert failed(report) == {"snapshot database"}, report
+    assert "doctor --repair" in report.checks[-1].remedy
+    repaired = doctor(workspace, repair=True)
+    assert_mended(workspace, repaired)
+    assert "30 from runs and files" in repaired.repairs[0]
+    assert "30 vectors from Chroma, 0 embedded" in repaired.repairs[0]
 
 
 def test_a_snapshot_that_is_no_database_names_the_way_out(workspace):
     (snapshot_folder(workspace) / "snapshot.sqlite").write_bytes(b"rubbish" * 1000)
-    with pytest.raises(IndexCorrupt, match="python -m index ingest"):
-        doctor(workspace)
-    with pytest.raises(IndexCorrupt, match="python -m index ingest"):
+    with pytest.raises(IndexCorrupt, match="spotter index doctor --repair"):
         Searcher(workspace)
+
+
+IMPORTED = [
+    {"id": f"i{at}", "text": f"imported words {at}", "meta": {"type": "Table", "rows": at, "nested": {"a": [1]}}}
+    for at in range(5)
+]
+
+
+@pytest.fixture
+def imported(workspace):
+    """A workspace with records of a file that is gone since."""
+    file = workspace / "given.ndjson"
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in IMPORTED))
+    import_file(file, workspace, embedder(OFFLINE))
+    close_wal(workspace)
+    file.unlink()
+    return workspace
+
+
+def test_imported_records_that_no_file_holds_come_from_the_torn_database_as_they_were(imported):
+    before = b"".join(export_lines(imported))
+    path = snapshot_folder(imported) / "snapshot.sqlite"
+    with sqlite3.connect(path) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'record_by_run'").fetchone()
+    db.close()
+    hurt(path, 8192 * (page - 1), b"\x5a" * 8192)
+    report = doctor(imported, repair=True)
+    assert_mended(imported, report, 35)
+    assert "30 from runs and files, 5 from the broken database" in report.repairs[0]
+    assert sorted(b"".join(export_lines(imported)).splitlines()) == sorted(before.splitlines())
+
+
+def test_imported_records_that_no_file_holds_come_from_chroma_and_that_is_said(imported):
+    (snapshot_folder(imported) / "snapshot.sqlite").write_bytes(b"rubbish" * 1000)
+    report = doctor(imported, repair=True)
+    assert_mended(imported, report, 35)
+    assert "30 from runs and files, 5 from Chroma" in report.repairs[0]
+    with Searcher(imported) as searcher:
+        assert searcher.search("imported words 3").hits[0].id == "i3"
+
+
+def test_records_that_nothing_holds_any_more_are_counted_and_not_given_up_unasked(imported):
+    before = snapshot_folder(imported)
+    (before / "snapshot.sqlite").write_bytes(b"rubbish" * 1000)
+    (Layout(imported).chroma / "chroma.sqlite3").write_bytes(b"rubbish" * 1000)
+    with pytest.raises(WouldLose, match=r"^5 records can't be brought back.*\(30 can\).*given\.ndjson.*--accept-loss"):
+        doctor(imported, repair=True)
+    assert [one.name for one in generations(imported)] == [before.name]
+    report = doctor(imported, repair=True, accept_loss=True)
+    assert_mended(imported, report, 30)
+    assert "5 records are lost" in report.repairs[0]
+
+
+POINTER_DAMAGE = {
+    "rubbish": lambda path: path.write_bytes(b"\x00\xff rubbish"),
+    "another folder": lambda path: path.write_bytes(b'{"space": "a/b/3/v1", "folder": "../../etc"}'),
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", POINTER_DAMAGE.values(), ids=POINTER_DAMAGE.keys())
+def test_a_damaged_pointer_is_found_and_set_to_the_generation_that_was_used_last(workspace, damage):
+    rebuild(workspace, None, mirror=False)
+    use(workspace, "1")
+    name = snapshot_folder(workspace).name
+    damage(Layout(workspace).pointer)
+    assert failed(doctor(workspace)) == {"generation in use"}
+    report = doctor(workspace, repair=True)
+    assert_mended(workspace, report)
+    assert snapshot_folder(workspace).name == name
 
 
 def test_without_an_index_there_is_nothing_to_examine(tmp_path):
