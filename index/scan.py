@@ -142,7 +142,7 @@ class Scan:
         def score(start: int, end: int) -> None:
             np.vecdot(self._matrix[start:end], query, out=cosines[start:end])
 
-        _in_blocks(score, len(cosines), self._matrix.shape[1] * 4, self._threads)
+        in_blocks(score, len(cosines), self._matrix.shape[1] * 4, self._threads)
         self.rescored = len(cosines)
         found = []
         for mask in masks:
@@ -192,7 +192,7 @@ class Scan:
         def score(start: int, end: int) -> None:
             np.vecdot(self._matrix[rows[start:end]], query, out=cosines[start:end])
 
-        _in_blocks(score, len(rows), _BLOCK_BYTES // _GATHERED_ROWS, self._threads)
+        in_blocks(score, len(rows), _BLOCK_BYTES // _GATHERED_ROWS, self._threads)
         return cosines
 
 
@@ -252,7 +252,7 @@ def _bounds(quantised: Quantised, query: Scores, weights: Scores, above: float |
             bounds.least[part][lower <= np.float32(above)] = -1
             bounds.most[part][upper <= np.float32(above)] = -1
 
-    _in_blocks(bound, rows, dim, threads)
+    in_blocks(bound, rows, dim, threads)
     return bounds
 
 
@@ -269,7 +269,7 @@ def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | N
     return Nearest(rows[order], cosines[order], scores[order])
 
 
-def _in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, threads: int) -> None:
+def in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, threads: int) -> None:
     """Do work(start, end) for all rows, by several threads if there is enough of it; the first error is raised."""
     step = max(1, _BLOCK_BYTES // row_bytes)
     starts = iter(range(0, rows, step))
