@@ -103,7 +103,7 @@ def draft(workspace: Path, limit: int, made: Iterable[Question] | None = None, b
     Args:
         workspace: the folder that holds `.spotter/`.
         limit: how many new ones, dealt over documents and kinds.
-        made: questions of a model; by default what the templates make of the index.
+        made: questions of a model (`index.qa_model`); by default what the templates make of the index.
         by: who made them.
 
     Raises:

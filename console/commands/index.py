@@ -166,5 +166,6 @@ for _name, _call in (
     ("export", export),
     ("evaluate", index_quality.evaluate),
     ("report", index_quality.report),
+    ("build-qa", index_quality.build_qa),
 ):
     _command(_name, _call)

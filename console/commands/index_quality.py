@@ -92,3 +92,84 @@ def report(as_json: Json = False) -> int:
     else:
         print(written.problem)
     return 0 if written.markdown is not None else 1
+
+
+def build_qa(
+    limit: Annotated[int, typer.Option(help="How many new questions at most.", min=1, max=1000)] = 60,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="SERVER/MODEL", help="A chat model that drafts; default: templates, without a model."),
+    ] = None,
+    max_usd: Annotated[float, typer.Option("--max-usd", metavar="USD", help="What the model may cost.", min=0)] = 0.5,
+    shown: Annotated[bool, typer.Option("--list", help="Show the drafts that wait.")] = False,
+    accept: Annotated[
+        str | None, typer.Option(metavar="IDS", help="Make these drafts labelled queries: ids with commas, or all.")
+    ] = None,
+    reject: Annotated[
+        str | None, typer.Option(metavar="IDS", help="Never draft these again: ids with commas, or all.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Draft labelled queries from what is in the index, for you to accept or reject."""
+    from index.build_qa import accept as accept_drafts
+    from index.build_qa import read_drafts
+    from index.build_qa import reject as reject_drafts
+
+    root = workspace().root
+    if accept is None and reject is None and not shown:
+        return _draft(root, limit, model, max_usd, as_json=as_json)
+    if reject is not None:
+        done = reject_drafts(root, _ids(reject))
+        if not as_json:
+            print(f"{len(done)} rejected")
+    if accept is not None:
+        done = accept_drafts(root, _ids(accept))
+        if not as_json:
+            print(f"{len(done)} accepted into eval/queries.jsonl")
+    waiting = [draft for draft in read_drafts(root) if draft.state == "draft"]
+    if as_json:
+        print_json({"waiting": [draft.model_dump(mode="json", exclude_none=True) for draft in waiting]})
+        return 0
+    for draft in waiting if shown else ():
+        print(
+            f"{draft.id}  {draft.kind:6}  {draft.query}\n{'':18}{draft.source}: {' '.join(draft.evidence.split())[:90]}"
+        )
+    print(f"{len(waiting)} wait for a word")
+    return 0
+
+
+def _draft(root: Path, limit: int, model: str | None, max_usd: float, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from console.operations.events import relay
+    from index.build_qa import TEMPLATES, draft, passages
+
+    if model is None:
+        made, by, dropped, usd, problem = None, TEMPLATES, 0, None, ""
+    else:
+        from index.chat import chat_model
+        from index.provider import Purse
+        from index.qa_model import ask_model
+
+        chat = chat_model(model, root, Purse(max_usd))
+        with reporting(as_json=as_json) as report:
+            asked = ask_model(passages(root), chat, limit, relay("build-qa", report))
+        made, by, dropped, usd, problem = asked.questions, chat.name, asked.dropped, asked.usd, asked.problem
+    done = draft(root, limit, made, by)
+    if as_json:
+        print_json(asdict(done) | {"dropped": dropped, "usd": usd, "problem": problem})
+        return 1 if problem else 0
+    if dropped:
+        print(f"{dropped} questions of the model were dropped: their quotes stand in no record")
+    if done.removed:
+        print(f"{done.removed} drafts were taken away: their records are gone")
+    print(f"{done.new} new drafts in {done.path}; {done.waiting} wait: {done.by_kind['text']} about text, "
+          f"{done.by_kind['visual']} about regions")  # fmt: skip
+    print("see them with --list, take them with --accept IDS, drop them with --reject IDS")
+    if problem:
+        print(f"the model was not asked about all: {problem}")
+    return 1 if problem else 0
+
+
+def _ids(text: str) -> list[str]:
+    return [name for name in (part.strip() for part in text.split(",")) if name]
