@@ -95,6 +95,11 @@ class RunFolder:
         return self.path / "artifacts.jsonl"
 
     @property
+    def room_file(self) -> Path:
+        """Disk space that a run keeps for its own last words."""
+        return self.path / ".room"
+
+    @property
     def cancel_file(self) -> Path:
         """Its presence when SIGTERM arrives makes the run end `cancelled`, not `interrupted`."""
         return self.path / "cancel"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import time
 import traceback
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.artifacts import ArtifactLog, describe_file
-from pipeline.core.errors import ErrorInfo, StageCrash, UsageError
+from pipeline.core.errors import ErrorInfo, StageCrash, UsageError, is_stage_crash
 from pipeline.core.events import EventLog, ItemErrorInfo, ItemEvent, LogEvent, MetricEvent, RunState, StateEvent
 from pipeline.core.execution import ErrorRateExceeded, MapExecution, Work
 from pipeline.core.files import LineFile, digest
@@ -31,6 +32,9 @@ from pipeline.core.sources import Sources
 from pipeline.core.stage import MapStage, Place, ReduceStage, Site, Stage, asked_keys, cache_keys, stages_at
 from pipeline.core.stop import StopSignal
 from pipeline.core.worker import WorkerSetup
+
+LAST_WORDS_BYTES = 4 << 20
+"""What a ledger's open journal, the report and the closing lines of thousands of pages take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,10 @@ class Runner:
         except StageCrash as error:
             crash = str(error)
         except Exception as error:  # noqa: BLE001 - a defect must still leave a finished folder behind
-            traceback.print_exc(file=sys.stderr)
-            crash = f"the runner broke: {ErrorInfo.of(error).message}"
+            crash = ErrorInfo.of(error).message
+            if not is_stage_crash(error):
+                traceback.print_exc(file=sys.stderr)
+                crash = f"the runner broke: {crash}"
         finally:
             self._pool.close(kill=crash is not None or self._stop.urgent)
         return self._end(crash)
@@ -147,6 +153,7 @@ class Runner:
 
     def _begin(self) -> None:
         run = self._run
+        self._keep_room()
         info = run.info.model_copy(
             update={
                 "state": "running",
@@ -165,6 +172,11 @@ class Runner:
             f"{f' · {means}' if means else ''} · {len(run.scope)} {run.pipeline.noun}s{again}"
         )
         self._events.emit(StateEvent(state="running", message=f"process {os.getpid()}{again}"))
+
+    def _keep_room(self) -> None:
+        """Lay disk space by, so that a run which fills the disk can still say how it ended."""
+        with self._run.folder.room_file.open("wb") as room:
+            room.write(b"\0" * LAST_WORDS_BYTES)
 
     def _scan(self) -> None:
         """Settle what planning already knows: documents that cannot be opened have failed."""
@@ -318,18 +330,25 @@ class Runner:
     def _end(self, crash: str | None) -> int:
         """Write the report, close and list everything that is not a stage's, and say how the run ended, last of all."""
         run = self._run
+        run.folder.room_file.unlink(missing_ok=True)
         state, message = self._judge(crash)
         failures = self._outcomes.failures()
         if crash is not None:
             self._events.emit(LogEvent(level="error", message=crash))
-        self._publish(state, message)
-        self._metrics.close()
-        whole = self._ledger.settle()
-        if not whole:
-            self._events.emit(
-                LogEvent(level="warning", message="ledger.sqlite is not listed: somebody else is reading it")
-            )
-        self._finish_info(state, ["metrics.jsonl", *(["ledger.sqlite"] if whole else []), "run.json"])
+        books = ["metrics.jsonl", "run.json"]
+        try:
+            self._publish(state, message)
+            self._metrics.close()
+            if self._ledger.settle():
+                books.append("ledger.sqlite")
+            else:
+                self._events.emit(
+                    LogEvent(level="warning", message="ledger.sqlite is not listed: somebody else is reading it")
+                )
+        except (OSError, sqlite3.Error) as error:
+            crash = crash or f"the run's report could not be written: {ErrorInfo.of(error).message}"
+            state, message = self._judge(crash)
+        self._finish_info(state, books)
         run.folder.cancel_file.unlink(missing_ok=True)
         for failed in failures:
             print(f"failed: {failed.where!r}: {failed.message}", file=sys.stderr)

@@ -26,9 +26,9 @@ KEPT_TOGETHER_BYTES = 64 * 1024 * 1024
 _Hashed = TypeVar("_Hashed")
 MAX_ROUNDS = 2
 """How often a file is sent that arrives as another one than announced: a broken part from before, or it is edited."""
-NOT_PUSHED = frozenset({".incoming", "answers", "logs"})
-"""Folders of a run that belong to this machine only: half-fetched files; what it paid somebody for; its own journal and
-what it mirrored."""
+NOT_PUSHED = frozenset({".incoming", ".room", "answers", "logs"})
+"""What belongs to this machine only of a run: half-fetched files; room for last words; what it paid somebody for; its
+own journal and what it mirrored."""
 
 
 class SourceChanged(TransferError):

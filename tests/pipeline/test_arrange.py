@@ -116,6 +116,12 @@ def test_boxes_are_cut_to_the_page_and_odd_ones_dropped() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("dpi", "kept"), [(72, 2), (150, 1), (None, 1), (300, 0)])
+def test_what_is_too_small_is_measured_on_paper(dpi: int | None, kept: int) -> None:
+    boxes = raw(((500, 500, 510, 510), {"node": 0.9}), ((600, 500, 605, 505), {"node": 0.9}))
+    assert len(arranged(boxes, text=replace(NO_WORDS, dpi=dpi)).detections) == kept
+
+
 TILES: list[Box] = [(0, 0, 600, 1400), (400, 0, 1000, 1400)]
 
 

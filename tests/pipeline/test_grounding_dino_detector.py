@@ -234,7 +234,7 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
 
     monkeypatch.setattr(grounded, "version", version)
     made = GroundedDetector(params(backend=backend))
-    for ask in (made.setup, made.key_parts):
+    for ask in (made.setup, made.libraries):
         with pytest.raises(StageCrash, match=rf"{package}.*not installed: uv sync --inexact --extra gpu"):
             ask()
 
@@ -269,7 +269,7 @@ def test_a_checkpoint_that_is_missing_or_damaged_is_said_with_the_command(
 def test_the_key_is_of_all_that_changes_raw_boxes_and_of_nothing_else(registered: None) -> None:
     plain = GroundedDetector(params()).key_parts()
     assert json.loads(json.dumps(plain)) == plain
-    assert plain["libraries"].keys() == {"torch", "transformers"}
+    assert GroundedDetector(params()).libraries().keys() == {"torch", "transformers"}
     same_boxes = ({"min_score": 0.5}, {"label_score": 0.1}, {"labels": ["node"]}, {"batch_size": 1},
                   {"tile_overlap": 0.3},
                   {"prompts": {"diagram": "canvas", "text box": "textbox", "node": "node"}})  # fmt: skip

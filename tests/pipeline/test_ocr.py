@@ -180,7 +180,7 @@ def test_what_is_not_installed_is_said_with_the_command_that_installs_it(
         {"sources": ["."], "ocr": {"name": "tesseract", "languages": ["xyz", "rus"]}}
     )
     with pytest.raises(UsageError, match=r"no data for 'xyz' here: apt-get install tesseract-ocr-xyz$"):
-        OcrStage(params).key_parts()
+        OcrStage(params).libraries()
     with pytest.raises(StageCrash, match="apt-get install tesseract-ocr-xyz"):
         OcrStage(params).setup()
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -189,15 +189,15 @@ def test_what_is_not_installed_is_said_with_the_command_that_installs_it(
 
 
 def test_the_key_holds_what_changes_the_words_and_not_the_patience(tmp_path: Path) -> None:
-    def parts(**ocr: Any) -> Any:
-        return OcrStage(
-            DocparseParams.model_validate({"sources": ["."], "ocr": {"name": "tesseract"} | ocr})
-        ).key_parts()
+    def stage(**ocr: Any) -> OcrStage:
+        return OcrStage(DocparseParams.model_validate({"sources": ["."], "ocr": {"name": "tesseract"} | ocr}))
 
-    assert parts() == parts(timeout_s=5)
-    assert parts() != parts(languages=["eng"])
-    assert set(parts()["languages"]) == {"rus", "eng"}
-    assert all(len(digest) == 64 for digest in parts()["languages"].values())
+    assert stage().key_parts() == stage(timeout_s=5).key_parts()
+    assert stage().key_parts() != stage(languages=["eng"]).key_parts()
+    libraries = dict(stage().libraries())
+    assert libraries.pop("tesseract")[0].isdigit()
+    assert set(libraries) == {"rus", "eng"}
+    assert all(len(digest) == 64 for digest in libraries.values())
 
 
 def test_a_page_that_takes_too_long_fails_alone_and_says_what_to_change(

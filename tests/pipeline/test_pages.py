@@ -326,6 +326,19 @@ def test_deep_greys_keep_their_shades_and_negatives_are_turned(tmp_path: Path) -
     assert np.array_equal(negative, 255 - shades)
 
 
+def test_greys_of_32_bits_are_scaled_by_the_largest(tmp_path: Path) -> None:
+    steps = np.array([[0, 1_000, 2_000, 4_000]], np.int32)
+    Image.fromarray(steps).save(tmp_path / "counts.tif")
+    assert draw_page(tmp_path / "counts.tif", TIFF, 1, 150, ROOMY).pixels[0, :, 0].tolist() == [0, 64, 128, 255]
+    high = np.array([[0, 2**31, 2**32 - 1]], np.uint32).view(np.int32)
+    Image.fromarray(high).save(tmp_path / "signed.tif")
+    signed, unsigned = (bytes([83, 1, 3, 0, 1, 0, 0, 0, meaning, 0]) for meaning in (2, 1))
+    whole = (tmp_path / "signed.tif").read_bytes()
+    assert signed in whole
+    (tmp_path / "high.tif").write_bytes(whole.replace(signed, unsigned))
+    assert draw_page(tmp_path / "high.tif", TIFF, 1, 150, ROOMY).pixels[0, :, 0].tolist() == [0, 128, 255]
+
+
 def test_values_that_are_no_numbers_leave_the_rest_of_a_picture_as_it_is(tmp_path: Path) -> None:
     values = np.array([[0.0, 1.0, 2.0], [np.nan, np.inf, -np.inf]], np.float32)
     Image.fromarray(values).save(tmp_path / "heat.tif")

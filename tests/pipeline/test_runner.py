@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UsageError
+from pipeline.core.events import StateEvent
+from pipeline.core.rundir import RunFolder
+from pipeline.core.runner import LAST_WORDS_BYTES, Runner, RunOptions, load_run
+from pipeline.core.sources import Sources
+from pipeline.core.stop import StopSignal
 from tests.pipeline.driving import (
     Bench,
     items_done,
@@ -138,6 +144,35 @@ def test_a_full_disk_fails_the_run_and_blames_no_item(bench: Bench) -> None:
     bench.plan(**QUICK)
     assert "No space left" in bench.run(check=1).stderr
     assert bench.report()["failures"] == []
+
+
+def test_a_disk_too_full_for_the_report_still_gets_the_last_words(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.source("a.txt", "ok")
+    bench.plan(**QUICK)
+    folder = RunFolder(bench.run_dir)
+    run = load_run(folder, bench.pipeline, RunOptions())
+    room: list[int] = []
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def look(line: str) -> None:
+        room.extend([folder.room_file.stat().st_size] if line.startswith("first") else [])
+
+    monkeypatch.setattr("pipeline.core.runner.publish", full)
+    with folder.hold():
+        code = Runner(run, Sources(bench.root, False), RunOptions(), StopSignal(), look).run()
+    assert (code, folder.read_info().state, room) == (1, "failed", [LAST_WORDS_BYTES])
+    last = bench.events()[-1]
+    assert isinstance(last, StateEvent)
+    assert last.state == "failed"
+    assert "No space left" in (last.message or "")
+    assert not folder.room_file.exists()
+    monkeypatch.undo()
+    bench.run("--resume", check=0)
+    assert bench.done_twice() == []
 
 
 def test_a_missing_source_is_told_before_the_stage_begins(bench: Bench) -> None:

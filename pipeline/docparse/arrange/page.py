@@ -16,7 +16,7 @@ from pipeline.docparse.raw import RawPage
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import PageText
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same raw boxes and parameters give other regions."""
 
 
@@ -57,7 +57,7 @@ def arrange(
     vocabulary = Vocabulary.of(detector)
     if raw.composed is not None:
         return _of_composed(raw.composed, vocabulary)
-    steps = _steps(raw, page_size_px, params, vocabulary)
+    steps = _steps(raw, page_size_px, text.dpi, params, vocabulary)
     kept = steps[-1].kept
     found = related(kept, page_size_px, params, ends)
     order = in_reading_order(found.detections, text) if params.reading_order else list(range(len(kept)))
@@ -107,13 +107,15 @@ def related(
     return Related(detections, joined)
 
 
-def _steps(raw: RawPage, page_size_px: tuple[int, int], params: ArrangeParams, vocabulary: Vocabulary) -> list[Step]:
+def _steps(
+    raw: RawPage, page_size_px: tuple[int, int], dpi: int | None, params: ArrangeParams, vocabulary: Vocabulary
+) -> list[Step]:
     first, negative = naming.name_boxes(raw.boxes, vocabulary)
     steps = [first]
     if params.negative_iou is not None:
         steps.append(naming.suppress_negatives(steps[-1].kept, negative, params.negative_iou))
     steps.append(sizes.clip(steps[-1].kept, page_size_px))
-    steps.append(sizes.drop_odd_sizes(steps[-1].kept, page_size_px, params))
+    steps.append(sizes.drop_odd_sizes(steps[-1].kept, page_size_px, params, dpi))
     if params.tile_iou is not None and raw.tiles:
         steps.append(tiles.merge_tiles(steps[-1].kept, raw.tiles, page_size_px, params.tile_iou))
     if params.nms_iou is not None:

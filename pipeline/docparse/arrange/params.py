@@ -20,9 +20,10 @@ class ArrangeParams(BaseModel):
     negative_iou: float | None = Field(default=0.8, ge=0, le=1)
     """A box that a negative prompt names best drops weaker boxes that overlap it so much."""
     min_area_px: dict[Label, float] = MIN_AREA_PX
-    """Smallest area by label, in square pixels; a label left out has none. Arrows are thin and have the next one."""
+    """Smallest area by label, in square pixels of a page at 150 dpi, whatever the page's own resolution is; a label
+    left out has none. Arrows are thin and have the next one."""
     min_arrow_px: float = Field(default=8.0, ge=0)
-    """Shortest longer side of an arrow, in pixels: a head alone, at 150 dpi."""
+    """Shortest longer side of an arrow, in pixels of a page at 150 dpi: a head alone."""
     max_area_share: float | None = Field(default=0.95, ge=0, le=1)
     """Boxes of nearly the whole page are a detector's shrug, unless they are a diagram or a canvas."""
     tile_iou: float | None = Field(default=0.5, ge=0, le=1)

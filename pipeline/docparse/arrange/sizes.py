@@ -10,6 +10,8 @@ from pipeline.docparse.arrange.candidates import Candidate, Drop, Step, in_order
 from pipeline.docparse.arrange.params import ArrangeParams
 from pipeline.docparse.geometry import area, clipped
 
+PARAMS_DPI = 150
+"""The resolution that the sizes in the parameters are meant for."""
 MAY_FILL_THE_PAGE = frozenset({"diagram", "canvas"})
 
 
@@ -27,16 +29,22 @@ def clip(candidates: Sequence[Candidate], page_size_px: tuple[int, int]) -> Step
     return Step("clip", len(candidates), in_order(kept), tuple(dropped))
 
 
-def drop_odd_sizes(candidates: Sequence[Candidate], page_size_px: tuple[int, int], params: ArrangeParams) -> Step:
-    """Drop boxes too small for their label, and those of nearly the whole page."""
+def drop_odd_sizes(
+    candidates: Sequence[Candidate], page_size_px: tuple[int, int], params: ArrangeParams, dpi: int | None = None
+) -> Step:
+    """Drop boxes too small for their label, and those of nearly the whole page.
+
+    `dpi` is the page's; an image that does not tell is taken for one of `PARAMS_DPI`.
+    """
     page = page_size_px[0] * page_size_px[1]
+    scale = (dpi or PARAMS_DPI) / PARAMS_DPI
     kept, dropped = [], []
     for one in candidates:
         size = area(one.box)
         longer = max(one.box[2] - one.box[0], one.box[3] - one.box[1])
-        if one.label == "arrow" and longer < params.min_arrow_px:
+        if one.label == "arrow" and longer < params.min_arrow_px * scale:
             dropped.append(Drop(one.raw, "arrow shorter than min_arrow_px", value=longer))
-        elif one.label != "arrow" and size < params.min_area_px.get(one.label, 0.0):
+        elif one.label != "arrow" and size < params.min_area_px.get(one.label, 0.0) * scale**2:
             dropped.append(Drop(one.raw, f"{one.label} smaller than min_area_px", value=size))
         elif (
             params.max_area_share is not None

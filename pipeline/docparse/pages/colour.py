@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_UNSIGNED = 1
+_DEEPEST_BITS = 16
 _WHITE_IS_ZERO = 0
 
 
@@ -30,18 +32,22 @@ def to_rgb(image: Image, tiff_tags: Mapping[int, Any]) -> Image:
 
 
 def _deep_grey(image: Image, tags: Mapping[int, Any]) -> Image:
-    """Grey of 12, 16 or 32 bits or of floats, scaled by what its kind can hold; floats by their largest value.
+    """Grey of 12 or 16 bits, scaled by what that can hold; of 32 bits or of floats, scaled by its largest value.
 
-    Floats that are no numbers are black, as zeros are: one of them must not take the picture along.
+    Measuring instruments write 32 bits and use few of them. Floats that are no numbers are black, as zeros are: one of
+    them must not take the picture along.
     """
     import numpy as np
     from PIL import Image as Images
 
-    values = np.asarray(image).astype(np.float32)
+    values = np.asarray(image).astype(np.float64)
     bits = next(iter(tags.get(_BITS_PER_SAMPLE, (16,))))
+    if bits > _DEEPEST_BITS and next(iter(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))) == _UNSIGNED:
+        values = np.where(values < 0, values + 2.0**32, values)  # Pillow reads them as if they had a sign
     if image.mode == "F":
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(2 ** min(bits, 16) - 1) if image.mode != "F" else float(values.max(initial=0.0)) or 1.0
+    by_largest = image.mode == "F" or bits > _DEEPEST_BITS
+    top = float(values.max(initial=0.0)) or 1.0 if by_largest else float(2**bits - 1)
     share = np.clip(values / top, 0, 1)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         share = 1 - share
