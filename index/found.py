@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from index.facets import Facets
+from index.rank import Fusion
 from index.snippet import Snippet
 
 Mode = Literal["balanced", "text", "visual", "raw"]
 """balanced: text keeps two of each five places; text, visual: these first; raw: by score alone, nothing collapsed."""
-
-Fusion = Literal["convex", "rrf"]
-"""How words and vectors are joined. Boosts are valid for one (space, fusion)."""
 
 MODES: tuple[Mode, ...] = ("balanced", "text", "visual", "raw")
 
@@ -105,6 +103,8 @@ class SearchResult:
     """Records in the index."""
     revision: int
     """Grows with every write to the index."""
+    generation: str = ""
+    """Name of the generation that was searched."""
     mode: Mode = "balanced"
     fusion: Fusion = "convex"
     vector_pending: bool = False

@@ -1,28 +1,51 @@
-"""The query's words against the word index: stems, the last word as a prefix, near spellings of unknown words."""
+"""The query's words against the word index: stems, the last word as a prefix, similar words, words that stand together.
+
+A term is a word of the query with all that counts as it: its stem in full, other words by how many character 4-grams
+they share (so a typo, another derivation, a half of a compound still count), and while it is being typed whatever
+begins like it. Its frequency in a record is the weighted sum over these, and BM25 takes it from there. Compared with
+one BM25 over stems and 4-grams of whole records this needs no second index, and finds as much.
+"""
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain, pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 from index.snapshot import spelling_grams
-from index.words import folded_words, stem
+from index.words import FUNCTION_WORDS, char_grams, folded_words, stem
+
+Rows = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
 
 MAX_WORDS = 32
 """Distinct words of a query that are looked up; a longer query is a pasted text, and its first words tell enough."""
+_K1 = 1.2
+"""Fixed in SQLite's bm25(), as its b = 0.75; its scores are taken apart with these."""
+_PREFIX_WEIGHT = 0.5
+_SIMILAR_FROM = 0.3
+"""Share of a word's 4-grams that another word must hold to count as it, with the square of the share as its weight."""
+_RESPELT_WEIGHT = 0.8
+"""Weight of a near spelling of a word that no record holds."""
+_SIMILAR_KEPT = 16
+_PAIR_WEIGHT = 0.4
+"""What two neighbours of the query that stand together in a record add, beside the rarer one's weight."""
+_PAIR_WITHIN = 1
+_MARKED_FROM = 0.5
 _SPELLING_CANDIDATES = 100
 _SPELLINGS_KEPT = 4
 _SHORTEST_CORRECTED = 4
-_REMEMBERED = 5_000
-_WORD_WEIGHT = 0.5
-"""BM25 weight of a prefix match beside 1 for a stem."""
+_REMEMBERED_ROWS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Term:
-    """One word of a query with everything that counts as it."""
+    """One word of a query."""
 
     word: str
     stems: tuple[str, ...]
@@ -31,11 +54,34 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Rows that match, with their BM25 scores (higher is better), in no order."""
+class Found:
+    """What the words of a query say of every record."""
 
-    rows: list[int]
-    scores: list[float]
+    scores: Scores
+    """BM25 with similar words and pairs, (rows,); 0: none of the words."""
+    stems: frozenset[str]
+    """What to mark in a found text."""
+    prefix: str | None = None
+
+
+@dataclass(frozen=True)
+class _Posting:
+    """Where something stands, and how often for the record's length."""
+
+    rows: Rows
+    frequency: Scores
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What one term adds to the score of its rows."""
+
+    rows: Rows
+    scores: Scores
+    idf: float
+    marks: frozenset[str]
+    occurs: bool
+    """Whether a record holds the word itself."""
 
 
 def parse(query: str) -> tuple[Term, ...]:
@@ -51,67 +97,154 @@ def parse(query: str) -> tuple[Term, ...]:
     return tuple(Term(word, (stem(word),), word if word == unfinished else None) for word in distinct)
 
 
-def expression(terms: Sequence[Term], operator: Literal["AND", "OR"]) -> str:
-    """The FTS5 query of terms. Folded words hold letters and digits only, so that quoting them is safe."""
-    clauses = []
-    for term in terms:
-        parts = [f'stems : "{one}"' for one in term.stems]
-        if term.prefix is not None:
-            parts.append(f'words : "{term.prefix}" *')
-        clauses.append(f"({' OR '.join(parts)})")
-    return f" {operator} ".join(clauses)
+def significant(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """The terms without function and question words, unless there are no others; a word being typed stays."""
+    kept = tuple(term for term in terms if term.prefix is not None or term.word not in FUNCTION_WORDS)
+    return kept or tuple(terms)
 
 
-def matching(db: sqlite3.Connection, terms: Sequence[Term], operator: Literal["AND", "OR"]) -> Matches:
-    """Every record that holds all (AND) or any (OR) of the terms, scored by BM25."""
-    found = db.execute(
-        f"SELECT rowid, bm25(lexical, {_WORD_WEIGHT}, 1.0) FROM lexical WHERE lexical MATCH ?",  # noqa: S608
-        (expression(terms, operator),),
-    ).fetchall()
-    return Matches([row for row, _ in found], [-score for _, score in found])
+class WordIndex:
+    """Scores records by words; remembers what it looked up, since a query comes again with every letter typed.
 
-
-class Spelling:
-    """Widens terms that no record holds by the index's most similar words; remembers what it found.
-
-    A query is looked up with every letter typed, so all but its last word come again and again.
+    Made for one revision of a snapshot.
     """
 
-    def __init__(self) -> None:
-        self._revision = -1
-        self._known: dict[Term, Term] = {}
+    def __init__(self, db: sqlite3.Connection, rows: int, records: int) -> None:
+        """Look words up in `db`.
 
-    def widen(self, db: sqlite3.Connection, terms: Sequence[Term], revision: int) -> tuple[Term, ...]:
-        """The terms as they are to be looked up in this revision of the index."""
-        if revision != self._revision or len(self._known) > _REMEMBERED:
-            self._revision = revision
-            self._known = {}
-        for term in terms:
-            if term not in self._known:
-                self._known[term] = _respelled(db, term)
-        return tuple(self._known[term] for term in terms)
+        Args:
+            db: the snapshot's database.
+            rows: length of the score arrays.
+            records: how many of the rows hold a record.
+        """
+        self._db = db
+        self._rows = rows
+        self._records = records
+        self._postings: dict[str, _Posting] = {}
+        self._terms: dict[Term, _Scored] = {}
+        self._remembered_rows = 0
+
+    def score(self, terms: Sequence[Term]) -> Found:
+        """Score every record by terms as `parse` gives them."""
+        if self._remembered_rows > _REMEMBERED_ROWS:
+            self._postings, self._terms, self._remembered_rows = {}, {}, 0
+        asked = significant(terms)
+        total = np.zeros(self._rows)
+        marks: set[str] = set()
+        for term in asked:
+            scored = self._scored(term)
+            total[scored.rows] += scored.scores
+            marks |= scored.marks
+        for first, second in pairwise(asked):
+            one, other = self._scored(first), self._scored(second)
+            if one.occurs and other.occurs:
+                near = f'stems : NEAR("{first.stems[0]}" "{second.stems[0]}", {_PAIR_WITHIN})'
+                total[self._posting(near).rows] += _PAIR_WEIGHT * min(one.idf, other.idf)
+        prefix = next((term.prefix for term in asked if term.prefix is not None), None)
+        return Found(total, frozenset(marks), prefix)
+
+    def holding(self, words: Sequence[str], *, open_end: bool = False) -> Rows:
+        """Rows that hold these folded words one after the other, as written; an open end may have more letters."""
+        return self._posting(f'words : "{" ".join(words)}"{" *" if open_end else ""}').rows
+
+    def holding_stem(self, word: str) -> Rows:
+        """Rows that hold a folded word in any inflection."""
+        return self._posting(f'stems : "{stem(word)}"').rows
+
+    def _scored(self, term: Term) -> _Scored:
+        known = self._terms.get(term)
+        if known is None:
+            known = self._terms[term] = self._looked_up(term)
+            self._remembered_rows += len(known.rows)
+        return known
+
+    def _looked_up(self, term: Term) -> _Scored:
+        base = term.stems[0]
+        own = self._posting(f'stems : "{base}"')
+        counting = [(1.0, own)]
+        marks = {base}
+        occurs = len(own.rows) > 0
+        if term.prefix is not None:
+            begun = self._posting(f'words : "{term.prefix}" *')
+            counting.append((_PREFIX_WEIGHT, begun))
+            occurs = occurs or len(begun.rows) > 0
+        if len(term.word) >= _SHORTEST_CORRECTED and not term.word.isdigit() and not (term.prefix and occurs):
+            for other, weight in self._similar(term, known=occurs).items():
+                counting.append((weight, self._posting(f'stems : "{other}"')))
+                if weight >= _MARKED_FROM or not occurs:
+                    marks.add(other)
+        frequency, presence = np.zeros(self._rows), np.zeros(self._rows)
+        for weight, posting in counting:
+            frequency[posting.rows] += weight * posting.frequency
+            presence[posting.rows] = np.maximum(presence[posting.rows], weight)
+        rows = np.flatnonzero(presence)
+        held = float(presence[rows].sum())
+        idf = math.log(1 + max(0.0, self._records - held + 0.5) / (held + 0.5))
+        found = frequency[rows]
+        return _Scored(rows, idf * (_K1 + 1) * found / (found + _K1), idf, frozenset(marks), occurs=len(own.rows) > 0)
+
+    def _posting(self, expression: str) -> _Posting:
+        known = self._postings.get(expression)
+        if known is None:
+            found = self._db.execute(
+                "SELECT rowid, bm25(lexical) FROM lexical WHERE lexical MATCH ?", (expression,)
+            ).fetchall()
+            flat = np.fromiter(chain.from_iterable(found), dtype=np.float64, count=2 * len(found)).reshape(-1, 2)
+            rows = flat[:, 0].astype(np.int64)
+            known = self._postings[expression] = _Posting(rows, _frequency(-flat[:, 1], self._records))
+            self._remembered_rows += len(rows)
+        return known
+
+    def _similar(self, term: Term, *, known: bool) -> dict[str, float]:
+        """Stems that count as a term's word, with their weights; the word's own is not among them."""
+        base = term.stems[0]
+        grams = " OR ".join(f'"{gram}"' for gram in spelling_grams(base))
+        rows = self._db.execute(
+            "SELECT rowid FROM spelling WHERE spelling MATCH ? ORDER BY rank LIMIT ?", (grams, _SPELLING_CANDIDATES)
+        ).fetchall()
+        marks = ",".join("?" * len(rows))
+        near = self._db.execute(
+            f"SELECT stem, word FROM vocabulary WHERE stem_key IN ({marks}) ORDER BY stem_key",  # noqa: S608
+            [row for (row,) in rows],
+        ).fetchall()
+        weights = {} if term.prefix is not None else similarities(term.word, base, near)
+        if not known:
+            for respelt in nearest_spellings(term.word, base, near, open_end=term.prefix is not None):
+                weights[respelt] = max(weights.get(respelt, 0.0), _RESPELT_WEIGHT)
+        weights.pop(base, None)
+        return dict(sorted(weights.items(), key=lambda one: (-one[1], one[0]))[:_SIMILAR_KEPT])
 
 
-def _respelled(db: sqlite3.Connection, term: Term) -> Term:
-    if len(term.word) < _SHORTEST_CORRECTED or term.word.isdigit() or _occurs(db, term):
-        return term
-    base = term.stems[0]
-    grams = " OR ".join(f'"{gram}"' for gram in spelling_grams(base))
-    rows = db.execute(
-        "SELECT rowid FROM spelling WHERE spelling MATCH ? ORDER BY rank LIMIT ?", (grams, _SPELLING_CANDIDATES)
-    ).fetchall()
-    marks = ",".join("?" * len(rows))
-    near = db.execute(
-        f"SELECT stem, word FROM vocabulary WHERE stem_key IN ({marks})",  # noqa: S608
-        [row for (row,) in rows],
-    ).fetchall()
-    spellings = nearest_spellings(term.word, base, near, open_end=term.prefix is not None)
-    return Term(term.word, tuple(dict.fromkeys([base, *spellings])), term.prefix)
+def _frequency(scores: Scores, records: int) -> Scores:
+    """Occurrences for the record's length, tf / (1 - b + b · length / average), out of SQLite's score of one phrase.
+
+    bm25() of SQLite: idf · f · (k1 + 1) / (f + k1) with f as above and idf = ln((N - n + ½) / (n + ½)), or 1e-6 if that
+    is not above 0 (https://www.sqlite.org/fts5.html#the_bm25_function).
+    """
+    held = len(scores)
+    idf = math.log((records - held + 0.5) / (held + 0.5)) if records > held else 0.0
+    saturated = np.clip(scores / (idf if idf > 0 else 1e-6), 1e-6, (_K1 + 1) * (1 - 1e-9))
+    return np.asarray(_K1 * saturated / (_K1 + 1 - saturated))
 
 
-def _occurs(db: sqlite3.Connection, term: Term) -> bool:
-    found = db.execute("SELECT 1 FROM lexical WHERE lexical MATCH ? LIMIT 1", (expression([term], "OR"),))
-    return found.fetchone() is not None
+def similarities(word: str, base: str, candidates: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Stems whose word or whose stem holds enough of the 4-grams of this one, with the square of the share, below 1.
+
+    Args:
+        word: a folded word as typed.
+        base: its stem.
+        candidates: stems of the index, each with a word that has it.
+    """
+    of_word, of_stem = set(char_grams(word)), set(char_grams(base))
+    weights = {}
+    for other, written in candidates:
+        share = max(
+            len(of_word.intersection(char_grams(written))) / len(of_word),
+            len(of_stem.intersection(char_grams(other))) / len(of_stem),
+        )
+        if share >= _SIMILAR_FROM:
+            weights[other] = min(share**2, 0.99)
+    return weights
 
 
 def nearest_spellings(

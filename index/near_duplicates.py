@@ -19,9 +19,24 @@ def collapsed(
 ) -> dict[int, list[int]]:
     """Kept row to the rows that it stands for, both in the order given; rows must come best first.
 
+    A row joins the first kept one of its place that is near enough; being near is not handed on from row to row, so
+    that a chain of small changes doesn't end in one hit.
+
     Args:
         rows: candidate rows, best first.
-        places: (n,) code of each candidate's page, negative for none: those are never collapsed.
+        places: (n,) code of where each may have repeats, negative for nowhere.
         vectors: (n, dim) unit vectors of the candidates.
+        same_cosine: from which cosine on two records say the same.
     """
-    raise NotImplementedError
+    kept: dict[int, list[int]] = {}
+    at_place: dict[int, list[int]] = {}
+    for at, row in enumerate(rows):
+        neighbours = at_place.setdefault(int(places[at]), []) if places[at] >= 0 else []
+        if neighbours:
+            near = np.flatnonzero(vectors[neighbours] @ vectors[at] >= same_cosine)
+            if len(near):
+                kept[rows[neighbours[near[0]]]].append(row)
+                continue
+        neighbours.append(at)
+        kept[row] = []
+    return kept

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from typing import Literal
+
+Fusion = Literal["convex", "rrf"]
+"""How words and vectors are joined. Boosts fitted under one are not valid under the other."""
 
 LEXICAL_SHARE = 0.7
 """Weight of words beside vectors in the joined score; any value from .5 to .8 ranks public questions about alike."""
+
+_MEASURED_SPACES = frozenset({"offline/hash3072-stem-char4"})
+"""Provider and model of spaces for which `LEXICAL_SHARE` was chosen on labelled questions (benchmarks/balance.py)."""
+RRF_CONSTANT = 60.0
+"""Of the paper; larger flattens the lead of first places."""
 
 VISUAL_TYPES = frozenset({"VisualCaption", "VisualFact", "ImageVec"})
 """Types that speak of a region; all others are text of the document itself."""
@@ -32,6 +41,33 @@ def convex_fusion(
         greatest = max(scores.values(), default=0.0)
         for row, score in scores.items():
             fused[row] = fused.get(row, 0.0) + (weight * score / greatest if greatest > 0 else 0.0)
+    return fused
+
+
+def default_fusion(space: str) -> Fusion:
+    """Convex where the share of words was measured on labelled questions, reciprocal ranks where it was not.
+
+    Convex combination is the better one once its share fits the space, and a few dozen labels are enough for that
+    (Bruch et al., as above); reciprocal ranks need no scale at all. Fitted boosts carry the choice that they were
+    fitted with, and it wins over this one.
+
+    Args:
+        space: id of a space.
+    """
+    return "convex" if space.rsplit("/", 2)[0] in _MEASURED_SPACES else "rrf"
+
+
+def reciprocal_ranks(lexical: Mapping[int, int], vector: Mapping[int, int]) -> dict[int, float]:
+    """Join 1-based ranks: the sum of 1 / (60 + rank), scaled so that first on every side that found anything is 1.
+
+    Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
+    (SIGIR 2009).
+    """
+    sides = [ranks for ranks in (lexical, vector) if ranks]
+    fused: dict[int, float] = {}
+    for ranks in sides:
+        for row, rank in ranks.items():
+            fused[row] = fused.get(row, 0.0) + (1 + RRF_CONSTANT) / (rank + RRF_CONSTANT) / len(sides)
     return fused
 
 

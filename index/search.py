@@ -1,4 +1,4 @@
-"""Search as you type: lexical and vector hits over all records, joined, from the ranking snapshot alone."""
+"""Search as you type: words and vectors over all records, joined and weighted, from the ranking snapshot alone."""
 
 from __future__ import annotations
 
@@ -6,54 +6,45 @@ import os
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
-import orjson
 
-from index import lexical
+from index.boosts import Boosts, parse_overrides, read_boosts
 from index.embed import Embedder, embedder_for_space
-from index.errors import EmbedderUnavailable, IndexCorrupt, IndexEmpty, SpaceMismatch, UnknownEmbedder
-from index.found import MODES, Fusion, Hit, Mode, SearchResult, Why
+from index.errors import EmbedderUnavailable, IndexCorrupt, IndexEmpty, IndexProblem, SpaceMismatch, UnknownEmbedder
+from index.facets import facets as facets_of
+from index.filters import Filters, filters
+from index.found import MODES, Hit, Mode, SearchResult, Why
+from index.hits import hit_of
 from index.layout import Current, Layout
-from index.rank import best_first, convex_fusion, is_text, with_text_quota
+from index.lexical import Found, WordIndex, parse
+from index.query import Query, parse_query
+from index.rank import LEXICAL_SHARE, Fusion, default_fusion
+from index.ranking import Arranged, Candidates, arranged, candidates
 from index.snippet import Snippet, snippet
 from index.vectors import REBUILD
-from index.view import FoundRecord, Mask, View, read_only
+from index.view import View, read_only
+
+if TYPE_CHECKING:
+    from index.embed import Matrix
 
 __all__ = ["MODES", "Fusion", "Hit", "Mode", "SearchResult", "Searcher", "Snippet", "Why"]
 
-if TYPE_CHECKING:
-    from index.boosts import Boosts
-    from index.embed import Matrix
-
-_POOL = 200
-"""Best lexical and best vector hits of each kind, text and visual, that go into the joined ranking."""
-_ENOUGH_WITH_ALL_WORDS = 200
-"""When so many records hold all words of a query, those that hold only some are not looked for."""
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """Rows of one list, best first, with their scores, and how many matched in all."""
-
-    rows: list[int]
-    scores: list[float]
-    matched: int
-
-
-_NOTHING = _Ranked([], [], 0)
+TAG_BOOSTS_VARIABLE = "TAG_WEIGHTS"
+"""Boosts of tags for one process, as `Canvas=1.06,Layer=1.05`, on top of those of the workspace."""
+_VECTORS_REMEMBERED = 256
 
 
 class Searcher:
     """A read-only view of a workspace's index; opens in milliseconds, sees newer ingests without being reopened.
 
-    One query at a time; it may be made in one thread and used in another.
+    One query at a time; it may be made in one thread and used in others.
     """
 
     def __init__(
@@ -69,28 +60,38 @@ class Searcher:
         Args:
             workspace: the folder that holds `.spotter/`.
             embedder: makes the query's vector; by default the one of the index's own space.
-            boosts: weigh types, tags and zones; by default those of the workspace's `tags/boosts.json`.
-            generation: name of a generation that need not be the one in use; by default the one in use, followed when
-                another is switched in.
+            boosts: weigh types, tags and zones; by default those of the workspace's `tags/boosts.json` with those of
+                the environment's TAG_WEIGHTS on top.
+            generation: name or number of a generation that need not be the one in use; by default the one in use,
+                followed when another is switched in.
 
         Raises:
             IndexEmpty: there is no index, or nothing in it.
+            UnknownGeneration: there is no generation of this name.
             SpaceMismatch: `embedder` belongs to another space.
+            BoostsInvalid: the workspace's boosts, or TAG_WEIGHTS, can't be read.
             IndexCorrupt: the snapshot can't be read.
         """
         self._layout = Layout(workspace.absolute())
         self._wanted = embedder
+        self._boosts = boosts
+        self._generation = generation
         self._lock = threading.Lock()
         self._view: View | None = None
         self._pointer: tuple[int, int] | None = None
+        self._current: Current | None = None
         self._embedder: Embedder | None = None
-        self._spelling = lexical.Spelling()
+        self._words: WordIndex | None = None
+        self._words_of = -1
+        self._vectors: OrderedDict[str, Matrix] = OrderedDict()
+        self._boosts_file: tuple[tuple[int, int] | None, str, Boosts] | None = None
         self._note = ""
         with self._lock:
             view = self._open_current()
             if not view.count:
                 self._let_go()
                 raise IndexEmpty(self._layout.workspace)
+            self._own_boosts()
 
     @property
     def space(self) -> str:
@@ -116,14 +117,15 @@ class Searcher:
         """The best `k` records for any string; the last word counts as a prefix while nothing follows it.
 
         Args:
-            query: any text in the language of `index.query`; one that asks for nothing finds nothing.
+            query: any text in the language of `index.query`; with filters alone it lists what passes them, in order;
+                one that asks for nothing finds nothing.
             k: length of the list.
             mode: how text and visual records share the list.
             types: only records of these types (`meta.type`).
             documents: only records of these documents (document id, source file or file name).
             pages: only records of these pages.
             boosts: instead of the searcher's own, for this query.
-            fusion: instead of the default.
+            fusion: instead of the one that the boosts were fitted with, or the space's default.
             vector: "wait" embeds the query even over the network; "ready" takes a vector that costs no wait, else
                 answers by words and sets `vector_pending`; a (dim,) vector is taken as it is; None: words only.
             facets: count what matched, too.
@@ -132,8 +134,18 @@ class Searcher:
         Raises:
             IndexEmpty: the index has been emptied or taken away.
             IndexCorrupt: the snapshot can't be read any more.
+            BoostsInvalid: the workspace's boosts were changed to what can't be read.
         """
         started = time.perf_counter()
+        asked = parse_query(query)
+        words = asked.words.strip()
+        note, pending = "", False
+        if isinstance(vector, str):
+            with self._lock:
+                self._open_current()
+                embedder, note = self._embedder, self._note
+            vector, pending, note = self._vector(embedder, words, note, wait=vector == "wait")
+        vector_ms = (time.perf_counter() - started) * 1000
         with self._lock:
             view = self._open_current()
             try:
@@ -141,21 +153,38 @@ class Searcher:
                     view.refresh()
                     if not view.count:
                         raise IndexEmpty(self._layout.workspace)
-                    hits, total, with_vector = self._find(view, query, k, types, documents)
+                    answer = self._answer(
+                        view, asked, k, mode, (types, documents, pages), boosts, fusion, vector, facets
+                    )
             except sqlite3.DatabaseError as error:
                 raise IndexCorrupt(f"The index can't be read ({error}); {REBUILD}") from error
-            return SearchResult(
-                query=query,
-                hits=hits,
-                total=total,
-                took_ms=(time.perf_counter() - started) * 1000,
-                space=view.space.id,
-                label=self._embedder.label if self._embedder is not None and with_vector else None,
-                lexical_only=not with_vector,
-                note=self._note or ("" if with_vector else "The query holds no word to look for."),
-                records=view.count,
-                revision=view.revision,
-            )
+        took_ms = (time.perf_counter() - started) * 1000
+        return replace(
+            answer,
+            took_ms=took_ms,
+            note=" ".join(filter(None, (asked.note, answer.note, note))),
+            vector_pending=pending,
+            number=number,
+            stages_ms={"vector": vector_ms, **answer.stages_ms},
+        )
+
+    def query_vector(self, query: str) -> Matrix | None:
+        """The vector of a query, (dim,), asked of the network if it must be; None: the query has no words to embed.
+
+        Other threads can search meanwhile. The answer is remembered, so that `search(vector="ready")` has it at once.
+
+        Raises:
+            IndexProblem: the vector can't be made; the text says why.
+        """
+        with self._lock:
+            self._open_current()
+            embedder, note = self._embedder, self._note
+        words = parse_query(query).words.strip()
+        if not words:
+            return None
+        if embedder is None:
+            raise EmbedderUnavailable(note)
+        return self._embedded(embedder, words)
 
     def close(self) -> None:
         """Let go of the files; a later search opens them again."""
@@ -173,30 +202,38 @@ class Searcher:
     def _let_go(self) -> None:
         if self._view is not None:
             self._view.close()
-        self._view = self._pointer = None
-        self._spelling = lexical.Spelling()
+        self._view = self._pointer = self._words = None
 
     def _open_current(self) -> View:
-        """The view of the snapshot in use, opened anew when another one was switched in."""
-        try:
-            status = os.stat(self._layout.pointer)  # noqa: PTH116
-        except FileNotFoundError:
-            self._let_go()
-            raise IndexEmpty(self._layout.workspace) from None
-        pointer = (status.st_ino, status.st_mtime_ns)
-        if self._view is not None and pointer == self._pointer:
-            return self._view
-        self._let_go()
-        current = self._layout.current()
-        if current is None:
-            raise IndexEmpty(self._layout.workspace)
+        """The view of the generation in use, opened anew when another one was switched in; or of the one named."""
+        if self._generation is not None:
+            if self._view is None:
+                self._open(self._layout.generation(self._generation))
+        else:
+            try:
+                status = os.stat(self._layout.pointer)  # noqa: PTH116
+            except FileNotFoundError:
+                self._let_go()
+                raise IndexEmpty(self._layout.workspace) from None
+            pointer = (status.st_ino, status.st_mtime_ns)
+            if self._view is None or pointer != self._pointer:
+                self._let_go()
+                current = self._layout.current()
+                if current is None:
+                    raise IndexEmpty(self._layout.workspace)
+                self._open(current)
+                self._pointer = pointer
+        assert self._view is not None, "opened above"
+        return self._view
+
+    def _open(self, current: Current) -> None:
         self._choose_embedder(current)
         self._view = View(current)
-        self._pointer = pointer
-        return self._view
+        self._current = current
 
     def _choose_embedder(self, current: Current) -> None:
         self._note = ""
+        self._vectors.clear()
         if self._wanted is not None:
             if self._wanted.space != current.space:
                 raise SpaceMismatch(index_space=current.space.id, other_space=self._wanted.space.id)
@@ -208,117 +245,202 @@ class Searcher:
             self._embedder = None
             self._note = f"Found by words only: {error}"
 
-    def _find(
-        self, view: View, query: str, k: int, types: Sequence[str], documents: Sequence[str]
-    ) -> tuple[tuple[Hit, ...], int, bool]:
-        terms = lexical.parse(query)
-        if not terms or k < 1:
-            return (), 0, False
-        terms = self._spelling.widen(view.db, terms, view.revision)
-        mask = view.mask(types, documents)
-        by_words = _by_words(view, terms, mask)
-        by_vector = _NOTHING if self._embedder is None else _by_vector(view, self._embedder, query, mask)
-        fused = convex_fusion(
-            dict(zip(by_words.rows, by_words.scores, strict=True)),
-            dict(zip(by_vector.rows, by_vector.scores, strict=True)),
-        )
-        ranking = best_first(fused)
-        text_rows = {row for row in ranking if view.is_text[row]}
-        placed = with_text_quota(ranking, text_rows)[:k]
-        before = {row: at for at, row in enumerate(ranking, start=1)}
-        words = {
-            row: (at, score) for at, (row, score) in enumerate(zip(by_words.rows, by_words.scores, strict=True), 1)
-        }
-        near = {
-            row: (at, score) for at, (row, score) in enumerate(zip(by_vector.rows, by_vector.scores, strict=True), 1)
-        }
-        found = view.records(placed)
-        stems = {one for term in terms for one in term.stems}
-        prefix = next((term.prefix for term in terms if term.prefix is not None), None)
-        hits = []
-        for rank, row in enumerate(placed, start=1):
-            lexical_rank, lexical_score = words.get(row, (None, None))
-            vector_rank, cosine = near.get(row, (None, None))
-            why = Why(
-                lexical_rank, lexical_score, vector_rank, cosine, fused[row], before[row], lifted=before[row] > rank
+    def _vector(
+        self, embedder: Embedder | None, words: str, note: str, *, wait: bool
+    ) -> tuple[Matrix | None, bool, str]:
+        """A query's vector if there is one now, whether it is still to come, and why there is none."""
+        if not words or embedder is None:
+            return None, False, note
+        if not wait and embedder.network:
+            known = self._vectors.get(words)
+            remembered = getattr(embedder, "remembered", None)
+            if known is None and remembered is not None:
+                known = remembered(words)
+            return known, known is None, note
+        try:
+            return self._embedded(embedder, words), False, note
+        except IndexProblem as error:
+            return None, False, f"Found by words only: {error}"
+
+    def _embedded(self, embedder: Embedder, words: str) -> Matrix:
+        known = self._vectors.get(words)
+        if known is None:
+            known = embedder.embed([words], kind="query")[0]
+            self._vectors[words] = known
+            while len(self._vectors) > _VECTORS_REMEMBERED:
+                self._vectors.popitem(last=False)
+        return known
+
+    def _own_boosts(self) -> Boosts:
+        """The workspace's boosts, read anew when their file has changed."""
+        if self._boosts is not None:
+            return self._boosts
+        path = self._layout.workspace / "tags" / "boosts.json"
+        try:
+            status = os.stat(path)  # noqa: PTH116
+            seen: tuple[int, int] | None = (status.st_ino, status.st_mtime_ns)
+        except FileNotFoundError:
+            seen = None
+        overrides = os.environ.get(TAG_BOOSTS_VARIABLE, "")
+        if self._boosts_file is None or self._boosts_file[:2] != (seen, overrides):
+            boosts = read_boosts(path)
+            if overrides:
+                boosts = boosts.with_tags(parse_overrides(overrides))
+            self._boosts_file = (seen, overrides, boosts)
+        return self._boosts_file[2]
+
+    def _chosen_boosts(self, view: View, given: Boosts | None, fusion: Fusion | None) -> tuple[Boosts, Fusion, str]:
+        """Boosts and fusion of one query, and what is to be said of them.
+
+        Fitted boosts hold for the space and fusion that they were fitted with. Handed in, they are used and it is said
+        when they don't fit; those of the workspace are then left out.
+        """
+        boosts = given if given is not None else self._own_boosts()
+        explicit = given is not None or self._boosts is not None
+        joined: Fusion = fusion or default_fusion(view.space.id)
+        if fusion is None and boosts.fusion in ("convex", "rrf"):
+            joined = "convex" if boosts.fusion == "convex" else "rrf"
+        if boosts.is_neutral:
+            return boosts, joined, ""
+        foreign = [
+            f"{name} {theirs} (this search: {ours})"
+            for name, theirs, ours in (("space", boosts.space, view.space.id), ("fusion", boosts.fusion, joined))
+            if theirs is not None and theirs != ours
+        ]
+        if boosts.origin == "fitted" and foreign and not explicit:
+            return (
+                Boosts.neutral(),
+                fusion or default_fusion(view.space.id),
+                (f"Boosts not used: they were fitted for {', '.join(foreign)}; fit them anew: spotter index learn"),
             )
-            shown = snippet(found[row].text, stems, prefix)
-            hits.append(_hit(found[row], rank, why, shown, self._layout.workspace))
-        total = by_words.matched + sum(row not in words for row in by_vector.rows)
-        return tuple(hits), total, self._embedder is not None
+        warning = f", fitted for {', '.join(foreign)}" if boosts.origin == "fitted" and foreign else ""
+        numbers = {"types": boosts.types, "groups": boosts.groups, "tags": boosts.tags, "zones": boosts.zones}
+        counted = ", ".join(f"{len(of)} {kind}" for kind, of in numbers.items() if of)
+        return boosts, joined, f"boosts: {boosts.origin}{f', {counted}' if counted else ''}{warning}"
+
+    def _answer(
+        self,
+        view: View,
+        asked: Query,
+        k: int,
+        mode: Mode,
+        given: tuple[Sequence[str], Sequence[str], Sequence[int]],
+        boosts: Boosts | None,
+        fusion: Fusion | None,
+        vector: Matrix | None,
+        with_facets: bool,
+    ) -> SearchResult:
+        clock = _Clock()
+        if self._words is None or self._words_of != view.revision:
+            self._words, self._words_of = WordIndex(view.db, len(view.alive), view.count), view.revision
+        chosen, joined, boosts_note = self._chosen_boosts(view, boosts, fusion)
+        narrowed = filters(view, self._words, asked, types=given[0], documents=given[1], pages=given[2])
+        mask = narrowed.mask()
+        terms = parse(asked.words)
+        found = self._words.score(terms) if terms else Found(np.zeros(len(view.alive)), frozenset())
+        clock.lap("words")
+        listing = not terms and bool(narrowed.by_kind)
+        lexical = mask.astype(np.float64) if listing else found.scores
+        ranked = Candidates.none()
+        if k >= 1 and (terms or listing):
+            ranked = candidates(
+                view,
+                lexical,
+                vector if terms else None,
+                mask,
+                None if chosen.is_neutral else view.weights(chosen),
+                fusion=joined,
+                lexical_share=LEXICAL_SHARE if chosen.lexical_share is None else chosen.lexical_share,
+                noise_cosine=self._embedder.noise_cosine if self._embedder is not None else 0.0,
+                wanted=k,
+            )
+        placed = arranged(view, ranked, mode)
+        clock.lap("rank")
+        hits = self._hits(view, placed, ranked, chosen, found, k, listing=listing)
+        clock.lap("records")
+        counted = None
+        if with_facets:
+            matched = lexical > 0
+            matched[ranked.rows] = True
+            counted = facets_of(view, matched, narrowed if terms or listing else Filters(view.alive, {}))
+            clock.lap("facets")
+        by_vector = vector is not None and bool(terms)
+        assert self._current is not None, "a view is open"
+        return SearchResult(
+            query=asked.text,
+            hits=hits,
+            total=ranked.total,
+            took_ms=0.0,
+            space=view.space.id,
+            label=self._embedder.label if self._embedder is not None and by_vector else None,
+            lexical_only=not by_vector,
+            note=narrowed.note or ("" if terms or listing else "The query holds no word to look for."),
+            records=view.count,
+            revision=view.revision,
+            generation=self._current.name,
+            mode=mode,
+            fusion=joined,
+            facets=counted,
+            boosts_note=boosts_note,
+            stages_ms=clock.laps_ms,
+        )
+
+    def _hits(
+        self, view: View, placed: Arranged, ranked: Candidates, boosts: Boosts, found: Found, k: int, *, listing: bool
+    ) -> tuple[Hit, ...]:
+        shown = placed.rows[:k]
+        at = {row: place for place, row in enumerate(ranked.rows.tolist())}
+        lexical_ranks = _ranks_of(ranked.lexical)
+        vector_ranks = _ranks_of(ranked.cosines)
+        relevance_ranks = _ranks_of(ranked.relevance)
+        members = [row for kept in shown for row in placed.similar.get(kept, ())]
+        records = view.records([*shown, *members])
+        hits = []
+        for rank, row in enumerate(shown, start=1):
+            place, record = at[row], records[row]
+            tags = view.tags_of(row)
+            factors = boosts.explain(record.type, tags)
+            by_words = not listing and ranked.lexical[place] > 0
+            by_vector = ranked.cosines[place] > 0
+            before = placed.rank_before_quota[row]
+            why = Why(
+                lexical_rank=int(lexical_ranks[place]) if by_words else None,
+                lexical_score=float(ranked.lexical[place]) if by_words else None,
+                vector_rank=int(vector_ranks[place]) if by_vector else None,
+                cosine=float(ranked.cosines[place]) if by_vector else None,
+                fused=float(ranked.relevance[place]),
+                rank_before_quota=before,
+                lifted=before > rank,
+                type_boost=factors.type_boost,
+                tag=factors.tag,
+                tag_boost=factors.tag_boost,
+                zone=factors.zone,
+                zone_boost=factors.zone_boost,
+                rank_by_relevance=int(relevance_ranks[place]),
+                rank_by_score=place + 1,
+            )
+            marked = snippet(record.text, found.stems, found.prefix)
+            similar = tuple(records[member].id for member in placed.similar.get(row, ()))
+            score = float(ranked.scores[place])
+            hits.append(hit_of(record, rank, score, why, marked, similar, tuple(tags), self._layout.workspace))
+        return tuple(hits)
 
 
-def _by_words(view: View, terms: Sequence[lexical.Term], mask: Mask) -> _Ranked:
-    ranked = _best(lexical.matching(view.db, terms, "AND"), view, mask)
-    if len(terms) > 1 and ranked.matched < _ENOUGH_WITH_ALL_WORDS:
-        ranked = _best(lexical.matching(view.db, terms, "OR"), view, mask)
-    return ranked
+def _ranks_of(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """1-based rank of each of these scores among them, equal ones in the order given."""
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks
 
 
-def _best(matches: lexical.Matches, view: View, mask: Mask) -> _Ranked:
-    rows = np.array(matches.rows, dtype=np.int64)
-    scores = np.array(matches.scores, dtype=np.float64)
-    wanted = mask[rows]
-    return _best_of_each_kind(view, rows[wanted], scores[wanted])
+class _Clock:
+    """Where the time of one query went."""
 
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
 
-def _by_vector(view: View, embedder: Embedder, query: str, mask: Mask) -> _Ranked:
-    vector = embedder.embed([query], kind="query")[0]
-    kinds = [mask & view.is_text, mask & ~view.is_text]
-    best = view.scan.best_of_each(vector, None, kinds, _POOL, above=embedder.noise_cosine)
-    rows = np.concatenate([found.rows for found in best])
-    cosines = np.concatenate([found.cosines for found in best]).astype(np.float64)
-    return _best_of_each_kind(view, rows, cosines)
-
-
-def _best_of_each_kind(view: View, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> _Ranked:
-    """The `_POOL` best text rows and the `_POOL` best visual rows in one list, so that neither crowds out the other."""
-    kept = []
-    text = view.is_text[rows]
-    for kind in (text, ~text):
-        places = np.flatnonzero(kind)
-        if len(places) > _POOL:
-            places = places[np.argpartition(-scores[places], _POOL)[:_POOL]]
-        kept.append(places)
-    places = np.concatenate(kept)
-    places = places[np.lexsort((rows[places], -scores[places]))]
-    return _Ranked(rows[places].tolist(), scores[places].tolist(), len(rows))
-
-
-def _hit(record: FoundRecord, rank: int, why: Why, shown: Snippet, workspace: Path) -> Hit:
-    meta: dict[str, Any] = orjson.loads(record.meta)
-    run_folder = workspace / record.run_folder
-    return Hit(
-        rank=rank,
-        id=record.id,
-        text=record.text,
-        snippet=shown,
-        type=record.type,
-        is_text=is_text(record.type),
-        filename=record.filename,
-        source_file=record.source_file,
-        source_path=_inside(workspace, record.source_file),
-        document_id=record.document_id,
-        page=record.page,
-        region_id=meta.get("region_id"),
-        label=meta.get("label"),
-        tags=tuple(meta.get("tags", ())),
-        bbox_px=tuple(meta["bbox_px"]) if meta.get("bbox_px") is not None else None,
-        page_size_px=tuple(meta["page_size_px"]) if meta.get("page_size_px") is not None else None,
-        crop_path=_inside(run_folder, meta.get("crop")),
-        page_image_path=_inside(run_folder, meta.get("page_image")),
-        run_id=record.run_id,
-        run_folder=run_folder,
-        detector=meta.get("detector"),
-        analyst=meta.get("analyst"),
-        score=why.fused,
-        why=why,
-    )
-
-
-def _inside(folder: Path, relative: str | None) -> Path | None:
-    """A path that a record names, absolute; None when it names none or one outside the folder it belongs to."""
-    if not relative or "\0" in relative:
-        return None
-    path = os.path.normpath(os.path.join(folder, relative))  # noqa: PTH118
-    return Path(path) if path.startswith(os.path.join(folder, "")) else None  # noqa: PTH118
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps_ms[name] = (now - self._last) * 1000
+        self._last = now

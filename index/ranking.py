@@ -1,0 +1,188 @@
+"""The best rows of a view for one query: words and vectors joined over all records, weighted, repeats collapsed.
+
+score = relevance × weight, where relevance joins what words and vector say of a record, each over the query's greatest,
+and weight is the product of its boosts. The list by score is exact: no record outside the vector's candidates could
+stand higher, or it is looked up (Fagin's threshold argument, "Optimal aggregation algorithms for middleware", PODS
+2001). Reciprocal ranks are joined over the candidates alone, since a rank is nothing that a record has by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from index.found import Mode
+from index.near_duplicates import collapsed
+from index.rank import Fusion, reciprocal_ranks, with_text_quota
+from index.view import Mask, View, Weights
+
+Rows = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
+
+CANDIDATES = 200
+"""Best rows by vector of each kind, text and visual, before anything is joined."""
+_COMPARED_FOR_REPEATS = 400
+"""Best rows among which repeats are looked for."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows by falling score, equal scores by row, with each factor; all arrays (n,)."""
+
+    rows: Rows
+    lexical: Scores
+    """0: not found by words."""
+    cosines: Scores
+    """0: not found by vector."""
+    relevance: Scores
+    """Both joined, 0..1."""
+    scores: Scores
+    total: int
+    """Rows found by words, and by vector alone."""
+
+    @staticmethod
+    def none() -> Candidates:
+        """Nothing found."""
+        nothing = np.empty(0)
+        return Candidates(np.empty(0, dtype=np.int64), nothing, nothing, nothing, nothing, 0)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one kind's vector search and all words give: rows that can be among the best."""
+
+    rows: Rows
+    cosines: Scores
+
+
+def candidates(
+    view: View,
+    lexical: Scores,
+    vector: npt.NDArray[np.float32] | None,
+    mask: Mask,
+    weights: Weights | None,
+    *,
+    fusion: Fusion,
+    lexical_share: float,
+    noise_cosine: float,
+    wanted: int,
+) -> Candidates:
+    """The rows that can be among the best `wanted` of text or of the rest, ranked by score.
+
+    Args:
+        view: what is searched.
+        lexical: (rows,) score by words, 0 where none is found.
+        vector: (dim,) of the query; None: words only.
+        mask: rows that count.
+        weights: (rows,) products of boosts; None: all 1.
+        fusion: how words and vector are joined.
+        lexical_share: weight of words in convex fusion.
+        noise_cosine: a cosine up to this counts as 0.
+        wanted: how many rows of each kind must be exact.
+    """
+    matched = np.flatnonzero((lexical > 0) & mask)
+    greatest = float(lexical[matched].max(initial=0.0))
+    kinds = (mask & view.is_text, mask & ~view.is_text)
+    depth = max(CANDIDATES, wanted)
+    nearest = [] if vector is None else view.scan.best_of_each(vector, weights, kinds, depth, above=noise_cosine)
+    greatest_cosine = max((float(found.cosines.max(initial=0.0)) for found in nearest), default=0.0)
+    share = 1.0 if greatest_cosine <= 0 else 0.0 if greatest <= 0 else lexical_share
+    of_words = share / greatest if greatest > 0 else 0.0
+    of_vector = (1 - share) / greatest_cosine if greatest_cosine > 0 else 0.0
+
+    def weight(rows: Rows) -> Scores:
+        return np.ones(len(rows)) if weights is None else weights[rows].astype(np.float64)
+
+    found: list[_Found] = []
+    for at, kind in enumerate(kinds):
+        near = nearest[at] if nearest else None
+        near_rows = near.rows if near is not None else np.empty(0, dtype=np.int64)
+        near_cosines = near.cosines.astype(np.float64) if near is not None else np.empty(0)
+        known = np.zeros(len(view.alive), dtype=np.bool_)
+        known[near_rows] = True
+        others = matched[kind[matched] & ~known[matched]]
+        least = of_words * lexical[others] * weight(others)
+        beyond = of_vector * float(near.scores[-1]) if near is not None and len(near_rows) == depth else 0.0
+        exact = (of_words * lexical[near_rows] + of_vector * near_cosines) * weight(near_rows)
+        floor = _kth_greatest(np.concatenate([exact, least]), depth)
+        others = others[least + beyond >= floor]
+        cosines = np.zeros(len(others))
+        if beyond > 0 and vector is not None and len(others):
+            cosines = np.vecdot(view.matrix[others], vector).astype(np.float64)
+            cosines[cosines <= np.float32(noise_cosine)] = 0.0
+        found.append(_Found(np.concatenate([near_rows, others]), np.concatenate([near_cosines, cosines])))
+    rows = np.concatenate([one.rows for one in found])
+    cosines = np.concatenate([one.cosines for one in found])
+    if fusion == "convex":
+        relevance = of_words * lexical[rows] + of_vector * cosines
+    else:
+        joined = reciprocal_ranks(_ranks(rows, lexical[rows]), _ranks(rows, cosines))
+        relevance = np.array([joined[row] for row in rows.tolist()])
+    scores = relevance * weight(rows)
+    order = np.lexsort((rows, -scores))
+    rows = rows[order]
+    return Candidates(
+        rows=rows,
+        lexical=lexical[rows],
+        cosines=cosines[order],
+        relevance=relevance[order],
+        scores=scores[order],
+        total=len(matched) + int(np.count_nonzero(lexical[rows] <= 0)),
+    )
+
+
+def _kth_greatest(scores: Scores, k: int) -> float:
+    return 0.0 if len(scores) <= k else float(np.partition(scores, -k)[-k])
+
+
+def _ranks(rows: Rows, scores: Scores) -> dict[int, int]:
+    """1-based ranks of the rows with a score above 0; equal scores by row."""
+    order = np.lexsort((rows, -scores))
+    return {row: at for at, row in enumerate(rows[order][scores[order] > 0].tolist(), start=1)}
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The list as it is shown."""
+
+    rows: list[int]
+    similar: dict[int, list[int]]
+    """Shown row to the repeats that it stands for."""
+    rank_before_quota: dict[int, int]
+    """1-based, repeats collapsed."""
+
+
+def arranged(view: View, found: Candidates, mode: Mode) -> Arranged:
+    """Collapse repeats and share the places between text and the rest, as the mode says; raw leaves both out.
+
+    Repeats are sought within one page and one kind: a text is never hidden behind a fact that says the same.
+    """
+    ranking = found.rows.tolist()
+    if mode == "raw":
+        return Arranged(ranking, {}, {row: at for at, row in enumerate(ranking, start=1)})
+    head = found.rows[:_COMPARED_FOR_REPEATS]
+    groups = view.page_groups[head]
+    is_text = view.is_text[head]
+    places = np.where(groups >= 0, (groups >> 1 << 1) + is_text, -1)
+    counts = np.unique(places, return_inverse=True, return_counts=True)
+    alone = counts[2][counts[1]] == 1
+    vectors = np.zeros((len(head), view.matrix.shape[1]), dtype=np.float32)
+    vectors[~alone] = view.matrix[head[~alone]]
+    kept = collapsed(ranking[: len(head)], np.where(alone, -1, places), vectors)
+    shown = [*kept, *ranking[len(head) :]]
+    text_rows = {row for row in shown if view.is_text[row]}
+    return Arranged(
+        rows=_in_mode(shown, text_rows, mode),
+        similar={row: members for row, members in kept.items() if members},
+        rank_before_quota={row: at for at, row in enumerate(shown, start=1)},
+    )
+
+
+def _in_mode(ranking: Sequence[int], text_rows: set[int], mode: Mode) -> list[int]:
+    if mode == "balanced":
+        return with_text_quota(ranking, text_rows)
+    text_first = mode == "text"
+    return sorted(ranking, key=lambda row: (row in text_rows) != text_first)
