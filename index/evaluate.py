@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from index.embed import embedder_for_space
-from index.errors import EmbedderUnavailable, IndexEmpty, IndexProblem, UnknownEmbedder
-from index.found import Fusion, Hit, Mode
+from index.errors import IndexEmpty, IndexProblem
+from index.found import Hit, Mode
 from index.layout import Current, Layout
 from index.metrics import all_metrics, grouped
 from index.progress import Progress, Report, silent
 from index.queries import LabelledQuery
-from index.rank import is_text
+from index.rank import Fusion, is_text
 from index.search import Searcher
 from index.snapshot import connect
 from index.view import read_only
 
 if TYPE_CHECKING:
     from index.boosts import Boosts
+    from index.embed import Matrix
 
 CUTOFFS = (1, 3, 5, 10)
 _RECORDS_A_PLACE = 3
@@ -165,8 +165,6 @@ def evaluate(
     """
     how = asking or Asking()
     current = asked_generation(workspace, how.generation)
-    if not how.words_only:
-        _must_make_vectors(current, workspace)
     deepest = max(cutoffs) * _RECORDS_A_PLACE
     labelled = sorted({found for query in queries for found in query.gain_by_id})
     known, by_type = _about(current, labelled)
@@ -175,9 +173,8 @@ def evaluate(
     first: dict[str, tuple[Shown, ...]] = {}
     with Searcher(workspace, boosts=how.boosts, generation=how.generation) as searcher:
         for at, query in enumerate(queries, start=1):
-            found = searcher.search(
-                query.query, deepest, mode=how.mode, fusion=how.fusion, vector=None if how.words_only else "wait"
-            )
+            vector = None if how.words_only else _vector(searcher, query.query)
+            found = searcher.search(query.query, deepest, mode=how.mode, fusion=how.fusion, vector=vector)
             lists[query.query] = stood_for(found.hits, query.gain_by_id)
             first[query.query] = tuple(_shown(hit, query.answers) for hit in found.hits[:_SHOWN])
             report(Progress("evaluate", query.query, at, len(queries), "queries"))
@@ -283,11 +280,11 @@ def asked_generation(workspace: Path, generation: str | None) -> Current:
     return current
 
 
-def _must_make_vectors(current: Current, workspace: Path) -> None:
+def _vector(searcher: Searcher, query: str) -> Matrix | None:
     try:
-        embedder_for_space(current.space.id, workspace)
-    except (EmbedderUnavailable, UnknownEmbedder) as error:
-        raise WordsOnly(f"{error} Without it only the words can be measured: --words-only.") from error
+        return searcher.query_vector(query)
+    except IndexProblem as error:
+        raise WordsOnly(f"{error} Without vectors only the words can be measured: --words-only.") from error
 
 
 def _shown(hit: Hit, answers: Sequence[str]) -> Shown:

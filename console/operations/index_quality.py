@@ -13,7 +13,8 @@ from console.operations.events import OperationEvent, Report, relay, silent
 if TYPE_CHECKING:
     from index.comparison import Verdict
     from index.evaluate import Evaluation
-    from index.found import Fusion, Mode
+    from index.found import Mode
+    from index.rank import Fusion
 
 
 class NothingToCompare(WrongInput):
@@ -110,7 +111,8 @@ def after_ingest(root: Path, result: Mapping[str, Any], report: Report = silent,
     from index.reports import report_event
 
     found = check(root, relay("evaluate", report)) if ask else Check(None, note="not evaluated: as asked")
-    told = {key: value for key, value in result.items() if key not in ("rejected", "space")}
+    told = {key: value for key, value in result.items() if key not in ("rejected", "space") and value is not None}
+    told["seconds"] = round(result["seconds"], 2)
     told["rejected"] = len(result.get("rejected", ()))
     written = report_event(
         root, "ingest", told=told, evaluation=found.evaluation, before=found.before, verdict=found.verdict
