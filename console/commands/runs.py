@@ -186,6 +186,7 @@ def show_outcome(here: Session, entry: RunEntry, as_json: bool) -> int:
     from console.models.item_names import ItemNames
     from console.models.run_view import EventFile
     from console.words import visible
+    from pipeline.docparse.vlm.spending import paid_usd
 
     folder = here.workspace.run_folder(entry.run_id)
     events = EventFile(folder / "events.jsonl")
@@ -201,7 +202,7 @@ def show_outcome(here: Session, entry: RunEntry, as_json: bool) -> int:
         for failure in failures:
             print(f"        ✗ {failure['item']}: {failure['stage']}: {failure['reason']}")
         words = entry.state + (f": {entry.problem}" if entry.problem else "")
-        spent = here.ledger.spent_usd(run_id=entry.run_id)
+        spent = here.ledger.spent_usd(run_id=entry.run_id) + paid_usd(folder)
         print(f"run {entry.run_id} {words} · ${spent:.4f} · {visible(os.path.relpath(folder))}")
         if entry.state in ("succeeded", "incomplete"):
             print("next: spotter search WORDS, or spotter for the console")

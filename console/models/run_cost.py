@@ -53,23 +53,39 @@ class CostReader:
         self._known: dict[str, tuple[float, RunCost]] = {}
 
     def of(self, run_id: str, view: RunView) -> RunCost | None:
-        """What this run cost so far, an item, and to its end; None before anything was rented."""
+        """What this run cost so far, an item, and to its end, its analyst's answers included; None for nothing yet."""
         known = self._known.get(run_id)
         if known is not None and time.monotonic() - known[0] < FRESH_S:
             return known[1]
+        from pipeline.docparse.vlm.spending import paid_usd
+        from remote.money import RunCost, cost_per_item
+
+        pace = pace_of(view)
+        answers_usd = paid_usd(self._workspace.run_folder(run_id))
+        rented = self._rented(run_id, view, pace)
+        if rented is None and not answers_usd:
+            return None
+        so_far = answers_usd + (rented.usd_so_far if rented else 0.0)
+        cost = RunCost(
+            so_far,
+            rented.usd_per_hour if rented else 0.0,
+            cost_per_item(items_done=pace.done, usd_so_far=so_far),
+            rented.usd_to_finish if rented else None,
+        )
+        self._known[run_id] = (time.monotonic(), cost)
+        return cost
+
+    def _rented(self, run_id: str, view: RunView, pace: Pace) -> RunCost | None:
         if not self._workspace.ledger.exists():
             return None
         from console.operations.session import open_session
         from remote.money import run_cost
 
         self._session = self._session or open_session(self._workspace)
-        pace = pace_of(view)
-        cost = run_cost(
+        return run_cost(
             self._session.ledger, run_id, items_done=pace.done,
             items_left=0 if view.ended else pace.total - pace.done, seconds_per_item=pace.seconds_per_item,
         )  # fmt: skip
-        self._known[run_id] = (time.monotonic(), cost)
-        return cost
 
 
 def cost_words(cost: RunCost | None) -> str:

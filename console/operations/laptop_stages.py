@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import yaml
 
 from console.errors import WrongInput
@@ -184,14 +183,9 @@ def _await_holder(folder: Path, patience_s: float) -> None:
 
 def _summary(folder: Path, log: Path, ended: Ended) -> str:
     """The process's last word, and what its stages cost."""
+    from pipeline.docparse.vlm.spending import paid_usd
+
     lines = log.read_text("utf-8", "replace").strip().splitlines() or [ended.state]
-    spent = analyst_usd(folder)
+    spent = paid_usd(folder)
     money = f" · ${spent:.4f} for the analyst" if spent else ""
     return f"{ended.problem or lines[-1]}{money}"
-
-
-def analyst_usd(folder: Path) -> float:
-    """What the stages of a run paid for answers, over all sessions: the sum of the metric `usd`."""
-    path = folder / "metrics.jsonl"
-    lines = [orjson.loads(line) for line in path.read_bytes().splitlines() if b'"usd"' in line] if path.exists() else []
-    return sum(float(line["value"]) for line in lines if line["name"] == "usd")

@@ -248,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts[-1] == "batches":
             listed = sorted(rude.batches.values(), key=lambda batch: -batch["created_at"])
             self._json(200, {"object": "list", "data": [shown(each) for each in listed], "has_more": False})
+        elif parts[-1] not in rude.batches:
+            self._json(404, {"error": {"message": f"No batch found with id '{parts[-1]}'.", "code": None}})
         else:
             batch = rude.batches[parts[-1]]
             batch["polls"] -= 1

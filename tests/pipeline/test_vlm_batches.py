@@ -11,7 +11,8 @@ import pytest
 from pipeline.core.errors import Interrupted, StageCrash
 from pipeline.docparse.vlm.batches import FILE
 from pipeline.docparse.vlm.params import OpenAiParams
-from pipeline.docparse.vlm.spending import CapReached
+from pipeline.docparse.vlm.spending import FILE as SPENDING
+from pipeline.docparse.vlm.spending import CapReached, paid_usd
 from tests.pipeline.rude_model_server import RudeServer, question_of, serving
 from tests.pipeline.test_vlm_asking import Desk, whole
 from tests.pipeline.vlm_pages import openai_params
@@ -140,6 +141,35 @@ def test_a_session_that_stops_while_a_batch_is_at_work_leaves_it_to_the_next(tmp
     assert whole(later.ask(2))
     assert len(rude.batches) == 1
     assert later.purse.spent_usd == pytest.approx(rude.billed_usd)
+
+
+def test_a_batch_that_the_server_knows_no_more_is_counted_as_paid_and_asked_anew_when_the_operator_resumes(
+    tmp_path: Path, rude: RudeServer
+) -> None:
+    params = batched(rude, max_usd=1)
+    assert whole(Desk(tmp_path, params).ask(1))
+    paid = rude.billed_usd
+    book = tmp_path / "answers" / FILE
+    lines = [json.loads(line) for line in book.read_text().splitlines()]
+    for key in lines[0]["tickets"]:
+        (tmp_path / "answers" / f"{key}.json").unlink()
+    book.write_text("".join(json.dumps({**line, "over": False}) + "\n" for line in lines))
+    (tmp_path / "answers" / SPENDING).write_text(
+        "".join(
+            line + "\n" for line in (tmp_path / "answers" / SPENDING).read_text().splitlines() if "reserved" in line
+        )
+    )
+    rude.batches.clear()
+    with pytest.raises(
+        StageCrash, match=r"knows batch batch_1 no more.* stay counted as paid; --resume asks them anew"
+    ):
+        Desk(tmp_path, params).ask(1)
+    later = Desk(tmp_path, params)
+    assert whole(later.ask(1))
+    assert len(rude.batches) == 1
+    assert later.purse.spent_usd == pytest.approx(later.purse.unanswered_usd + paid)
+    assert later.purse.unanswered_usd > 0
+    assert paid_usd(tmp_path) == pytest.approx(later.purse.spent_usd)
 
 
 def test_a_batch_that_was_named_but_never_sent_is_sent_by_the_next_session(tmp_path: Path, rude: RudeServer) -> None:

@@ -243,7 +243,7 @@ class BatchAsker:
         by_letters = {key[:KEY_LETTERS]: key for key in batch.tickets}
         for file_id in (state.output_file_id, state.error_file_id):
             if file_id:
-                content = self._try(lambda file_id=file_id: self._library.files.content(file_id).content)
+                content = self._known(batch, lambda file_id=file_id: self._library.files.content(file_id).content)
                 for line in content.splitlines():
                     self._take(batch, by_letters, line)
         if state.status == "failed":
@@ -256,12 +256,32 @@ class BatchAsker:
     def _wait_for(self, batch: _Batch) -> Any:
         pause_s = self._params.batch_poll_s
         while True:
-            state = self._try(lambda: self._library.batches.retrieve(batch.batch_id or ""))
+            state = self._known(batch, lambda: self._library.batches.retrieve(batch.batch_id or ""))
             if state.status in ENDED:
                 return state
             if self._stop.wait(pause_s):
                 raise Interrupted(f"stopped while batch {batch.batch_id} is worked on: a resume goes on with it")
             pause_s = min(pause_s * 1.5, self._params.batch_poll_s * SLOWEST_POLL)
+
+    def _known(self, batch: _Batch, call: Any) -> Any:
+        """A call about a batch that was made; one that the server no longer knows is over, and counted as paid.
+
+        Raises:
+            StageCrash, Interrupted
+        """
+        import openai
+
+        try:
+            return self._try(call)
+        except StageCrash as crash:
+            if not isinstance(crash.__cause__, openai.NotFoundError):
+                raise
+            batch.over = True
+            self._note(batch)
+            raise StageCrash(
+                f"the server knows batch {batch.batch_id} no more, or this is the key of another project: its "
+                f"{len(batch.tickets)} questions stay counted as paid; --resume asks them anew, in another batch"
+            ) from crash
 
     def _take(self, batch: _Batch, by_letters: Mapping[str, str], line: bytes) -> None:
         """Keep one line of a batch's output; one that names nothing of ours, or is torn, is passed over."""
@@ -323,7 +343,7 @@ class BatchAsker:
             if fault_of(result, self._params).verdict != "again" or attempt + 1 == self._params.tries:
                 break
             self._pause(attempt, result)
-        raise _told(result, self._params)
+        raise _told(result, self._params) from result
 
     def _pause(self, attempt: int, error: Exception) -> None:
         pause_s = fault_of(error, self._params).pause_s

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.core.errors import Interrupted, StageCrash
 from pipeline.core.files import LineFile, read_lines
-from pipeline.docparse.vlm.answers import AnswerFolder
+from pipeline.docparse.vlm.answers import FOLDER, AnswerFolder
 from pipeline.docparse.vlm.bodies import hear
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.tokens import usd
@@ -39,6 +39,22 @@ class _Ticket:
         return self.reserved_usd if self.spent_usd is None else self.spent_usd
 
 
+def paid_usd(run_dir: Path) -> float:
+    """What a run's questions cost over all its sessions, or may have cost where no answer was heard; 0 without any."""
+    return sum(ticket.counted_usd for ticket in _read(run_dir / FOLDER / FILE).values())
+
+
+def _read(path: Path) -> dict[int, _Ticket]:
+    tickets: dict[int, _Ticket] = {}
+    for line in read_lines(path):
+        number = int(line["ticket"])
+        if "reserved_usd" in line:
+            tickets[number] = _Ticket(str(line["request"]), float(line["reserved_usd"]), flying=False)
+        elif number in tickets:
+            tickets[number].spent_usd = float(line["spent_usd"])
+    return tickets
+
+
 class Purse:
     """Counts money over all sessions of a run. Thread-safe; one process at a time, the one that holds the run."""
 
@@ -49,22 +65,13 @@ class Purse:
         self._params = params
         self._stop = stop
         self._cap_usd = cap_usd
-        self._tickets: dict[int, _Ticket] = {}
         self._changed = threading.Condition()
         self._scale = 1.0
         """How far the server's count of a question went beyond the bound here; set aside accordingly from then on."""
         path = answers.path / FILE
-        self._read(path)
+        self._tickets = _read(path)
         self._lines = LineFile(path)
         self._settle_kept(answers)
-
-    def _read(self, path: Path) -> None:
-        for line in read_lines(path):
-            number = int(line["ticket"])
-            if "reserved_usd" in line:
-                self._tickets[number] = _Ticket(str(line["request"]), float(line["reserved_usd"]), flying=False)
-            elif number in self._tickets:
-                self._tickets[number].spent_usd = float(line["spent_usd"])
 
     def _settle_kept(self, answers: AnswerFolder) -> None:
         """Answers that came just before an earlier process was killed are paid at their true price."""
