@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands import (
+    answer,
     bootstrap,
     cloud,
     export,
@@ -96,6 +97,7 @@ for _name, _call, _group in (
     ("export", export.export, "Runs"),
     ("quality", quality.quality, "Runs"),
     ("search", index.search, "Index"),
+    ("answer", answer.answer, "Index"),
     ("ingest", index.ingest, "Index"),
     ("open", index.open_hit, "Index"),
 ):

@@ -109,8 +109,8 @@ class AnswersSettings(_Section):
     """A server of `[providers]` and its chat model, such as `local/qwen3`; empty: the best passages are shown."""
     passages: int = Field(default=24, ge=1, le=200)
     """Found records that an answer is looked for in, before they are packed."""
-    context_tokens: int = Field(default=6_000, ge=500)
-    """Most tokens of passages that a model is sent."""
+    context_tokens: int = Field(default=24_000, ge=500)
+    """Most tokens of passages that a model is sent, counted as bytes: about four times what they really are."""
     max_usd: float = Field(default=0.5, gt=0)
     """What one answer may cost, where prices are known."""
 

@@ -19,7 +19,7 @@ import orjson
 
 from index.errors import IndexProblem
 from index.faults import Fault, fault_of, one_line
-from index.servers import ProviderMissingKey, Server, read_key, read_servers
+from index.servers import ChatModel, ProviderMissingKey, Server, read_key, read_servers
 from index.spending import CapReached, Purse, Stopped
 from pipeline.core.pace import Pace
 
@@ -32,6 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 FIRST_PAUSE_S = 0.5
+WITHOUT_MODEL = 'name a model of a server that wants none ([providers.NAME] with key_env = ""), or no model'
+"""How to work without a key for a chat model."""
 T = TypeVar("T")
 
 
@@ -295,10 +297,9 @@ def provider(
             "[providers.NAME] to spotter.toml."
         )
     server_name, model, server = found
-    from index.servers import ChatModel
-
     chat = server.chat.get(model, ChatModel())
+    key = read_key(server_name, server, workspace, environment, WITHOUT_MODEL)
     return Provider(
-        server_name, server, model, read_key(server_name, server, workspace, environment),
+        server_name, server, model, key,
         usd_per_1m_input=chat.usd_per_1m_input, usd_per_1m_output=chat.usd_per_1m_output, purse=purse,
     )  # fmt: skip

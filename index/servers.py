@@ -195,8 +195,27 @@ def _sentence(error: ValidationError, within: str = "") -> str:
     return f"{key.rstrip('.')}: {reason}"
 
 
-def read_key(name: str, server: Server, workspace: Path | None, environment: Mapping[str, str] = os.environ) -> str:
+WITHOUT_EMBEDDING = (
+    'embedder = "offline/hash3072-stem-char4" under [index] in spotter.toml (lexical vectors: spelling, no meaning)'
+)
+"""How to work without a key for an embedder."""
+
+
+def read_key(
+    name: str,
+    server: Server,
+    workspace: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    without: str = WITHOUT_EMBEDDING,
+) -> str:
     """The key that a server wants: from the environment, else from the workspace's `.env`.
+
+    Args:
+        name: the server's.
+        server: where `key_env` is said.
+        workspace: the folder of `.env`.
+        environment: the process's.
+        without: how to work without a key, told when there is none.
 
     Raises:
         ProviderMissingKey: it is not there, others may read `.env`, or what is there is no key.
@@ -207,8 +226,7 @@ def read_key(name: str, server: Server, workspace: Path | None, environment: Map
     if not key:
         raise ProviderMissingKey(
             f"{name} needs {server.key_env}, which is not set: put it in the workspace's .env (chmod 600) or export "
-            'it; or work without a key: embedder = "offline/hash3072-stem-char4" under [index] in spotter.toml '
-            "(lexical vectors: spelling, no meaning)."
+            f"it; or work without a key: {without}."
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ProviderMissingKey(

@@ -1,0 +1,52 @@
+"""Answers: a question to the workspace's index, and to the model of its settings if one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from console.operations.search import open_searcher
+from console.operations.session import Session
+
+if TYPE_CHECKING:
+    from index.answers.answer import Answer
+
+
+def answer(
+    session: Session,
+    question: str,
+    *,
+    model: str | None = None,
+    max_usd: float | None = None,
+    types: Sequence[str] = (),
+    documents: Sequence[str] = (),
+) -> Answer:
+    """What the index supports as an answer.
+
+    Args:
+        session: whose workspace and settings.
+        question: in the language of searches.
+        model: instead of the one of the settings; empty: the best passages.
+        max_usd: what it may cost; by default as the settings say, where prices are known.
+        types: only records of these types.
+        documents: only records of these documents.
+
+    Raises:
+        NothingParsed: the index is empty or missing.
+        index.errors.IndexProblem: the index can't be read, or the model can't be asked.
+    """
+    from index.answers.answer import answer as answer_from
+    from index.chat import chat_model
+    from index.provider import Purse
+
+    said, root = session.settings.answers, session.workspace.root
+    name = said.model if model is None else model
+    chat = None
+    if name:
+        usual_usd = said.max_usd if chat_model(name, root).provider.priced else None
+        chat = chat_model(name, root, Purse(usual_usd if max_usd is None else max_usd))
+    with open_searcher(session.workspace) as searcher:
+        return answer_from(
+            question, searcher, root, chat,
+            passages=said.passages, context_tokens=said.context_tokens, types=types, documents=documents,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Answers from the index, each claim with a citation that was checked."""
