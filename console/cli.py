@@ -26,6 +26,7 @@ from console.commands import (
     services,
     shell,
     sync,
+    tags,
     weights,
 )
 from console.commands.frame import Place, guard
@@ -106,4 +107,5 @@ app.add_typer(cloud.cloud, name="cloud")
 app.add_typer(services.service, name="service", rich_help_panel="Machines")
 app.add_typer(index.index, name="index", rich_help_panel="Index")
 app.add_typer(review.review, name="review", rich_help_panel="Index")
+app.add_typer(tags.tags, name="tags", rich_help_panel="Index")
 app.add_typer(weights.weights, name="weights", rich_help_panel="Workspace")

@@ -14,6 +14,7 @@ import orjson
 from index.errors import IndexEmpty
 from index.layout import Layout
 from index.snapshot import connect
+from index.tags.errors import UnknownRecord
 from index.tags.hook import TAG_SOURCE_CATALOG, TagRow
 from index.tags.lint import Tagged
 from index.view import read_only
@@ -55,12 +56,14 @@ def opened(workspace: Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def read_corpus(db: sqlite3.Connection, workspace: Path) -> Iterator[IndexedRecord]:
-    """Stream every record."""
+def read_corpus(db: sqlite3.Connection, workspace: Path, record_id: str | None = None) -> Iterator[IndexedRecord]:
+    """Stream every record, or the one of this id."""
     tags = _tag_rows(db)
     pending = next(tags, None)
-    for row, record_id, text, meta, folder in db.execute(
-        "SELECT record.row, id, text, meta, folder FROM record JOIN run USING (run_key) ORDER BY record.row"
+    for row, found_id, text, meta, folder in db.execute(
+        "SELECT record.row, id, text, meta, folder FROM record JOIN run USING (run_key) "
+        "WHERE ? IS NULL OR id = ? ORDER BY record.row",
+        (record_id, record_id),
     ):
         found: list[TagRow] = []
         while pending is not None and pending[0] <= row:
@@ -69,7 +72,7 @@ def read_corpus(db: sqlite3.Connection, workspace: Path) -> Iterator[IndexedReco
             pending = next(tags, None)
         about = RecordMeta.model_validate(orjson.loads(meta))
         yield IndexedRecord(
-            Record(id=record_id, text=text, meta=about),
+            Record(id=found_id, text=text, meta=about),
             workspace / str(folder),
             about.source_file or about.document_id or about.filename or "",
             frozenset(found),
@@ -91,3 +94,16 @@ def frequencies(counts: Mapping[str, int]) -> dict[str, int]:
 def _tag_rows(db: sqlite3.Connection) -> Iterator[tuple[int, TagRow]]:
     for row, tag, source, score in db.execute("SELECT row, tag, source, score FROM record_tag ORDER BY row"):
         yield row, (tag, source, score)
+
+
+def find_record(workspace: Path, record_id: str) -> IndexedRecord:
+    """One record of the index.
+
+    Raises:
+        IndexEmpty: there is no index.
+        UnknownRecord: it has no record of this id.
+    """
+    with opened(workspace) as db:
+        for one in read_corpus(db, workspace, record_id):
+            return one
+    raise UnknownRecord(f"The index has no record {record_id!r}; `spotter search … --json` gives ids.")

@@ -13,6 +13,10 @@ class UnknownTag(IndexProblem):
     """No tag of the catalog has this name; the text names those that are near."""
 
 
+class UnknownRecord(IndexProblem):
+    """The index has no record of this id."""
+
+
 class BadPolicy(IndexProblem):
     """A boost policy can't be used; the text names file and line."""
 

@@ -107,8 +107,8 @@ def _new_tags(base: Catalog, lines: Sequence[Line], path: Path) -> tuple[list[Ta
             continue
         if tag_id in found:
             raise BadCandidates(f"{path}: two lines become the tag {tag_id!r}; change the id of one of them.")
-        label: dict[str, str] = {**line.label}
-        alias: dict[str, tuple[str, ...]] = {lang: names for lang, names in line.alias.items() if names}
+        label = {str(lang): name for lang, name in line.label.items()}
+        alias = {str(lang): names for lang, names in line.alias.items() if names}
         if line.decision == "rename" and line.rename is not None:
             lang = language_of(line.rename)
             old = label.get(lang, line.name)
