@@ -1,4 +1,4 @@
-"""`python -m index ingest|search|doctor|stats`: the index by itself, and the child process that writes it.
+"""`python -m index ingest|search|doctor|mirror|stats`: the index by itself, and the child process that writes it.
 
 Writing to Chroma holds the interpreter's lock for up to seconds, so a screen starts `ingest` as a child and reads its
 JSON lines. Exit codes: 0 done, 1 failed (the reason is one sentence on stderr), 2 wrong use or unusable input.
@@ -63,9 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         "--document", action="append", default=[], dest="documents", help="only this document; repeatable"
     )
 
-    doctor = _command(commands, "doctor", "does Chroma agree with the ranking snapshot", _doctor)
-    doctor.add_argument("--repair", action="store_true", help="write Chroma anew from the snapshot if it doesn't")
+    doctor = _command(commands, "doctor", "is the index whole, and do its parts agree", _doctor)
+    doctor.add_argument("--repair", action="store_true", help="mend what isn't")
 
+    doctor.add_argument("--accept-loss", action="store_true", help="repair even when records can't be brought back")
+
+    _command(commands, "mirror", "write to Chroma what waits for it", _mirror)
     _command(commands, "stats", "what is in the index, counted", _stats)
     return parser
 
@@ -155,15 +158,35 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     from index.doctor import doctor
 
-    report = doctor(arguments.workspace, repair=arguments.repair, report=_reporter(as_json=arguments.json))
+    report = doctor(
+        arguments.workspace,
+        repair=arguments.repair,
+        accept_loss=arguments.accept_loss,
+        report=_reporter(as_json=arguments.json),
+    )
     if arguments.json:
         _line({"result": {**asdict(report), "ok": report.ok}})
     else:
+        for done in report.repairs:
+            print(f"mended: {done}")
         for check in report.checks:
             print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
             if check.remedy:
                 print(f"     to do: {check.remedy}")
     return DONE if report.ok else FAILED
+
+
+def _mirror(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from index.mirroring import mirror
+
+    result = mirror(arguments.workspace, _reporter(as_json=arguments.json))
+    if arguments.json:
+        _line({"result": asdict(result)})
+    else:
+        print(f"{result.written} records written; {result.records} in {result.place}, collection {result.collection}")
+    return DONE
 
 
 def _stats(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from index.embed import Embedder
 from index.ingest import BATCH
 from index.layout import Current
 from index.progress import Progress, Report
-from index.reuse import ChromaStock, sound
+from index.reuse import ChromaStock, free_and_exact, sound
 from index.snapshot import NewRecord, connect, read_meta
 from index.store import Store
 from index.vectors import Matrix, unit
@@ -44,8 +44,8 @@ def copy_into(
     """Write every record of `old` to an empty store.
 
     A vector is taken over when the spaces are equal and its checksum (or length) says that it is sound; another one
-    comes from `rescue`, if that has it, or is embedded. A vector that came with its record is given up when the space
-    is another: the text is embedded like any other, and the vector stays where it came from.
+    is embedded, or comes from `rescue` where embedding costs or can't give the same bits. A vector that came with its
+    record is given up when the space is another: the text is embedded like any other, and the vector stays in `old`.
 
     Raises:
         IndexCorrupt, sqlite3.DatabaseError: the old generation can't be read.
@@ -66,9 +66,10 @@ def copy_into(
                         found[at] = matrix[one.row]
             missing = [at for at in range(len(batch)) if at not in found]
             if missing and rescue is not None:
-                lacking = [batch[at].record for at in missing]
+                wanted = [at for at in missing if batch[at].record.carried or not free_and_exact(embedder)]
+                lacking = [batch[at].record for at in wanted]
                 there = rescue.of_records([one.id for one in lacking], [one.hash for one in lacking])
-                found |= {missing[place]: vector for place, vector in there.items()}
+                found |= {wanted[place]: vector for place, vector in there.items()}
                 rescued += len(there)
                 missing = [at for at in missing if at not in found]
             records = [one.record for one in batch]

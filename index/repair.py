@@ -2,8 +2,9 @@
 
 In this order: the run folders and files that it was made from; what can still be read of the broken database, row by
 row, each vouched for by the checksum of its vector; and Chroma, whose texts and vectors are as good and whose metadata
-are as Chroma keeps them (flat). Vectors come from Chroma, the embedding cache or the embedder. Nothing is taken into
-use when records would be lost, unless it is said that this is accepted.
+are as Chroma keeps them (flat). Vectors are embedded again where that is free; else they come from Chroma, the
+embedding cache or the embedder, in this order. Nothing is taken into use when records would be lost, unless it is said
+that this is accepted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from index.inventory import note, read_inventory
 from index.layout import DATABASE, Current, Layout
 from index.lock import WriterLock
 from index.progress import Report
-from index.reuse import ChromaStock, Reusing, embedder_or_stock, sound
+from index.reuse import ChromaStock, Reusing, embedder_or_stock, free_and_exact, sound
 from index.snapshot import NewRecord, connect, read_meta
 from index.sources import Source, find_sources
 from index.store import Store
@@ -107,7 +108,8 @@ def repair_snapshot(layout: Layout, broken: Current, report: Report, *, accept_l
         candidate = begin(layout, broken.space, "a repair")
         try:
             with Store(layout.workspace, broken.space, "", generation=candidate, lock=lock) as store:
-                embedder = Reusing(embedder_or_stock(broken.space, layout.workspace), [] if stock is None else [stock])
+                maker = embedder_or_stock(broken.space, layout.workspace)
+                embedder = Reusing(maker, [] if stock is None or free_and_exact(maker) else [stock])
                 hook = workspace_hook(layout.workspace)
                 read = ingest_into(store, sources, embedder, report, hook, mirror=False).records if sources else 0
                 known = {record_id for (record_id,) in store.snapshot.db.execute("SELECT id FROM record")}

@@ -15,6 +15,7 @@ from index.embed import Embedder, Space, embedder_for_space
 from index.errors import EmbedderUnavailable, TextsRefused, UnknownEmbedder
 from index.layout import Current
 from index.snapshot import connect, read_meta
+from index.spending import Purse
 from index.vectors import Matrix
 
 _LENGTH_TOLERANCE = 1e-2
@@ -97,10 +98,15 @@ class OnlyInStock:
         raise EmbedderUnavailable(self._reason)
 
 
-def embedder_or_stock(space: Space, workspace: Path) -> Embedder:
+def free_and_exact(embedder: Embedder) -> bool:
+    """Whether embedding again costs nothing and gives the very bits that were lost, which Chroma's copies don't."""
+    return not embedder.network and not isinstance(embedder, OnlyInStock)
+
+
+def embedder_or_stock(space: Space, workspace: Path, purse: Purse | None = None) -> Embedder:
     """The embedder of a space, or one that only refuses when it is asked, for work that should need no embedding."""
     try:
-        return embedder_for_space(space.id, workspace)
+        return embedder_for_space(space.id, workspace, purse)
     except (EmbedderUnavailable, UnknownEmbedder) as error:
         return OnlyInStock(space, str(error))
 

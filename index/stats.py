@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.chroma_place import chroma_place
 from index.errors import IndexEmpty
 from index.layout import Layout
 from index.rank import is_text
@@ -28,15 +29,22 @@ class IndexStats:
     waiting_for_chroma: int
     """Records that the snapshot holds and Chroma doesn't yet; 0 unless an ingest runs or was killed."""
     revision: int
+    generation: str
+    """Name of the generation in use."""
+    chroma: str
+    """The folder or server that it is mirrored to."""
+    collection: str
     vector_bytes: int
     unused_vector_bytes: int
 
 
 def stats(workspace: Path) -> IndexStats:
     """Count the index of a workspace; needs no lock. Raises IndexEmpty when there is none."""
-    current = Layout(workspace.absolute()).current()
+    layout = Layout(workspace.absolute())
+    current = layout.current()
     if current is None:
         raise IndexEmpty(workspace)
+    place = chroma_place(layout, current)
     db = connect(current.folder, writable=False)
     try:
         with read_only(db):
@@ -59,6 +67,9 @@ def stats(workspace: Path) -> IndexStats:
                 ),
                 waiting_for_chroma=int(db.execute("SELECT count(*) FROM chroma_pending").fetchone()[0]),
                 revision=int(read_meta(db, "revision")),
+                generation=current.name,
+                chroma=str(place),
+                collection=place.collection,
                 vector_bytes=file_bytes(rows, current.space.dim),
                 unused_vector_bytes=file_bytes(rows - records, current.space.dim),
             )

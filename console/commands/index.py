@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from console.commands import index_quality
+from console.commands import index_build, index_quality
 from console.commands.frame import Json, fail, guard, print_json, reporting, session, workspace
 from console.words import count, size
 
-index = typer.Typer(no_args_is_help=True, help="The index as a whole: import, export, evaluate.")
+index = typer.Typer(no_args_is_help=True, help="The index as a whole: build, rebuild, mend, import, export, evaluate.")
 
 
 class VectorsAs(StrEnum):
@@ -113,16 +113,25 @@ def import_(
         str | None,
         typer.Option("--embedder", metavar="NAME", help="Embed texts whose vectors are missing or of another space."),
     ] = None,
+    later: Annotated[
+        bool, typer.Option("--later", help="Leave the writing of Chroma to `spotter index mirror` or the next ingest.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Take every record of an NDJSON file into the index, or none; vectors are kept to the last bit."""
     from console.operations.events import relay
     from index.embed import embedder as embedder_named
+    from index.mirroring import mirror_in_child
+    from index.spending import Purse
     from index.transfer import import_file
 
-    chosen = None if embedder is None else embedder_named(embedder)
+    here = session()
+    root, purse = here.workspace.root, Purse(here.settings.index.max_usd)
+    chosen = None if embedder is None else embedder_named(embedder, root, purse)
     with reporting(as_json=as_json) as report:
-        result = import_file(file, workspace().root, chosen, relay("import", report))
+        result = import_file(file, root, chosen, relay("import", report), mirror=False)
+        if not later:
+            result = replace(result, mirrored=mirror_in_child(root, relay("mirror", report)).written)
     if as_json:
         print_json(asdict(result))
         return 0
@@ -162,6 +171,16 @@ def _command(name: str, call: Callable[..., int]) -> None:
 
 
 for _name, _call in (
+    ("build", index_build.build),
+    ("rebuild", index_build.rebuild),
+    ("migrate", index_build.migrate),
+    ("ingest", ingest),
+    ("generations", index_build.generations),
+    ("use", index_build.use),
+    ("gc", index_build.gc),
+    ("doctor", index_build.doctor),
+    ("stats", index_build.stats),
+    ("mirror", index_build.mirror),
     ("import", import_),
     ("export", export),
     ("evaluate", index_quality.evaluate),

@@ -13,6 +13,7 @@ from index.doctor import doctor
 from index.embed import OFFLINE, embedder
 from index.errors import IndexCorrupt, IndexEmpty, WouldLose
 from index.generations import generations, use
+from index.hashing import HashEmbedder
 from index.layout import Layout
 from index.rebuild import rebuild
 from index.search import Searcher
@@ -126,18 +127,32 @@ VECTOR_DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", VECTOR_DAMAGE.values(), ids=VECTOR_DAMAGE.keys())
-def test_a_damaged_vector_file_is_found_and_mended_from_chroma(workspace, damage):
-    before = Layout(workspace).current()
+def test_a_damaged_vector_file_is_found_and_mended_to_the_last_bit(workspace, damage):
+    before, exported = Layout(workspace).current(), b"".join(export_lines(workspace))
     damage(snapshot_folder(workspace) / "vectors.f32")
     assert failed(doctor(workspace)) == {"vectors"}
     report = doctor(workspace, repair=True)
     assert_mended(workspace, report)
-    assert "vectors from Chroma, 0 embedded" in report.repairs[0]
+    assert b"".join(export_lines(workspace)) == exported
     assert Layout(workspace).current().name == f"{before.name}.g2"
     assert next((one.name, one.state) for one in generations(workspace)) == (before.name, "broken")
 
 
-def test_vectors_that_chroma_lost_too_are_embedded_again(workspace):
+@pytest.fixture
+def paid(monkeypatch):
+    """The embedder as one over the network, which is not to be asked for what Chroma holds."""
+    monkeypatch.setattr(HashEmbedder, "network", True)
+
+
+def test_vectors_that_would_cost_come_from_chroma(workspace, paid, monkeypatch):
+    os.truncate(snapshot_folder(workspace) / "vectors.f32", 10 * 3072 * 4)
+    monkeypatch.setattr(HashEmbedder, "embed", lambda *_, **__: pytest.fail("it was asked"))
+    report = doctor(workspace, repair=True)
+    assert report.ok
+    assert "20 vectors from Chroma, 0 embedded" in report.repairs[0]
+
+
+def test_vectors_that_chroma_lost_too_are_embedded_again(workspace, paid):
     os.truncate(snapshot_folder(workspace) / "vectors.f32", 10 * 3072 * 4)
     (Layout(workspace).chroma / "chroma.sqlite3").write_bytes(b"rubbish" * 1000)
     report = doctor(workspace, repair=True)
@@ -184,11 +199,18 @@ def test_a_damaged_database_is_found_and_made_again_from_the_runs(workspace, dam
     damage(snapshot_folder(workspace) / "snapshot.sqlite")
     report = doctor(workspace)
     assert failed(report) == {"snapshot database"}, report
-    assert "doctor --repair" in report.checks[-1].remedy
+    assert all("doctor --repair" in check.remedy for check in report.checks if not check.ok)
     repaired = doctor(workspace, repair=True)
     assert_mended(workspace, repaired)
     assert "30 from runs and files" in repaired.repairs[0]
-    assert "30 vectors from Chroma, 0 embedded" in repaired.repairs[0]
+
+
+def test_a_damaged_database_is_made_again_without_paying_for_vectors_that_chroma_holds(workspace, paid, monkeypatch):
+    (snapshot_folder(workspace) / "snapshot.sqlite").write_bytes(b"rubbish" * 1000)
+    monkeypatch.setattr(HashEmbedder, "embed", lambda *_, **__: pytest.fail("it was asked"))
+    report = doctor(workspace, repair=True)
+    assert report.ok
+    assert "30 vectors from Chroma, 0 embedded" in report.repairs[0]
 
 
 def test_a_snapshot_that_is_no_database_names_the_way_out(workspace):

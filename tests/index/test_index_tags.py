@@ -102,7 +102,7 @@ def to_version_1(workspace):
             CREATE INDEX retired_by_generation ON retired (generation);
             ALTER TABLE record DROP COLUMN region_id; ALTER TABLE record DROP COLUMN vector_crc;
             ALTER TABLE chroma_pending DROP COLUMN tags_only;
-            DELETE FROM meta WHERE key = 'tags_revision';
+            DELETE FROM meta WHERE key IN ('tags_revision', 'identity');
             UPDATE meta SET key = 'generation' WHERE key = 'revision';
             UPDATE meta SET value = '1' WHERE key = 'schema';
             """
