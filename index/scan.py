@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,10 @@ Rows = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Engine = Literal["int8", "float32"]
 
-_BLOCK_BYTES = 6 << 20
-"""A thread takes so much at a time: long beside a call's cost, short beside a scan, so that threads end together."""
-_GATHERED_ROWS = 512
+_BLOCK_BYTES = 12 << 20
+"""A thread takes at most so much at once: long beside a call's cost, short beside a scan, so that all end together."""
+_GATHERED_ROWS = 64
+"""Rows from all over the file cost page faults and cache misses, which two threads wait for at once."""
 _LOOKED_UP_AT_ONCE = 64
 """So many rows more than asked for are cheaper to look up than to thin out first."""
 _SAMPLED_ONE_IN = 16
@@ -221,39 +222,40 @@ def _bounds(quantised: Quantised, query: Scores, weights: Scores, above: float |
 
     With x̂ = scale·q(x) and ε = ‖x − x̂‖, likewise for the query y: |x·y − x̂·ŷ| ≤ |(x − x̂)·y| + |x̂·(y − ŷ)|
     ≤ ε_x‖y‖ + (‖x‖ + ε_x)·ε_y (Cauchy and Schwarz). A float32 dot product of n numbers in any order is off by at most
-    γ_n‖x‖‖y‖, γ_n = n·u / (1 − n·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); γ_(n+8)
-    leaves room for the rounding of the bounds themselves.
+    γ_n‖x‖‖y‖, γ_n = n·u / (1 − n·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); γ_(n+16)
+    leaves room for the rounding of the integer products and of the bounds themselves.
     """
-    rows, dim = quantised.values.shape
+    dim = len(query)
     one = quantise(query[None])
+    cosines = int8_products(quantised, one.values, threads)
+    cosines *= quantised.scales
+    cosines *= one.scales[0]
+    length, error = float(one.lengths[0]), float(one.errors[0])
+    rounding = (dim + 16) * 2.0**-24 / (1 - (dim + 16) * 2.0**-24)
+    slack = quantised.errors * np.float32((length + error) * (1 + rounding) * (1 + 2.0**-20))
+    slack += quantised.lengths * np.float32((error + rounding * (length + error)) * (1 + 2.0**-20))
+    slack += _UNDERFLOW
+    lower, upper = cosines - slack, cosines + slack
+    least = np.maximum(lower, np.float32(0)) * weights
+    most = np.maximum(upper, np.float32(0)) * weights
+    if above is not None:
+        least[lower <= np.float32(above)] = -1
+        most[upper <= np.float32(above)] = -1
+    return _Bounds(lower, upper, least, most)
+
+
+def int8_products(quantised: Quantised, vector: npt.NDArray[np.int8], threads: int) -> Scores:
+    """The products of all rows with a vector (1, dim), rounded to float32, (rows,): the pass over all bytes."""
     kernel = int8_kernel()
     assert kernel is not None, "a scan by int8 was chosen without a kernel"
-    length, error = float(one.lengths[0]), float(one.errors[0])
-    rounding = (dim + 8) * 2.0**-24 / (1 - (dim + 8) * 2.0**-24)
-    per_error = np.float32((length + error) * (1 + rounding) * (1 + 2.0**-20))
-    per_length = np.float32((error + rounding * (length + error)) * (1 + 2.0**-20))
-    query_scale = float(one.scales[0])
-    bounds = _Bounds(*(np.empty(rows, dtype=np.float32) for _ in range(4)))
+    rows, dim = quantised.values.shape
+    products: Scores = np.empty(rows, dtype=np.float32)
 
-    def bound(start: int, end: int) -> None:
-        part = slice(start, end)
-        products = kernel(one.values, quantised.values[part])
-        products *= quantised.scales[part]
-        products *= query_scale
-        slack = quantised.errors[part] * per_error
-        slack += quantised.lengths[part] * per_length
-        slack += _UNDERFLOW
-        lower, upper = bounds.lower[part], bounds.upper[part]
-        np.subtract(products, slack, out=lower, casting="same_kind")
-        np.add(products, slack, out=upper, casting="same_kind")
-        np.multiply(np.maximum(lower, np.float32(0)), weights[part], out=bounds.least[part])
-        np.multiply(np.maximum(upper, np.float32(0)), weights[part], out=bounds.most[part])
-        if above is not None:
-            bounds.least[part][lower <= np.float32(above)] = -1
-            bounds.most[part][upper <= np.float32(above)] = -1
+    def multiply(start: int, end: int) -> None:
+        kernel(vector, quantised.values[start:end], products[None, start:end])
 
-    in_blocks(bound, rows, dim, threads)
-    return bounds
+    in_blocks(multiply, rows, dim, threads)
+    return products
 
 
 def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | None) -> Nearest:
@@ -271,7 +273,8 @@ def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | N
 
 def in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, threads: int) -> None:
     """Do work(start, end) for all rows, by several threads if there is enough of it; the first error is raised."""
-    step = max(1, _BLOCK_BYTES // row_bytes)
+    block_bytes = min(max(rows * row_bytes // (8 * threads), _BLOCK_BYTES // 12), _BLOCK_BYTES)
+    step = max(1, block_bytes // row_bytes)
     starts = iter(range(0, rows, step))
     errors: list[BaseException] = []
 
@@ -301,8 +304,11 @@ def available_threads() -> int:
 
 
 @cache
-def int8_kernel() -> Callable[[Any, Any], npt.NDArray[np.float64]] | None:
-    """Dot products of an int8 vector (1, dim) with int8 rows (n, dim), exact; None where numkong has no fast one."""
+def int8_kernel() -> Callable[[npt.NDArray[np.int8], npt.NDArray[np.int8], Scores], None] | None:
+    """Dot products of an int8 vector (1, dim) with int8 rows (n, dim), put into (1, n), rounded to float32 only there.
+
+    None where numkong is missing or has no kernel for this processor.
+    """
     try:
         import numkong
     except ImportError:
@@ -310,8 +316,10 @@ def int8_kernel() -> Callable[[Any, Any], npt.NDArray[np.float64]] | None:
     if not any(there for name, there in numkong.get_capabilities().items() if name != "serial"):
         return None
 
-    def dots(vector: npt.NDArray[np.int8], rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
-        return np.asarray(numkong.cdist(vector, rows, "dot"), dtype=np.float64).reshape(-1)
+    def dots(vector: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], out: Scores) -> None:
+        numkong.cdist(vector, rows, "dot", out=out, out_dtype="float32")
 
-    probe = np.full((2, 8192), -127, dtype=np.int8)
-    return dots if dots(probe[:1], probe).tolist() == [8192.0 * 127 * 127] * 2 else None
+    probe = np.full((2, 4096), -127, dtype=np.int8)
+    found = np.zeros((1, 2), dtype=np.float32)
+    dots(probe[:1], probe, found)
+    return dots if found.tolist() == [[4096.0 * 127 * 127] * 2] else None
