@@ -107,8 +107,7 @@ def run(
                 return _show_plan(here, planned, profile, refusals, as_json)
     where = here.cloud_name
     on_this_machine |= entry.here
-    rents = instance is None and not on_this_machine and not entry.machines and not is_finished(entry)
-    if rents and where != "local":
+    if instance is None and not on_this_machine and entry.may_rent and where != "local":
         machine = profile or entry.profile or here.settings.cloud.profile
         machines = instances or here.settings.cloud.instances
         what = "a machine" if machines == 1 else f"{machines} machines"

@@ -35,7 +35,7 @@ class RunRow:
         if self.driver is not None and self.entry.here and not self.entry.phase.reached(Phase.COMPLETED):
             return self.view.state
         if self.driver is None:
-            return "detached" if self.entry.phase is Phase.LAUNCHED else "stopped"
+            return "detached" if self.entry.phase is Phase.LAUNCHED and self.entry.machines else "stopped"
         if self.entry.phase is Phase.LAUNCHED or (self.entry.phase is Phase.PULLED and self.entry.laptop_stages):
             return self.view.state
         return self.entry.phase.value

@@ -100,6 +100,8 @@ class FleetDriver:
         if not self._entry.phase.reached(Phase.PULLED):
             self._do_shards()
             self._crew.send_off()  # the laptop's stages may take hours, in which nobody needs a machine
+            if self._only_the_laptop_is_left():
+                self._work.update(box_state="succeeded")
             self._close()
         if not self._entry.phase.reached(Phase.INGESTED):
             self._ingest()
@@ -111,6 +113,7 @@ class FleetDriver:
         if not self._only_the_laptop_is_left():
             self._crew.likely_left = self._work.likely_left()
             self._work.book.begin_again()
+            self._work.update(box_state=None)
         self._work.update(phase=Phase.PLANNED, state="queued", problem=None, exit_code=None)
 
     def _only_the_laptop_is_left(self) -> bool:

@@ -96,6 +96,13 @@ class RunEntry(BaseModel):
         one = () if self.instance_id is None else (self.instance_id,)
         return (*one, *(box for box in self.boxes if box != self.instance_id))
 
+    @property
+    def may_rent(self) -> bool:
+        """Whether going on with it can cost a machine that it has not got."""
+        through = self.phase is Phase.DONE and self.state == "succeeded"
+        only_laptop = bool(self.laptop_stages) and self.box_state == "succeeded"
+        return not (self.here or self.machines or through or only_laptop)
+
 
 class Runbook:
     """The runs of a workspace."""

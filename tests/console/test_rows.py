@@ -40,7 +40,9 @@ def test_an_offers_price_holds_the_disk_that_was_asked_for() -> None:
     [
         (ENTRY.model_copy(update={"phase": Phase.DONE, "state": "incomplete"}), RunView(), None, "incomplete"),
         (ENTRY.model_copy(update={"phase": Phase.LAUNCHED}), RunView(state="running"), 42, "running"),
-        (ENTRY.model_copy(update={"phase": Phase.LAUNCHED}), RunView(state="running"), None, "detached"),
+        (ENTRY.model_copy(update={"phase": Phase.LAUNCHED}), RunView(state="running"), None, "stopped"),
+        (ENTRY.model_copy(update={"phase": Phase.LAUNCHED, "boxes": (7,)}), RunView(state="running"), None, "detached"),
+        (ENTRY.model_copy(update={"here": True}), RunView(state="running"), 42, "running"),
         (ENTRY.model_copy(update={"phase": Phase.RENTED}), RunView(), None, "stopped"),
         (ENTRY.model_copy(update={"phase": Phase.PULLED}), RunView(state="succeeded"), 42, "pulled"),
     ],
@@ -49,6 +51,22 @@ def test_a_runs_state_is_one_word(entry: RunEntry, view: RunView, driver: int | 
     row = RunRow(entry, view, 0, driver)
     assert row.state == state
     assert run_row(row, 110.0).cells[2].plain == state
+
+
+@pytest.mark.parametrize(
+    ("changes", "may_rent"),
+    [
+        ({}, True),
+        ({"here": True}, False),
+        ({"instance_id": 7}, False),
+        ({"phase": Phase.DONE, "state": "succeeded"}, False),
+        ({"phase": Phase.DONE, "state": "incomplete"}, True),
+        ({"laptop_stages": ("analyze",), "box_state": "succeeded"}, False),
+        ({"laptop_stages": ("analyze",), "box_state": "incomplete"}, True),
+    ],
+)
+def test_only_a_run_that_may_need_a_machine_asks_for_money(changes: dict[str, object], may_rent: bool) -> None:
+    assert ENTRY.model_copy(update=changes).may_rent is may_rent
 
 
 def test_failures_are_named_by_their_source_and_the_rest_is_counted(tmp_path: Path) -> None:
