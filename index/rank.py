@@ -25,6 +25,19 @@ def is_text(record_type: str) -> bool:
     return record_type not in VISUAL_TYPES
 
 
+HEADING_TYPES = frozenset({"Title", "Header", "Footer"})
+"""Text that names a place without saying anything there."""
+
+
+def fills_text_quota(record_type: str) -> bool:
+    """Whether records of this type are what the text quota keeps places for.
+
+    Headings are not: short and full of a question's own words they stand before the passage below them, and would take
+    the places that are kept for it.
+    """
+    return is_text(record_type) and record_type not in HEADING_TYPES
+
+
 def convex_fusion(
     lexical: Mapping[int, float], cosines: Mapping[int, float], lexical_share: float = LEXICAL_SHARE
 ) -> dict[int, float]:

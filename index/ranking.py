@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from index.found import Mode
 from index.near_duplicates import collapsed
-from index.rank import Fusion, reciprocal_ranks, with_text_quota
+from index.rank import Fusion, fills_text_quota, is_text, reciprocal_ranks, with_text_quota
 from index.view import Mask, View, Weights
 
 Rows = npt.NDArray[np.int64]
@@ -87,7 +87,10 @@ def candidates(
     greatest = float(lexical[matched].max(initial=0.0))
     kinds = (mask & view.is_text, mask & ~view.is_text)
     depth = max(CANDIDATES, wanted)
+    noise = np.float32(noise_cosine)
     nearest = [] if vector is None else view.scan.best_of_each(vector, weights, kinds, depth, above=noise_cosine)
+    nowhere = np.zeros(len(view.alive), dtype=np.float32)
+    cosine_bounds = (nowhere, nowhere) if vector is None else view.scan.between
     greatest_cosine = max((float(found.cosines.max(initial=0.0)) for found in nearest), default=0.0)
     share = 1.0 if greatest_cosine <= 0 else 0.0 if greatest <= 0 else lexical_share
     of_words = share / greatest if greatest > 0 else 0.0
@@ -104,15 +107,16 @@ def candidates(
         known = np.zeros(len(view.alive), dtype=np.bool_)
         known[near_rows] = True
         others = matched[kind[matched] & ~known[matched]]
-        least = of_words * lexical[others] * weight(others)
-        beyond = of_vector * float(near.scores[-1]) if near is not None and len(near_rows) == depth else 0.0
         exact = (of_words * lexical[near_rows] + of_vector * near_cosines) * weight(near_rows)
-        floor = _kth_greatest(np.concatenate([exact, least]), depth)
-        others = others[least + beyond >= floor]
+        least, most = (
+            (of_words * lexical[others] + of_vector * np.where(bound > noise, bound, 0.0)) * weight(others)
+            for bound in (bounds[others].astype(np.float64) for bounds in cosine_bounds)
+        )
+        others = others[most >= _kth_greatest(np.concatenate([exact, least]), depth)]
         cosines = np.zeros(len(others))
-        if beyond > 0 and vector is not None and len(others):
-            cosines = np.vecdot(view.matrix[others], vector).astype(np.float64)
-            cosines[cosines <= np.float32(noise_cosine)] = 0.0
+        if vector is not None and len(others):
+            cosines = view.scan.cosines(others, vector).astype(np.float64)
+            cosines[cosines <= noise] = 0.0
         found.append(_Found(np.concatenate([near_rows, others]), np.concatenate([near_cosines, cosines])))
     rows = np.concatenate([one.rows for one in found])
     cosines = np.concatenate([one.cosines for one in found])
@@ -165,15 +169,15 @@ def arranged(view: View, found: Candidates, mode: Mode) -> Arranged:
         return Arranged(ranking, {}, {row: at for at, row in enumerate(ranking, start=1)})
     head = found.rows[:_COMPARED_FOR_REPEATS]
     groups = view.page_groups[head]
-    is_text = view.is_text[head]
-    places = np.where(groups >= 0, (groups >> 1 << 1) + is_text, -1)
+    places = np.where(groups >= 0, (groups >> 1 << 1) + view.is_text[head], -1)
     counts = np.unique(places, return_inverse=True, return_counts=True)
     alone = counts[2][counts[1]] == 1
     vectors = np.zeros((len(head), view.matrix.shape[1]), dtype=np.float32)
     vectors[~alone] = view.matrix[head[~alone]]
     kept = collapsed(ranking[: len(head)], np.where(alone, -1, places), vectors)
     shown = [*kept, *ranking[len(head) :]]
-    text_rows = {row for row in shown if view.is_text[row]}
+    counted = np.array([fills_text_quota(name) if mode == "balanced" else is_text(name) for name in view.type_names])
+    text_rows = {row for row in shown if counted[view.type_codes[row]]}
     return Arranged(
         rows=_in_mode(shown, text_rows, mode),
         similar={row: members for row, members in kept.items() if members},
