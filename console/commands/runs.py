@@ -168,8 +168,6 @@ def _show_plan(here: Session, planned: Plan, profile: str | None, refusals: list
         figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
         print_json({"run": planned.entry.run_id, **figures, "refused": refusals})
         return WRONG_INPUT if refusals else 0
-    for forecast in planned.forecasts:
-        print(forecast)
     work = f"{count(items, 'page')} of {count(documents, 'document')}"
     if best is not None and price is not None:
         print(f"{work}; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")

@@ -29,6 +29,8 @@ def wrong_parameter(error: ValidationError, model: type[BaseModel], values: obje
     if first["type"] == "missing":
         return f"parameter {where}: it must be said, for there is no default"
     given = first["input"]
+    if first["type"] == "string_pattern_mismatch" and (like := _examples(model, first["loc"])):
+        return f"parameter {where}: {given!r} does not look like {' or '.join(map(str, like))}"
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"parameter {where}: {first['msg']}{shown}"
 
@@ -53,8 +55,18 @@ def _as_written(loc: Sequence[int | str], values: object, *, absent: bool) -> li
     return path
 
 
+def _examples(model: type[BaseModel], loc: Sequence[int | str]) -> Sequence[object]:
+    """What the parameter at `loc` may look like, where it says so itself."""
+    fields = [each.model_fields.get(str(loc[-1])) for each in _models_at(model, loc[:-1])]
+    return next((field.examples for field in fields if field is not None and field.examples), ())
+
+
 def _known(model: type[BaseModel], loc: Sequence[int | str]) -> set[str]:
     """The names of the parameters at `loc`; of several alternatives that fit, those of all."""
+    return {name for each in _models_at(model, loc) for name in each.model_fields}
+
+
+def _models_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[type[BaseModel]]:
     models = [model]
     for part in loc:
         named = [each for each in models if _name(each) == part]
@@ -63,7 +75,7 @@ def _known(model: type[BaseModel], loc: Sequence[int | str]) -> set[str]:
         else:
             fields = [each.model_fields[str(part)] for each in models if str(part) in each.model_fields]
             models = [found for field in fields for found in _models_in(field)]
-    return {name for each in models for name in each.model_fields}
+    return models
 
 
 def _name(model: type[BaseModel]) -> object:

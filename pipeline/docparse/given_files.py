@@ -101,6 +101,10 @@ def _labels(names: Sequence[str], file: str, label_map: Mapping[str, Label]) -> 
 
 def _coco(told: dict[str, Any], file: str, label_map: Mapping[str, Label]) -> Iterator[GivenImage]:
     names = {each["id"]: str(each["name"]) for each in told["categories"]}
+    images = {each["id"] for each in told["images"]}
+    for key, known, what in (("category_id", names, "categories"), ("image_id", images, "images")):
+        wrong = [f"{key} {each[key]}" for each in told["annotations"] if each[key] not in known]
+        refuse(file, f"has annotations that name no entry of its {what}", wrong, "export it again")
     used = {names[each["category_id"]] for each in told["annotations"]}
     labels = _labels(sorted(used), file, label_map)
     by_image: dict[Any, list[GivenRegion]] = {each["id"]: [] for each in told["images"]}

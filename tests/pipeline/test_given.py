@@ -244,6 +244,14 @@ def lose_categories(told: Told) -> None:
     del told["categories"]
 
 
+def name_no_category(told: Told) -> None:
+    told["annotations"][0]["category_id"] = 999
+
+
+def name_no_image(told: Told) -> None:
+    told["annotations"][0]["image_id"] = 999
+
+
 def lose_box(told: Told) -> None:
     del told["annotations"][0]["bbox"]
 
@@ -257,6 +265,8 @@ def lose_box(told: Told) -> None:
         (lose_page, r"no picture of some pages: data/Планы & schemes\.pdf, page 2; say detector\.other_pages"),
         (double_image, r"several pictures of one page: data/Планы"),
         (lose_categories, r"neither COCO .* nor Label Studio's JSON"),
+        (name_no_category, r"name no entry of its categories: category_id 999; export it again"),
+        (name_no_image, r"name no entry of its images: image_id 999; export it again"),
         (lose_box, r"is damaged: KeyError 'bbox'; export it again"),
     ],
 )

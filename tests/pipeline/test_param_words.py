@@ -26,6 +26,10 @@ DINO = {"name": "grounding-dino"}
         ({"detector": {**DINO, "device": "cpu"}}, r"parameter detector: float16 needs a GPU"),
         ({"detector": {"name": "given"}}, r"parameter detector\.regions: it must be said"),
         ({"detector": {"labels": ["nod"]}}, r"parameter detector\.labels\.0: .*'textbox' \(it is 'nod'\)"),
+        (
+            {"analyst": {"name": "openai", "model": "m", "base_url": "127.0.0.1:9"}},
+            r"parameter analyst\.base_url: '127\.0\.0\.1:9' does not look like http://127\.0\.0\.1:8000/v1",
+        ),
         ({"arrange": {"nms": 1}}, r"parameter arrange\.nms: .*did you mean nms_iou\?"),
     ],
 )

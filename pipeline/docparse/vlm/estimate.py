@@ -40,15 +40,24 @@ class Estimate:
 
     def words(self, params: OpenAiParams) -> str:
         """In one line."""
-        tokens = f"{self.input_tokens / 1e6:.2f} M tokens in and {self.output_tokens / 1e6:.2f} M out"
+        tokens = f"{_short(self.input_tokens)} tokens in and {_short(self.output_tokens)} out"
         guessed = self.items - self.known_items
-        how = f" ({guessed} pages guessed at {USUAL_QUESTIONS} questions each)" if guessed else ""
+        pages = "1 page" if guessed == 1 else f"{guessed} pages"
+        how = f" ({pages} guessed at {USUAL_QUESTIONS} questions each)" if guessed else ""
         if self.usd is None or self.usd_at_most is None:
             money = "price unknown: say analyst.usd_per_1m_input and analyst.usd_per_1m_output to see and cap it"
         else:
             money = f"about {_money(self.usd)}, at most {_money(self.usd_at_most)}"
             money += f", capped at {_money(params.max_usd)}" if params.max_usd is not None else ", no cap"
         return f"{params.model}: {self.questions} questions, about {tokens}, {money}{how}"
+
+
+def _short(tokens: int) -> str:
+    """Two digits and a unit: an estimate is no better than that."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if tokens >= size:
+            return f"{tokens / size:.2g} {unit}" if tokens < 100 * size else f"{tokens / size:.0f} {unit}"
+    return str(tokens)
 
 
 def _money(usd: float) -> str:

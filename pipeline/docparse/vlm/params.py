@@ -45,9 +45,9 @@ class OpenAiParams(BaseModel):
     name: Literal["openai"] = "openai"
     server: Server = "openai"
     """Fills in what is not said below with what that server can do."""
-    base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
+    base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$", examples=["http://127.0.0.1:8000/v1"])
     """Address of a server that is not OpenAI's own, such as `http://127.0.0.1:8000/v1`."""
-    api_key_env: str | None = Field(default="OPENAI_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
+    api_key_env: str | None = Field(default="OPENAI_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$", examples=["OPENAI_API_KEY"])
     """Variable of the environment, or of the workspace's `.env`, that holds the key; null: the server wants none."""
     place: Literal["box", "laptop"] = "laptop"
     """Where requests are made; `box` only for a server there that wants no key."""
