@@ -72,8 +72,10 @@ class Chat:
 
     def room(self, instructions: str, form: type[BaseModel]) -> int:
         """Tokens, and so bytes of UTF-8, that a question may have beside the instructions and the longest answer."""
-        fixed = tokens_at_most(instructions) + tokens_at_most(json.dumps(strict_schema(form))) + FRAME_TOKENS
-        return max(0, self.model.context_tokens - self.model.max_output_tokens - fixed)
+        return max(0, self.model.context_tokens - self.model.max_output_tokens - self._fixed(instructions, form))
+
+    def _fixed(self, instructions: str, form: type[BaseModel]) -> int:
+        return tokens_at_most(instructions) + tokens_at_most(json.dumps(strict_schema(form))) + FRAME_TOKENS
 
     def ask(self, instructions: str, question: str, form: type[M], *, name: str) -> Told[M]:
         """What the model says to a question, as an object of `form`.
@@ -99,14 +101,17 @@ class Chat:
                 f"[{self.provider.section}.chat] of spotter.toml if its window is larger."
             )
         problem, tokens_in, tokens_out = "", 0, 0
+        longest = self.model.max_output_tokens
         for attempt in (1, 2):
             complaint = f"\n\nYour last answer could not be used: {problem}. Answer again." if problem else ""
-            heard, used = self._hear(instructions, question + complaint, form, name)
+            heard, used = self._hear(instructions, question + complaint, form, name, longest)
             tokens_in, tokens_out = tokens_in + used[0], tokens_out + used[1]
             if heard.refusal is not None:
                 raise ModelDeclined(f"{self.name} declines to answer: {one_line(heard.refusal) or 'no reason given'}.")
             if heard.cut_off:
-                problem = "it was cut off at its longest: say less"
+                problem = f"it was cut off at {longest} tokens: say less (or raise max_output_tokens of the model)"
+                room = self.model.context_tokens - self._fixed(instructions, form) - tokens_at_most(question)
+                longest = max(longest, min(2 * longest, room))
                 continue
             try:
                 said = form.model_validate_json(heard.text)
@@ -118,7 +123,7 @@ class Chat:
         raise AnswerUnusable(f"{self.name} gave no usable answer: {problem}.")
 
     def _hear(
-        self, instructions: str, question: str, form: type[BaseModel], name: str
+        self, instructions: str, question: str, form: type[BaseModel], name: str, longest: int
     ) -> tuple[_Heard, tuple[int, int]]:
         model, schema = self.model, strict_schema(form)
         if model.json_mode == "object":
@@ -133,7 +138,7 @@ class Chat:
                 "type": "json_schema",
                 "json_schema": {"name": name, "schema": schema, "strict": model.json_mode == "strict"},
             },
-            model.max_tokens_name: model.max_output_tokens,
+            model.max_tokens_name: longest,
         }
         if model.temperature is not None:
             body["temperature"] = model.temperature
@@ -141,7 +146,7 @@ class Chat:
         def send(client: openai.OpenAI) -> Any:
             return client.chat.completions.with_raw_response.create(**body)
 
-        bound = Bound(size + FRAME_TOKENS, tokens_about(size), model.max_output_tokens)
+        bound = Bound(size + FRAME_TOKENS, tokens_about(size), longest)
         return self.provider.ask(send, bound, _heard)
 
 

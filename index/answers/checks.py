@@ -1,25 +1,28 @@
 """Does a claim stand where it says? Checked by rules alone: the same answer always gets the same verdict.
 
 A claim is supported when it has a citation; every passage that it cites was among those shown; every quote stands there
-word for word (in NFC, white space folded); every page is the passage's own, and its box lies on that page; and every
-number of the claim stands in a passage that it cites. What these rules can't see is whether the sentence says what its
-quotes say: the quotes are shown beside it for that.
+word for word (in NFC, white space folded); every page is the passage's own, and its box lies on that page; every number
+of the claim stands in a passage that it cites; and the claim has words in common with what it cites, unless it is in
+another script. What these rules can't see is whether the sentence says what its quotes say: they are shown beside it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from index.answers import figures
+from index.answers.evidence import coverage
 from index.answers.form import SaidCitation, SaidClaim
 from index.answers.packing import Passage
 
 SHORTEST_QUOTE = 8
 """Letters and digits; less stands nearly everywhere, unless it is all that the passage has."""
-_NUMBER = re.compile(r"\d+(?:[.,'’ \u00a0\u2009\u202f]\d+)*")
-_THOUSANDS = re.compile(r"[.,'’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
+MIN_SHARED = 0.2
+"""Of a claim's words, weighted by their length, that must stand in what it cites, where both are of one script."""
+_SCRIPTS = {"cyrillic": re.compile(r"[а-яёА-ЯЁ]{3}"), "latin": re.compile(r"[a-zA-Z]{3}")}
 _MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
 
@@ -68,7 +71,10 @@ def check(said: SaidClaim, passages: Sequence[Passage]) -> Claim:
     marked = {int(number) for mark in _MARK.findall(said.text) for number in re.findall(r"\d+", mark)}
     problems += [f"it marks [{number}] without citing it" for number in sorted(marked - cited)]
     texts = [by_number[number].hit.text for number in sorted(cited & by_number.keys())]
-    problems += [f"the number {number} stands in nothing that it cites" for number in _unfounded(said.text, texts)]
+    bare = _MARK.sub(" ", said.text)
+    problems += [f"the number {number} stands in nothing that it cites" for number in figures.missing(bare, texts)]
+    if texts and _scripts(bare) & _scripts(" ".join(texts)) and coverage(bare, " ".join(texts)) < MIN_SHARED:
+        problems.append("it has next to no word in common with what it cites")
     return Claim(" ".join(said.text.split()), citations, tuple(dict.fromkeys(problems)))
 
 
@@ -117,50 +123,14 @@ def _on_page(box: tuple[float, float, float, float], size: tuple[int, int] | Non
     return size is None or (left + width <= size[0] + 1 and top + height <= size[1] + 1)
 
 
+def _scripts(text: str) -> set[str]:
+    """Cyrillic, Latin or both, as far as the text is written in them."""
+    return {script for script, letters in _SCRIPTS.items() if letters.search(text)}
+
+
 def _page(page: int | None) -> str:
     return "no page" if page is None else f"page {page}"
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _unfounded(claim: str, texts: Sequence[str]) -> Iterator[str]:
-    """The numbers of a claim that stand in none of the texts, each once, as they are written."""
-    known = {value for text in texts for number in numbers(text) for value in values(number)}
-    seen: set[str] = set()
-    for number in numbers(_MARK.sub(" ", claim)):
-        if number not in seen and not values(number) & known:
-            seen.add(number)
-            yield number
-
-
-def numbers(text: str) -> list[str]:
-    """The numbers of a text as they are written, digits of any script as 0–9; `12,5`, `1 000` and `3.11.2` are one."""
-    plain = "".join(str(unicodedata.decimal(each)) if each.isdecimal() else each for each in text)
-    return [number for found in _NUMBER.findall(plain) for number in _apart(found)]
-
-
-def _apart(found: str) -> list[str]:
-    """What white space joins is one number when it groups thousands, as in `1 000 000`, and several otherwise."""
-    parts = re.split(r"[ \u00a0\u2009\u202f]", found)
-    if len(parts) == 1 or (len(parts[0]) <= 3 and all(re.match(r"\d{3}(?!\d)", part) for part in parts[1:])):
-        return [found]
-    return parts
-
-
-def values(number: str) -> set[str]:
-    """What a written number can mean: `1,234` is 1234 or 1.234, as languages differ; `1,5` and `1.5` are the same."""
-    meanings = {re.sub(r"[,'’ \u00a0\u2009\u202f]", ".", number)}
-    if re.fullmatch(r"\d{1,3}(?:[.,'’ \u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?", number):
-        meanings.add(_THOUSANDS.sub("", number).replace(",", "."))
-    return {_trimmed(meaning) for meaning in meanings}
-
-
-def _trimmed(number: str) -> str:
-    """Without zeros that change nothing: 007 is 7, 1.50 is 1.5."""
-    if number.count(".") > 1:
-        return number
-    whole, _, fraction = number.partition(".")
-    fraction = fraction.rstrip("0")
-    return (whole.lstrip("0") or "0") + (f".{fraction}" if fraction else "")

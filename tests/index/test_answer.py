@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from index.answers.answer import Answer, answer
-from index.answers.checks import numbers, values
 from index.answers.evidence import coverage
+from index.answers.figures import figures, missing, values
 from index.answers.form import Said
 from index.answers.packing import pack
 from index.chat import AnswerUnusable, ModelDeclined, TooLongToAsk, chat_model, strict_schema
@@ -133,8 +133,8 @@ def test_a_claim_that_stands_where_it_says_is_an_answer_with_page_and_box(ask, t
         (claim("The stack has 7 layers.", {"of": "stack", "page": 4, "quote": "has 7 layers, and grew"}),
          r"on page 4, which is on page 3"),
         (claim("The stack has 8 layers.", {"of": "stack", "quote": "has 7 layers, and grew"}), "the number 8 stands"),
-        (claim("It grew by 42 %.", {"of": "stack", "quote": "and grew by 42.5 %"}), "the number 42 stands"),
-        (claim("It grew by 425 %.", {"of": "stack", "quote": "and grew by 42.5 %"}), "the number 425 stands"),
+        (claim("It grew by 42 %.", {"of": "stack", "quote": "and grew by 42.5 %"}), "the number 42% stands"),
+        (claim("It grew by 425 %.", {"of": "stack", "quote": "and grew by 42.5 %"}), "the number 425% stands"),
         (claim("It costs 1 250 roubles.", {"of": "price", "quote": "costs 1 250 000 roubles"}), "number 1 250 stands"),
         (claim("The stack has 12 layers.", {"of": "stack", "quote": "has 7 layers, and grew"}), "the number 12 stands"),
         (claim("The stack has ٨ layers.", {"of": "stack", "quote": "has 7 layers, and grew"}), "the number 8 stands"),
@@ -145,6 +145,9 @@ def test_a_claim_that_stands_where_it_says_is_an_answer_with_page_and_box(ask, t
          "on page 2, which is on no page"),
         (claim("The stack has 7 layers.", {"of": "stack", "quote": "has 7 layers, and grew"},
                {"of": "price", "quote": "words that stand nowhere"}), "quote does not stand"),
+        (claim("It has nine layers.", {"of": "stack", "quote": "has 7 layers, and grew"}), "the number nine stands"),
+        (claim("It grew by 7 %.", {"of": "stack", "quote": "has 7 layers, and grew"}), "the number 7% stands"),
+        (claim("Penguins breed in winter.", {"of": "stack", "quote": "has 7 layers, and grew"}), "next to no word"),
         (claim(" ", {"of": "stack", "quote": "has 7 layers, and grew"}), "says nothing"),
     ],
 )  # fmt: skip
@@ -291,11 +294,12 @@ def test_the_form_is_strict_as_openai_wants_it():
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("1 250 000 and 7", ["1 250 000", "7"]), ("v3.11.2, 12,5 % of 1,000.", ["3.11.2", "12,5", "1,000"]),
-     ("2024 2025", ["2024", "2025"]), ("H100 and 3D", ["100", "3"]), ("page 3. 5 boxes", ["3", "5"]), ("none", [])],
+    [("1 250 000 and 7", ["1 250 000", "7"]), ("v3.11.2, 12,5 % of 1,000.", ["3.11.2", "12,5%", "1,000"]),
+     ("2024 2025", ["2024", "2025"]), ("H100 and 3D", ["100", "3"]), ("page 3. 5 boxes", ["3", "5"]), ("none", []),
+     ("−5 °C, 2020-2024", ["-5", "2020", "2024"]), ("twenty-five of seven", ["twenty five", "seven"])],
 )  # fmt: skip
 def test_numbers_are_read_as_they_are_written(text, found):
-    assert numbers(text) == found
+    assert [written for written, _ in figures(text)] == found
 
 
 @pytest.mark.parametrize(
@@ -306,6 +310,19 @@ def test_numbers_are_read_as_they_are_written(text, found):
 )  # fmt: skip
 def test_the_same_number_is_known_in_another_writing(one, other, same):
     assert bool(values(one) & values(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("claim", "text", "found"),
+    [("seven layers", "7 layers", []), ("семи слоёв", "7 layers", []), ("nine layers", "7 layers", ["nine"]),
+     ("7 layers", "семь слоёв", []), ("grew by 7 %", "has 7 layers", ["7%"]), ("grew by 7", "grew by 7 %", []),
+     ("grew by 7 percent", "на 7 процентов", []), ("it was -5", "it was 5", ["-5"]), ("it was 5", "it was −5", []),
+     ("Слоёв – 7", "7 layers", []),
+     ("7 million", "7 layers", ["million"]), ("7 млн", "7 million", []), ("twenty-five", "25 boxes", []),
+     ("twenty-five", "20 boxes, 5 lines", ["twenty five"]), ("one of them", "some", [])],
+)  # fmt: skip
+def test_a_number_counts_with_all_that_changes_its_meaning(claim, text, found):
+    assert list(missing(claim, [text])) == found
 
 
 def test_coverage_counts_content_in_any_inflection():
