@@ -38,7 +38,14 @@ def write_review(
     if not folders:
         raise NothingToReview("No run has ended here yet: spotter run docparse parses everything in data/.")
     runs = [open_run(path) for path in dict.fromkeys(folders)]
-    return build(runs, workspace.root, out, Look(LABELS, {**COLOURS}), folder=folder, report=relay("review", report))
+    return build(
+        runs,
+        workspace.root,
+        out,
+        Look(LABELS, {str(label): colour for label, colour in COLOURS.items()}),
+        folder=folder,
+        report=relay("review", report),
+    )
 
 
 def apply_review(session: Session, patch: Path, report: Report = silent) -> tuple[Application, dict[str, Any] | None]:

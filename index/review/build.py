@@ -79,7 +79,7 @@ def build(
             piece = [gathered.take(page) for page in pages[number : number + PAGES_A_PIECE]]
             writing.piece(number // PAGES_A_PIECE, block_text(piece))
             report(Progress("review", "Reading regions", len(gathered.pages), len(pages), "pages"))
-        writing.pictures(gathered.pictures, report)
+        gathered.leave_out(writing.pictures(gathered.pictures, report))
         writing.end(gathered.head())
     except BaseException:
         writing.give_up()

@@ -75,6 +75,7 @@ class Gathered:
                 "d": document, "n": page.item.page, "run": self._runs.of(page.run.info.run_id), "w": width, "h": height,
                 "image": image, "file": f"{page.item.folder}/page.png", "first": first, "count": len(regions),
                 "piece": len(self.pages) // PAGES_A_PIECE, "at": len(self.pages) % PAGES_A_PIECE,
+                "failed": page.problem is not None,
                 "problem": "; ".join(problems) or None,
             }
         )  # fmt: skip
@@ -132,6 +133,14 @@ class Gathered:
             if decision.moved:
                 said["b"] = decision.bbox_px
             self.decided.append((index, said))
+
+    def leave_out(self, wrong: Mapping[str, str]) -> None:
+        """Show pages without their pictures, by the pictures' names, and say why."""
+        for page in self.pages:
+            if page["image"] in wrong:
+                reason = f"page.png cannot be read: {wrong[page['image']]}"
+                page["problem"] = "; ".join(filter(None, (page["problem"], reason)))
+                page["image"] = None
 
     def head(self) -> dict[str, Any]:
         """The head: everything that the list, the filters and an export need of pages that were not looked at."""

@@ -42,11 +42,17 @@ class OneFile:
         """Take in the regions of some pages."""
         self._add(f"piece-{number}", "application/json", text.encode())
 
-    def pictures(self, pictures: Sequence[tuple[str, Path]], report: Report) -> None:
-        """Take in the pictures of all pages, each under its name in the page."""
+    def pictures(self, pictures: Sequence[tuple[str, Path]], report: Report) -> dict[str, str]:
+        """Take in the pictures of all pages, each under its name in the page; returns what is wrong with some."""
+        wrong = {}
         for number, data in enumerate(all_as_webp([path for _name, path in pictures])):
-            self._add(pictures[number][0], "text/plain", base64.b64encode(data))
+            name = pictures[number][0]
+            if isinstance(data, OSError):
+                wrong[name] = str(data)
+            else:
+                self._add(name, "text/plain", base64.b64encode(data))
             report(Progress("review", "Taking in pictures", number + 1, len(pictures), "pages"))
+        return wrong
 
     def _add(self, name: str, media_type: str, data: bytes) -> None:
         self.bytes += len(data)
@@ -98,11 +104,12 @@ class PageFolder:
         """Take in the regions of some pages."""
         self._write(self._draft / "pieces" / f"{number}.js", f"Review.pieces.arrived({number},{text});\n")
 
-    def pictures(self, pictures: Sequence[tuple[str, Path]], report: Report) -> None:
-        """Take in the pictures of all pages, each under its name in the page."""
+    def pictures(self, pictures: Sequence[tuple[str, Path]], report: Report) -> dict[str, str]:
+        """Take in the pictures of all pages, each under its name in the page; returns what is wrong with some."""
         for number, (name, path) in enumerate(pictures):
             self.bytes += shutil.copyfile(path, self._draft / name).stat().st_size
             report(Progress("review", "Copying pictures", number + 1, len(pictures), "pages"))
+        return {}
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, "utf-8", newline="\n")

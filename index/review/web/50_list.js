@@ -83,7 +83,7 @@ Review.list = (() => {
     const document = head.documents[page.d];
     let open = 0;
     for (let region = page.first; region < page.first + page.count; region += 1) open += Review.decisions.status(region) === "open";
-    const left = page.problem ? "failed" : page.count === 0 ? "nothing found" : open ? `${open} left` : "reviewed";
+    const left = page.failed ? "failed" : page.count === 0 ? "nothing found" : open ? `${open} left` : "reviewed";
     const here = index === currentPage && current < 0;
     return placed(
       make("div", { class: `row page${here ? " current" : ""}`, id: `page-${index}`, role: "option", "aria-selected": String(here), title: line(document.source, 500) },

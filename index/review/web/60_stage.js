@@ -55,8 +55,8 @@ Review.stage = (() => {
     if (index !== page) {
       page = index;
       regions = details;
-      const { w, h, problem, image, count } = head.pages[page];
-      say(problem ? `This page did not come through: ${problem}` : image ? (count ? "" : "Nothing was found on this page.") : "This run keeps no picture of the page.");
+      const { w, h, failed, problem, image, count } = head.pages[page];
+      say(failed ? `This page did not come through: ${problem}` : problem ? problem : image ? (count ? "" : "Nothing was found on this page.") : "This run keeps no picture of the page.");
       const url = Review.pieces.picture(page);
       if (url) picture.src = url;
       else picture.removeAttribute("src");

@@ -32,7 +32,7 @@ Review.exports = (() => {
     const annotations = [];
     for (let index = 0; index < head.pages.length; index += 1) {
       const page = head.pages[index];
-      if (page.n === null || page.problem) continue;
+      if (page.n === null || page.failed) continue;
       const document = head.documents[page.d];
       images.push(JSON.stringify({
         id: images.length + 1, file_name: page.file, width: page.w, height: page.h, document: document.id, page: page.n, source: document.source,

@@ -53,7 +53,7 @@ Review.keys = (() => {
     return (event.ctrlKey || event.metaKey || event.altKey ? "Ctrl+" : "") + key;
   };
 
-  const start = (actions) => {
+  const start = (act) => {
     document.addEventListener("keydown", (event) => {
       if (event.isComposing) return;
       const name = nameOf(event);
@@ -63,7 +63,8 @@ Review.keys = (() => {
       if (pressing && (name === "Enter" || name === " ")) return;
       const action = byKey.get(name);
       if (!action || (writing && writing.matches("dialog"))) return;
-      if (actions[action](event) !== false) event.preventDefault();
+      if (action !== "escape") event.preventDefault();
+      act(action, event);
     });
   };
 

@@ -10,8 +10,7 @@ Review.app = (() => {
   let page = 0;
   let current = -1;
   let regions = [];
-  let request = 0;
-  let filterRequest = 0;
+  let queue = Promise.resolve();
 
   Review.colour = (label) => head.colours[label] ?? PALETTE[Math.max(0, head.labels.indexOf(label)) % PALETTE.length];
 
@@ -30,13 +29,15 @@ Review.app = (() => {
     at("trouble").hidden = false;
   };
 
+  /** Do things one after the other: a key that is pressed while a page is still read means what comes then. */
+  const inTurn = (act) => {
+    queue = queue.then(act).catch(showError);
+    return queue;
+  };
+
   /** Make a region, or a page (region -1), the one that is looked at. */
-  const go = async (index, pageIndex = Review.decisions.pageOf(index)) => {
-    request += 1;
-    const mine = request;
-    let details = regions;
-    if (pageIndex !== page || !regions.length) details = await Review.pieces.page(pageIndex);
-    if (mine !== request) return;
+  const visit = async (index, pageIndex = Review.decisions.pageOf(index)) => {
+    const details = pageIndex === page && regions.length ? regions : await Review.pieces.page(pageIndex);
     [page, current, regions] = [pageIndex, index, details];
     Review.stage.open(page, regions);
     Review.stage.choose(current);
@@ -44,8 +45,6 @@ Review.app = (() => {
     showDetails();
     progress();
   };
-
-  const visit = (index, pageIndex) => go(index, pageIndex).catch(showError);
 
   const showDetails = () => Review.details.show(page, current, current < 0 ? null : regions[current - head.pages[page].first]);
 
@@ -81,11 +80,7 @@ Review.app = (() => {
   const anchor = () => (current >= 0 ? current : head.pages[page].first - 0.5);
 
   const refilter = async () => {
-    filterRequest += 1;
-    const mine = filterRequest;
-    const found = await Review.filters.passing(head, filter, (done, of) => say(of > 1 ? `reading ${done} of ${of} pieces` : ""));
-    if (mine !== filterRequest) return;
-    visible = found;
+    visible = await Review.filters.passing(head, filter, (done, of) => say(of > 1 ? `reading ${done} of ${of} pieces` : ""));
     const wholePages = Review.filters.isEmpty(filter);
     Review.list.fill(visible, wholePages);
     say("");
@@ -96,7 +91,7 @@ Review.app = (() => {
 
   const filtered = async () => {
     await refilter();
-    if (visible.length && visible[position(current)] !== current) visit(visible[Math.min(position(anchor()), visible.length - 1)]);
+    if (visible.length && visible[position(current)] !== current) await visit(visible[Math.min(position(anchor()), visible.length - 1)]);
     else Review.list.choose(page, current);
   };
 
@@ -109,13 +104,9 @@ Review.app = (() => {
   };
 
   const decide = async (changes, words, next) => {
-    if (!Review.decisions.decide(changes, current)) {
-      if (next !== undefined) visit(next);
-      return;
-    }
+    if (Review.decisions.decide(changes, current)) await repaint();
+    if (next !== undefined) await visit(next);
     say(words);
-    await repaint();
-    if (next !== undefined) visit(next);
   };
 
   const withCurrent = (act) => () => {
@@ -148,20 +139,20 @@ Review.app = (() => {
   const move = (event, resize) => {
     const by = event.shiftKey ? 10 : 1;
     const [dx, dy] = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[event.key];
-    moved(current, Review.stage.shifted(Review.decisions.box(current), resize ? (dx ? "e" : "s") : "", dx, dy));
+    return moved(current, Review.stage.shifted(Review.decisions.box(current), resize ? (dx ? "e" : "s") : "", dx, dy));
   };
 
   const moved = (index, box) => decide([[index, Review.decisions.corrected(index, Review.decisions.label(index), box)]], "corrected");
 
   const relabel = (label) => {
     at("labels").close();
-    decide([[current, Review.decisions.corrected(current, label, Review.decisions.box(current))]], `labelled ${label}`);
+    return decide([[current, Review.decisions.corrected(current, label, Review.decisions.box(current))]], `labelled ${label}`);
   };
 
   const openLabels = () => {
     const now = Review.decisions.label(current);
     const buttons = head.labels.map((label, index) =>
-      make("button", { type: "button", onclick: () => relabel(label), class: label === now ? "on" : null }, make("kbd", {}, String(index + 1)), " ", Review.swatch(label), " ", line(label, 60)));
+      make("button", { type: "button", onclick: () => inTurn(() => relabel(label)), class: label === now ? "on" : null }, make("kbd", {}, String(index + 1)), " ", Review.swatch(label), " ", line(label, 60)));
     at("label-list").replaceChildren(...buttons);
     at("labels").showModal();
     buttons[Math.max(0, head.labels.indexOf(now))].focus();
@@ -205,23 +196,22 @@ Review.app = (() => {
     if (next) say(`theme: ${chosen === "system" ? "as the system" : chosen}`);
   };
 
-  const back = (walked, words) => {
+  const back = async (walked, words) => {
     if (walked === null) return say(`nothing to ${words}`);
-    return repaint().then(() => {
-      say(`${words}: done`);
-      if (walked >= 0) visit(walked);
-    });
+    await repaint();
+    if (walked >= 0) await visit(walked);
+    return say(`${words}: done`);
   };
 
   const actions = {
-    next: () => { const next = current < 0 ? visible[position(anchor())] : after(current); if (next === undefined) say("the last region of this list"); else visit(next); },
-    previous: () => { const place = position(anchor()) - 1; if (place < 0) say("the first region of this list"); else visit(visible[place]); },
+    next: () => { const next = current < 0 ? visible[position(anchor())] : after(current); return next === undefined ? say("the last region of this list") : visit(next); },
+    previous: () => { const place = position(anchor()) - 1; return place < 0 ? say("the first region of this list") : visit(visible[place]); },
     nextOpen: () => walkOpen(1),
     previousOpen: () => walkOpen(-1),
     nextPage: () => turn(1),
     previousPage: () => turn(-1),
-    first: () => visible.length && visit(visible[0]),
-    last: () => visible.length && visit(visible[visible.length - 1]),
+    first: () => (visible.length ? visit(visible[0]) : undefined),
+    last: () => (visible.length ? visit(visible[visible.length - 1]) : undefined),
     accept: withCurrent(() => decide([[current, Review.decisions.corrected(current, Review.decisions.label(current), Review.decisions.box(current))]], "accepted", after(current))),
     reject: withCurrent(() => decide([[current, { s: "rejected" }]], "rejected", after(current))),
     acceptPage: () => {
@@ -244,11 +234,11 @@ Review.app = (() => {
     source: () => { const { href } = head.documents[head.pages[page].d]; const { n } = head.pages[page]; if (href) window.open(href + (n === null ? "" : `#page=${n}`), "_blank", "noreferrer"); else say("the source is not in this workspace"); },
     filter: () => { at("text").focus(); at("text").select(); },
     filters: () => { at("more").open = true; at("status").focus(); },
-    unfilter: () => { filter = { ...Review.filters.EMPTY }; at("filters").reset(); filtered().catch(showError); },
+    unfilter: () => { filter = { ...Review.filters.EMPTY }; at("filters").reset(); return filtered(); },
     export: openExport,
     theme: () => theme(true),
     help: () => at("help").showModal(),
-    escape: () => { if (!Review.stage.stopDrag()) document.activeElement?.blur(); return false; },
+    escape: () => { if (!Review.stage.stopDrag()) document.activeElement?.blur(); },
   };
 
   const options = (select, values) => select.append(...values.map(([value, words]) => make("option", { value }, line(words, 80))));
@@ -267,20 +257,23 @@ Review.app = (() => {
         tag: form.get("tag"), flag: form.get("flag"), min: score("min", 0), max: score("max", 1),
       };
       clearTimeout(typing);
-      typing = setTimeout(() => filtered().catch(showError), event.target.id === "text" ? 120 : 0);
+      typing = setTimeout(() => inTurn(filtered), event.target.id === "text" ? 120 : 0);
     });
-    at("filters").addEventListener("submit", (event) => { event.preventDefault(); at("list").focus(); });
-    at("filters").addEventListener("keydown", (event) => { if (event.key === "Escape") { at("more").open = false; at("list").focus(); } });
-    at("unfilter").addEventListener("click", actions.unfilter);
+    at("filters").addEventListener("submit", (event) => event.preventDefault());
+    at("filters").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") at("more").open = false;
+      if (event.key === "Escape" || (event.key === "Enter" && event.target.matches("input"))) at("list").focus();
+    });
+    at("unfilter").addEventListener("click", () => inTurn(actions.unfilter));
   };
 
   const start = async () => {
     theme(false);
     head = Review.pieces.start();
     Review.decisions.start(head);
-    Review.list.start(head, at("list"), (chosen) => (chosen >= 0 ? visit(chosen) : visit(-1, -1 - chosen)));
-    Review.stage.start(head, at("stage"), { chosen: (index) => visit(index), moved });
-    Review.details.start(head, at("details"), { act: (name) => actions[name]() });
+    Review.list.start(head, at("list"), (chosen) => inTurn(() => (chosen >= 0 ? visit(chosen) : visit(-1, -1 - chosen))));
+    Review.stage.start(head, at("stage"), { chosen: (index) => inTurn(() => visit(index)), moved: (index, box) => inTurn(() => moved(index, box)) });
+    Review.details.start(head, at("details"), { act: (name) => inTurn(actions[name]) });
     Review.printing.start(head, at("paper"), () => ({ index: page, regions }));
     startFilters();
     at("key-table").replaceChildren(Review.keys.help());
@@ -291,12 +284,12 @@ Review.app = (() => {
     for (const dialog of document.querySelectorAll("dialog")) {
       dialog.addEventListener("click", (event) => { if (event.target === dialog || event.target.closest("[data-close]")) dialog.close(); });
     }
-    window.addEventListener("storage", () => { Review.decisions.read(); repaint().catch(showError); });
+    window.addEventListener("storage", () => { inTurn(() => { Review.decisions.read(); return repaint(); }); });
     window.addEventListener("beforeunload", (event) => { if (!Review.decisions.isKept()) event.preventDefault(); });
-    Review.keys.start(actions);
+    Review.keys.start((action, event) => inTurn(() => actions[action](event)));
     await refilter();
-    if (visible.length) await go(visible[0]);
-    else if (head.pages.length) await go(-1, 0);
+    if (visible.length) await visit(visible[0]);
+    else if (head.pages.length) await visit(-1, 0);
     at("list").focus({ preventScroll: true });
     document.documentElement.dataset.ready = "yes";
   };
