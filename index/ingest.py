@@ -24,6 +24,7 @@ from index.interchange import Line, count_lines, read_lines
 from index.inventory import relative
 from index.progress import Progress, Report, silent
 from index.review.corrections import Corrections, read_corrections
+from index.seen import SeenIds
 from index.snapshot import NewRecord, StoredRecord
 from index.sources import RecordFile, Source, find_sources
 from index.store import Store
@@ -152,7 +153,7 @@ class _Counts:
 class _Coverage:
     """What one run says of one producer's documents."""
 
-    seen: set[str] = field(default_factory=set)
+    seen: SeenIds = field(default_factory=SeenIds)
     documents: set[str] = field(default_factory=set)
     pages: set[tuple[str, int | None]] = field(default_factory=set)
 

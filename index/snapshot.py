@@ -210,20 +210,18 @@ class Snapshot:
         """Remember the newest run of a document. Inside a transaction."""
         self.db.execute("REPLACE INTO document VALUES (?, ?, ?, ?)", (producer, name, run_key, whole))
 
-    def of_document(self, producer: str, name: str) -> list[tuple[int, str, int | None, int]]:
+    def of_document(self, producer: str, name: str) -> Iterator[tuple[int, str, int | None, int]]:
         """(row, id, page, run key) of the records of a document, named `id:…`, `source:…` or `file:…`."""
         kind, _, value = name.partition(":")
         column = {"id": "document_id", "source": "source_file", "file": "filename"}[kind]
         return self.db.execute(
             f"SELECT row, id, page, run_key FROM record WHERE producer = ? AND {column} = ?",  # noqa: S608
             (producer, value),
-        ).fetchall()
+        )
 
-    def of_run(self, producer: str, run_key: int) -> list[tuple[int, str]]:
+    def of_run(self, producer: str, run_key: int) -> Iterator[tuple[int, str]]:
         """(row, id) of the records that this run delivered last."""
-        return self.db.execute(
-            "SELECT row, id FROM record WHERE run_key = ? AND producer = ?", (run_key, producer)
-        ).fetchall()
+        return self.db.execute("SELECT row, id FROM record WHERE run_key = ? AND producer = ?", (run_key, producer))
 
     def write(self, records: Sequence[NewRecord], replaced_rows: Iterable[int], vector_rows: int) -> None:
         """Put records whose vectors are on disk already; note them for Chroma. Inside a transaction."""

@@ -22,6 +22,7 @@ from index.interchange import Line, VectorForm, read_lines, to_line
 from index.layout import Layout, sync_folder
 from index.progress import Progress, Report, silent
 from index.reuse import OnlyInStock
+from index.seen import SeenIds
 from index.snapshot import connect, read_meta
 from index.tags.hook import workspace_hook
 from index.vectors import unit
@@ -47,14 +48,14 @@ class ExportResult:
 
 @dataclass
 class _Survey:
-    """What a first pass over a file found; it holds a few bytes of each record."""
+    """What a first pass over a file found; its memory does not grow with the file."""
 
     records: int = 0
     kinds: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """(provider, model, dim) of the vectors that came along, with the first line that has such."""
     first_without_vector: int | None = None
-    seen: dict[str, bytes] = field(default_factory=dict)
-    """Id to the digest of its content and the number of its line, in one value to be small."""
+    seen: SeenIds = field(default_factory=SeenIds)
+    """Id, with the digest of its content and the number of its line."""
 
 
 def import_file(
@@ -156,7 +157,7 @@ def _check(path: Path, line: Line, survey: _Survey) -> None:
         raise BadLine(f"{path}, line {line.number}: the id is empty; nothing was taken.")
     if not record.text.strip():
         raise BadLine(f"{path}, line {line.number}: record {record.id} has no text to search; nothing was taken.")
-    first = survey.seen.setdefault(record.id, digest + line.number.to_bytes(8))
+    first = survey.seen.add(record.id, digest + line.number.to_bytes(8))
     if first[: len(digest)] != digest:
         earlier = int.from_bytes(first[len(digest) :])
         raise BadLine(
