@@ -250,7 +250,9 @@ def scan_and_floor(view: View, queries: Matrix, repeats: int) -> dict[str, float
         def block(start: int, end: int) -> None:
             greatest[0] = max(greatest[0], values[start:end].max())
 
-        return lambda: scan.in_blocks(block, len(values), values.shape[1], threads)
+        return lambda: scan.in_blocks(
+            block, len(values), scan.block_rows(len(values), values.shape[1], threads), threads
+        )
 
     times: dict[str, list[float]] = {"scan_ms": [], "floor_ms": [], "floor_one_thread_ms": [], "exact_ms": []}
     rescored = []

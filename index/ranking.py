@@ -24,6 +24,8 @@ Scores = npt.NDArray[np.float64]
 
 CANDIDATES = 200
 """Best rows by vector of each kind, text and visual, before anything is joined."""
+_KEPT_OF_EACH = 2
+"""Of text and of the rest, so many times the rows that must be exact are handed on: more than repeats take away."""
 _COMPARED_FOR_REPEATS = 400
 """Best rows among which repeats are looked for."""
 
@@ -126,7 +128,11 @@ def candidates(
         joined = reciprocal_ranks(_ranks(rows, lexical[rows]), _ranks(rows, cosines))
         relevance = np.array([joined[row] for row in rows.tolist()])
     scores = relevance * weight(rows)
+    total = len(matched) + int(np.count_nonzero(lexical[rows] <= 0))
     order = np.lexsort((rows, -scores))
+    text = view.is_text[rows[order]]
+    kept = np.where(text, np.cumsum(text), np.cumsum(~text)) <= _KEPT_OF_EACH * depth
+    order = order[kept | (lexical[rows[order]] <= 0)]
     rows = rows[order]
     return Candidates(
         rows=rows,
@@ -134,7 +140,7 @@ def candidates(
         cosines=cosines[order],
         relevance=relevance[order],
         scores=scores[order],
-        total=len(matched) + int(np.count_nonzero(lexical[rows] <= 0)),
+        total=total,
     )
 
 

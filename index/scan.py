@@ -36,6 +36,7 @@ Engine = Literal["int8", "float32"]
 
 _BLOCK_BYTES = 12 << 20
 """A thread takes at most so much at once: long beside a call's cost, short beside a scan, so that all end together."""
+_LEAST_BLOCK_BYTES = 1 << 20
 _GATHERED_ROWS = 64
 """Rows from all over the file cost page faults and cache misses, which two threads wait for at once."""
 _LOOKED_UP_AT_ONCE = 64
@@ -94,6 +95,9 @@ class Scan:
         self._threads = threads or available_threads()
         self.rescored = 0
         """Rows that the last scan looked up in float32; all of them without quantised vectors."""
+        nothing = np.zeros(len(self._matrix), dtype=np.float32)
+        self.between: tuple[Scores, Scores] = (nothing, nothing)
+        """Between what all rows' cosines with the last query lie, each (rows,); equal where they are known."""
 
     @property
     def engine(self) -> Engine:
@@ -143,8 +147,10 @@ class Scan:
         def score(start: int, end: int) -> None:
             np.vecdot(self._matrix[start:end], query, out=cosines[start:end])
 
-        in_blocks(score, len(cosines), self._matrix.shape[1] * 4, self._threads)
+        step = block_rows(len(cosines), self._matrix.shape[1] * 4, self._threads)
+        in_blocks(score, len(cosines), step, self._threads)
         self.rescored = len(cosines)
+        self.between = (cosines, cosines)
         found = []
         for mask in masks:
             rows = np.arange(len(cosines)) if mask is None else np.flatnonzero(mask)
@@ -163,13 +169,14 @@ class Scan:
         bounds = _bounds(quantised, query, weights, above, self._threads)
         exact = np.full(len(self._matrix), np.nan, dtype=np.float32)
         self.rescored = 0
+        self.between = (bounds.lower, bounds.upper)
 
         def look_up(rows: Rows) -> None:
             unknown = rows[np.isnan(exact[rows])]
-            cosines = self._cosines(unknown, query)
+            cosines = self.cosines(unknown, query)
             if np.any((cosines < bounds.lower[unknown]) | (cosines > bounds.upper[unknown])):
                 raise IndexCorrupt(f"The file {FILE_NAME} holds copies of other vectors; {REMAKE}")
-            exact[unknown] = cosines
+            exact[unknown] = bounds.lower[unknown] = bounds.upper[unknown] = cosines
             self.rescored += len(unknown)
 
         found = []
@@ -186,15 +193,15 @@ class Scan:
             found.append(_best(rows, exact[rows], weights, k, above))
         return found
 
-    def _cosines(self, rows: Rows, query: Scores) -> Scores:
-        """Exact cosines of some rows."""
-        cosines = np.empty(len(rows), dtype=np.float32)
+    def cosines(self, rows: Rows, query: Scores) -> Scores:
+        """The exact cosines of some rows with a query."""
+        found = np.empty(len(rows), dtype=np.float32)
 
         def score(start: int, end: int) -> None:
-            np.vecdot(self._matrix[rows[start:end]], query, out=cosines[start:end])
+            np.vecdot(self._matrix[rows[start:end]], query, out=found[start:end])
 
-        in_blocks(score, len(rows), _BLOCK_BYTES // _GATHERED_ROWS, self._threads)
-        return cosines
+        in_blocks(score, len(rows), _GATHERED_ROWS, self._threads)
+        return found
 
 
 @dataclass(frozen=True)
@@ -254,7 +261,7 @@ def int8_products(quantised: Quantised, vector: npt.NDArray[np.int8], threads: i
     def multiply(start: int, end: int) -> None:
         kernel(vector, quantised.values[start:end], products[None, start:end])
 
-    in_blocks(multiply, rows, dim, threads)
+    in_blocks(multiply, rows, block_rows(rows, dim, threads), threads)
     return products
 
 
@@ -271,10 +278,13 @@ def _best(rows: Rows, cosines: Scores, weights: Scores, k: int, above: float | N
     return Nearest(rows[order], cosines[order], scores[order])
 
 
-def in_blocks(work: Callable[[int, int], None], rows: int, row_bytes: int, threads: int) -> None:
-    """Do work(start, end) for all rows, by several threads if there is enough of it; the first error is raised."""
-    block_bytes = min(max(rows * row_bytes // (8 * threads), _BLOCK_BYTES // 12), _BLOCK_BYTES)
-    step = max(1, block_bytes // row_bytes)
+def block_rows(rows: int, row_bytes: int, threads: int) -> int:
+    """How many rows a thread takes at once when rows are read one after the other."""
+    return min(max(-(-rows // (8 * threads)), _LEAST_BLOCK_BYTES // row_bytes, 1), max(_BLOCK_BYTES // row_bytes, 1))
+
+
+def in_blocks(work: Callable[[int, int], None], rows: int, step: int, threads: int) -> None:
+    """Do work(start, end) for all rows, `step` at a time, by several threads; the first error is raised."""
     starts = iter(range(0, rows, step))
     errors: list[BaseException] = []
 
