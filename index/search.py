@@ -6,7 +6,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from index.hits import hit_of
 from index.layout import Current, Layout
 from index.lexical import Found, WordIndex, parse
 from index.query import Query, parse_query
+from index.query_vectors import QueryVectors
 from index.rank import LEXICAL_SHARE, Fusion, default_fusion
 from index.ranking import Arranged, Candidates, arranged, candidates
 from index.snippet import Snippet, snippet
@@ -38,7 +38,6 @@ __all__ = ["MODES", "Fusion", "Hit", "Mode", "SearchResult", "Searcher", "Snippe
 
 TAG_BOOSTS_VARIABLE = "TAG_WEIGHTS"
 """Boosts of tags for one process, as `Canvas=1.06,Layer=1.05`, on top of those of the workspace."""
-_VECTORS_REMEMBERED = 256
 
 
 class Searcher:
@@ -83,7 +82,7 @@ class Searcher:
         self._embedder: Embedder | None = None
         self._words: WordIndex | None = None
         self._words_of = -1
-        self._vectors: OrderedDict[str, Matrix] = OrderedDict()
+        self._vectors: QueryVectors | None = None
         self._boosts_file: tuple[tuple[int, int] | None, str, Boosts] | None = None
         self._note = ""
         with self._lock:
@@ -140,21 +139,26 @@ class Searcher:
         asked = parse_query(query)
         words = asked.words.strip()
         note, pending = "", False
+        made = None if isinstance(vector, str) else vector
+        with self._lock:
+            self._open_current()
+            vectors, said = self._vectors, self._note
         if isinstance(vector, str):
-            with self._lock:
-                self._open_current()
-                embedder, note = self._embedder, self._note
-            vector, pending, note = self._vector(embedder, words, note, wait=vector == "wait")
+            made, pending, note = self._vector(vectors, words, said, wait=vector == "wait")
         vector_ms = (time.perf_counter() - started) * 1000
         with self._lock:
             view = self._open_current()
+            while isinstance(vector, str) and vectors is not self._vectors:
+                # An index of another space was switched in meanwhile: a query must not meet it with an old vector.
+                vectors = self._vectors
+                made, pending, note = self._vector(vectors, words, self._note, wait=vector == "wait")
             try:
                 with read_only(view.db):
                     view.refresh()
                     if not view.count:
                         raise IndexEmpty(self._layout.workspace)
                     answer = self._answer(
-                        view, asked, k, mode, (types, documents, pages), boosts, fusion, vector, facets
+                        view, asked, k, mode, (types, documents, pages), boosts, fusion, made, facets
                     )
             except sqlite3.DatabaseError as error:
                 raise IndexCorrupt(f"The index can't be read ({error}); {REBUILD}") from error
@@ -178,13 +182,13 @@ class Searcher:
         """
         with self._lock:
             self._open_current()
-            embedder, note = self._embedder, self._note
+            vectors, note = self._vectors, self._note
         words = parse_query(query).words.strip()
         if not words:
             return None
-        if embedder is None:
+        if vectors is None:
             raise EmbedderUnavailable(note)
-        return self._embedded(embedder, words)
+        return vectors.fetch(words)
 
     def close(self) -> None:
         """Let go of the files; a later search opens them again."""
@@ -233,43 +237,32 @@ class Searcher:
 
     def _choose_embedder(self, current: Current) -> None:
         self._note = ""
-        self._vectors.clear()
-        if self._wanted is not None:
-            if self._wanted.space != current.space:
-                raise SpaceMismatch(index_space=current.space.id, other_space=self._wanted.space.id)
-            self._embedder = self._wanted
+        if self._wanted is not None and self._wanted.space != current.space:
+            raise SpaceMismatch(index_space=current.space.id, other_space=self._wanted.space.id)
+        if self._vectors is not None and self._vectors.embedder.space == current.space:
             return
+        self._vectors = None
         try:
-            self._embedder = embedder_for_space(current.space.id, self._layout.workspace)
+            self._embedder = self._wanted or embedder_for_space(current.space.id, self._layout.workspace)
         except (EmbedderUnavailable, UnknownEmbedder) as error:
             self._embedder = None
             self._note = f"Found by words only: {error}"
+            return
+        self._vectors = QueryVectors(self._embedder)
 
     def _vector(
-        self, embedder: Embedder | None, words: str, note: str, *, wait: bool
+        self, vectors: QueryVectors | None, words: str, note: str, *, wait: bool
     ) -> tuple[Matrix | None, bool, str]:
         """A query's vector if there is one now, whether it is still to come, and why there is none."""
-        if not words or embedder is None:
+        if not words or vectors is None:
             return None, False, note
-        if not wait and embedder.network:
-            known = self._vectors.get(words)
-            remembered = getattr(embedder, "remembered", None)
-            if known is None and remembered is not None:
-                known = remembered(words)
-            return known, known is None, note
         try:
-            return self._embedded(embedder, words), False, note
+            known = vectors.at_once(words)
+            if known is None and wait:
+                known = vectors.fetch(words)
         except IndexProblem as error:
             return None, False, f"Found by words only: {error}"
-
-    def _embedded(self, embedder: Embedder, words: str) -> Matrix:
-        known = self._vectors.get(words)
-        if known is None:
-            known = embedder.embed([words], kind="query")[0]
-            self._vectors[words] = known
-            while len(self._vectors) > _VECTORS_REMEMBERED:
-                self._vectors.popitem(last=False)
-        return known
+        return known, known is None, note
 
     def _own_boosts(self) -> Boosts:
         """The workspace's boosts, read anew when their file has changed."""
