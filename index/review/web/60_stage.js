@@ -11,6 +11,7 @@ Review.stage = (() => {
   let sheet = null;
   let picture = null;
   let canvas = null;
+  let spot = null;
   let overlay = null;
   let note = null;
   let page = -1;
@@ -27,10 +28,11 @@ Review.stage = (() => {
     hooks = callbacks;
     picture = make("img", { alt: "", draggable: "false" });
     canvas = make("canvas", { "aria-hidden": "true" });
+    spot = make("canvas", { "aria-hidden": "true" });
     overlay = document.createElementNS(SVG, "svg");
     overlay.setAttribute("preserveAspectRatio", "none");
     note = make("p", { class: "note", hidden: true });
-    sheet = make("div", { class: "sheet" }, picture, canvas, overlay);
+    sheet = make("div", { class: "sheet" }, picture, canvas, spot, overlay);
     frame.replaceChildren(sheet, note);
     picture.addEventListener("error", () => say("The picture of this page cannot be read; boxes stand on an empty page."));
     overlay.addEventListener("pointerdown", pressed);
@@ -151,27 +153,32 @@ Review.stage = (() => {
     return made;
   };
 
+  /** All masks on one canvas, which is drawn again only when a decision changes it; the chosen one's on a second. */
   const paintMasks = () => {
-    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    const ratio = Math.min(2, window.devicePixelRatio || 1, 3000 / Math.max(sheet.clientWidth, sheet.clientHeight));
     const [width, height] = [Math.round(sheet.clientWidth * ratio), Math.round(sheet.clientHeight * ratio)];
-    canvas.hidden = !show.masks || !regions.some((region) => region.mask);
+    canvas.hidden = spot.hidden = !show.masks || !regions.some((region) => region.mask);
     if (canvas.hidden || !width) return;
-    const wanted = [page, current, width, height, regions.map((_, at) => Review.decisions.status(head.pages[page].first + at) + Review.decisions.label(head.pages[page].first + at)).join()].join("|");
-    if (canvas.dataset.shows === wanted) return;
-    canvas.dataset.shows = wanted;
-    [canvas.width, canvas.height] = [Math.min(width, 4000), Math.min(height, 4000)];
-    const context = canvas.getContext("2d");
-    regions.forEach((region, at) => {
-      const index = head.pages[page].first + at;
-      if (!region.mask || Review.decisions.status(index) === "rejected") return;
-      context.globalAlpha = index === current ? 0.45 : 0.2;
-      Review.masks.fill(context, region.mask, Review.colour(Review.decisions.label(index)), canvas.width, canvas.height);
-    });
+    const { first } = head.pages[page];
+    const look = (at) => [Review.decisions.status(first + at), Review.decisions.label(first + at)];
+    const draw = (onto, shows, wanted, alpha) => {
+      if (onto.dataset.shows === shows) return;
+      onto.dataset.shows = shows;
+      [onto.width, onto.height] = [width, height];
+      const context = onto.getContext("2d");
+      context.globalAlpha = alpha;
+      for (const at of wanted) {
+        const [status, label] = look(at);
+        if (regions[at].mask && status !== "rejected") Review.masks.fill(context, regions[at].mask, Review.colour(label), width, height);
+      }
+    };
+    draw(canvas, [page, width, height, regions.map((_, at) => look(at))].join("|"), regions.keys(), 0.2);
+    const chosen = current - first;
+    draw(spot, [page, width, height, chosen, look(chosen)].join("|"), regions[chosen] ? [chosen] : [], 0.3);
   };
 
   const toggle = (what) => {
     show[what] = !show[what];
-    canvas.dataset.shows = "";
     paint();
     return show[what];
   };

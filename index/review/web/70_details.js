@@ -6,6 +6,8 @@ Review.details = (() => {
   let head = null;
   let panel = null;
   let hooks = {};
+  let pictureUrl = null;
+  let image = null;
 
   const start = (data, element, callbacks) => {
     head = data;
@@ -18,15 +20,15 @@ Review.details = (() => {
     const canvas = make("canvas", { class: "crop", role: "img", "aria-label": "the region's crop" });
     const url = Review.pieces.picture(pageIndex);
     if (!url) return null;
-    const image = new Image();
-    image.onload = () => {
-      const by = image.naturalWidth / head.pages[pageIndex].w;
+    if (url !== pictureUrl) [pictureUrl, image] = [url, Object.assign(new Image(), { src: url })];
+    const whole = image;
+    whole.decode().then(() => {
+      const by = whole.naturalWidth / head.pages[pageIndex].w;
       const [x, y, w, h] = box;
       const scale = Math.min(1.5, (CROP_PX * 2) / w, (CROP_PX * 1.6) / h);
       [canvas.width, canvas.height] = [Math.max(1, Math.round(w * scale)), Math.max(1, Math.round(h * scale))];
-      canvas.getContext("2d").drawImage(image, x * by, y * by, w * by, h * by, 0, 0, canvas.width, canvas.height);
-    };
-    image.src = url;
+      canvas.getContext("2d").drawImage(whole, x * by, y * by, w * by, h * by, 0, 0, canvas.width, canvas.height);
+    }, () => canvas.remove());
     return canvas;
   };
 
