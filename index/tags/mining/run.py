@@ -148,25 +148,22 @@ def _line(one: Candidate, tag_id: str, proposals: Iterable[Proposal]) -> Line:
 
 
 class Groups:
-    """Guesses a new tag's group: the one whose tags' names share most of its words."""
+    """Guesses a new tag's group: that of the longest name of a tag whose words are all among its own."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._groups: dict[str, set[str]] = {}
-        for tag in catalog.active:
-            for name in tag.names:
-                for word in folded_words(name):
-                    self._groups.setdefault(base_form(word), set()).add(tag.group)
+        self._names = sorted(
+            {
+                (frozenset(base_form(word) for word in folded_words(name)), tag.group)
+                for tag in catalog.active
+                for name in tag.names
+            },
+            key=lambda pair: (-len(pair[0]), sorted(pair[0]), pair[1]),
+        )
 
     def of(self, name: str) -> str:
-        """The group; `NEW_GROUP` when no word tells."""
-        votes: dict[str, float] = {}
-        for word in folded_words(name):
-            groups = self._groups.get(base_form(word), set())
-            for group in groups:
-                votes[group] = votes.get(group, 0.0) + 1 / len(groups)
-        if not votes:
-            return NEW_GROUP
-        return min(votes.items(), key=lambda pair: (-pair[1], pair[0]))[0]
+        """The group; `NEW_GROUP` when no name tells."""
+        words = frozenset(base_form(word) for word in folded_words(name))
+        return next((group for known, group in self._names if known and known <= words), NEW_GROUP)
 
     def tag_id(self, name: str) -> str:
         """`Group/NameInCamelCase`."""
