@@ -117,7 +117,7 @@ def corpus(paragraphs: Sequence[Paragraph], language: str, facts_a_page: int, se
         name = f"article-{paragraph.article:02}"
         page = (f"{name}.pdf", paragraph.page)
         made.records.append(_record(paragraph.id, paragraph.text, "NarrativeText", name, paragraph.page))
-        made.text.extend(Question(text, frozenset({paragraph.id}), half, page) for text in paragraph.questions)
+        made.text.extend(Question(_plain(text), frozenset({paragraph.id}), half, page) for text in paragraph.questions)
         # Its own generator: 10 facts a page are the first 10 of 20.
         rng = random.Random(f"{seed} {language} {paragraph.id}")
         facts = _facts(paragraph.text, language, facts_a_page, rng)
@@ -131,6 +131,11 @@ def corpus(paragraphs: Sequence[Paragraph], language: str, facts_a_page: int, se
             same = frozenset(fact_id for fact_id, fact in zip(ids, facts, strict=True) if fact[2] == original)
             made.visual.append(Question(_asked(facts[chosen][1], language, rng), same, half, page))
     return made
+
+
+def _plain(question: str) -> str:
+    """A question without its quotes: to the search they would ask for these words exactly as written."""
+    return question.translate(dict.fromkeys(map(ord, '"“”')))
 
 
 def _record(record_id: str, text: str, kind: str, name: str, page: int, region: str | None = None) -> Record:

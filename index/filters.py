@@ -69,28 +69,37 @@ def filters(
                 narrow(kind, ~_mask(view, kind, chosen))
             elif same and not negated and (chosen or not all(_unread(token) for token in same)):
                 narrow(kind, _mask(view, kind, chosen) if chosen else np.zeros_like(view.alive))
-    said = _said(words, query, len(view.alive))
+    said, missing = _said(words, query, len(view.alive))
     if said is not None:
         by_kind["phrase"] = said
+    if missing:
+        notes.append(f"Nowhere word by word: {', '.join(f'“{phrase}”' for phrase in missing)}; its words are looked for.")
     return Filters(view.alive, by_kind, " ".join(notes))
 
 
-def _said(words: WordIndex, query: Query, rows: int) -> Mask | None:
-    """Rows that hold every wanted phrase and no excluded word; None when nothing of the kind is asked."""
+def _said(words: WordIndex, query: Query, rows: int) -> tuple[Mask | None, list[str]]:
+    """Rows that hold every wanted phrase and no excluded word, and the wanted phrases that no record holds.
+
+    None when nothing of the kind is asked; a phrase that is nowhere asks for nothing, its words still rank.
+    """
     mask: Mask | None = None
+    missing = []
     for token in query.tokens:
         folded = folded_words(token.value) if token.kind in ("word", "phrase") else []
         if not folded or (token.kind == "word" and not token.negated):
             continue
-        mask = np.ones(rows, dtype=np.bool_) if mask is None else mask
         if token.kind == "word" and len(folded) == 1:
             found = words.holding_stem(folded[0])
         else:
             found = words.holding(folded, open_end=token.open)
+        if not len(found) and not token.negated:
+            missing.append(token.value.strip())
+            continue
         holds = np.zeros(rows, dtype=np.bool_)
         holds[found] = True
-        mask &= ~holds if token.negated else holds
-    return mask
+        wanted = ~holds if token.negated else holds
+        mask = wanted if mask is None else mask & wanted
+    return mask, missing
 
 
 def _unread(token: Token) -> bool:

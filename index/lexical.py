@@ -12,11 +12,13 @@ import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from index.postings import Postings
 from index.snapshot import spelling_grams
 from index.words import FUNCTION_WORDS, char_grams, folded_words, stem
 
@@ -26,18 +28,18 @@ Scores = npt.NDArray[np.float64]
 MAX_WORDS = 32
 """Distinct words of a query that are looked up; a longer query is a pasted text, and its first words tell enough."""
 _K1 = 1.2
-"""Fixed in SQLite's bm25(), as its b = 0.75; its scores are taken apart with these."""
+"""How soon another occurrence says nothing new, as in SQLite's bm25()."""
 _PREFIX_WEIGHT = 0.5
 _SIMILAR_FROM = 0.3
 """Share of a word's 4-grams that another word must hold to count as it, with the square of the share as its weight."""
 _RESPELT_WEIGHT = 0.8
 """Weight of a near spelling of a word that no record holds."""
-_SIMILAR_KEPT = 16
+_SIMILAR_KEPT = 32
 _PAIR_WEIGHT = 0.4
 """What two neighbours of the query that stand together in a record add, beside the rarer one's weight."""
-_PAIR_WITHIN = 1
+_PAIR_WITHIN = 4
 _MARKED_FROM = 0.5
-_SPELLING_CANDIDATES = 100
+_SPELLING_CANDIDATES = 200
 _SPELLINGS_KEPT = 4
 _SHORTEST_CORRECTED = 4
 _REMEMBERED_ROWS = 4_000_000
@@ -109,25 +111,28 @@ class WordIndex:
     Made for one revision of a snapshot.
     """
 
-    def __init__(self, db: sqlite3.Connection, rows: int, records: int) -> None:
-        """Look words up in `db`.
+    def __init__(self, db: sqlite3.Connection, postings: Postings, rows: int, records: int) -> None:
+        """Look words up.
 
         Args:
-            db: the snapshot's database.
+            db: the snapshot's database, for phrases and similar words.
+            postings: which rows hold which words.
             rows: length of the score arrays.
             records: how many of the rows hold a record.
         """
         self._db = db
         self._rows = rows
         self._records = records
+        self._index = postings
         self._postings: dict[str, _Posting] = {}
+        self._phrases: dict[str, Rows] = {}
         self._terms: dict[Term, _Scored] = {}
         self._remembered_rows = 0
 
     def score(self, terms: Sequence[Term]) -> Found:
         """Score every record by terms as `parse` gives them."""
         if self._remembered_rows > _REMEMBERED_ROWS:
-            self._postings, self._terms, self._remembered_rows = {}, {}, 0
+            self._postings, self._phrases, self._terms, self._remembered_rows = {}, {}, {}, 0
         asked = significant(terms)
         total = np.zeros(self._rows)
         marks: set[str] = set()
@@ -139,17 +144,17 @@ class WordIndex:
             one, other = self._scored(first), self._scored(second)
             if one.occurs and other.occurs:
                 near = f'stems : NEAR("{first.stems[0]}" "{second.stems[0]}", {_PAIR_WITHIN})'
-                total[self._posting(near).rows] += _PAIR_WEIGHT * min(one.idf, other.idf)
+                total[self._holding(near)] += _PAIR_WEIGHT * min(one.idf, other.idf)
         prefix = next((term.prefix for term in asked if term.prefix is not None), None)
         return Found(total, frozenset(marks), prefix)
 
     def holding(self, words: Sequence[str], *, open_end: bool = False) -> Rows:
         """Rows that hold these folded words one after the other, as written; an open end may have more letters."""
-        return self._posting(f'words : "{" ".join(words)}"{" *" if open_end else ""}').rows
+        return self._holding(f'words : "{" ".join(words)}"{" *" if open_end else ""}')
 
     def holding_stem(self, word: str) -> Rows:
         """Rows that hold a folded word in any inflection."""
-        return self._posting(f'stems : "{stem(word)}"').rows
+        return self._of_stem(stem(word)).rows
 
     def _scored(self, term: Term) -> _Scored:
         known = self._terms.get(term)
@@ -160,17 +165,17 @@ class WordIndex:
 
     def _looked_up(self, term: Term) -> _Scored:
         base = term.stems[0]
-        own = self._posting(f'stems : "{base}"')
+        own = self._of_stem(base)
         counting = [(1.0, own)]
         marks = {base}
         occurs = len(own.rows) > 0
         if term.prefix is not None:
-            begun = self._posting(f'words : "{term.prefix}" *')
+            begun = _Posting(*self._index.of_prefix(term.prefix))
             counting.append((_PREFIX_WEIGHT, begun))
             occurs = occurs or len(begun.rows) > 0
         if len(term.word) >= _SHORTEST_CORRECTED and not term.word.isdigit() and not (term.prefix and occurs):
             for other, weight in self._similar(term, known=occurs).items():
-                counting.append((weight, self._posting(f'stems : "{other}"')))
+                counting.append((weight, self._of_stem(other)))
                 if weight >= _MARKED_FROM or not occurs:
                     marks.add(other)
         frequency, presence = np.zeros(self._rows), np.zeros(self._rows)
@@ -183,16 +188,20 @@ class WordIndex:
         found = frequency[rows]
         return _Scored(rows, idf * (_K1 + 1) * found / (found + _K1), idf, frozenset(marks), occurs=len(own.rows) > 0)
 
-    def _posting(self, expression: str) -> _Posting:
-        known = self._postings.get(expression)
+    def _of_stem(self, base: str) -> _Posting:
+        known = self._postings.get(base)
         if known is None:
-            found = self._db.execute(
-                "SELECT rowid, bm25(lexical) FROM lexical WHERE lexical MATCH ?", (expression,)
-            ).fetchall()
-            flat = np.fromiter(chain.from_iterable(found), dtype=np.float64, count=2 * len(found)).reshape(-1, 2)
-            rows = flat[:, 0].astype(np.int64)
-            known = self._postings[expression] = _Posting(rows, _frequency(-flat[:, 1], self._records))
-            self._remembered_rows += len(rows)
+            known = self._postings[base] = _Posting(*self._index.of_stem(base))
+            self._remembered_rows += len(known.rows)
+        return known
+
+    def _holding(self, expression: str) -> Rows:
+        """Rows that match an expression of FTS5."""
+        known = self._phrases.get(expression)
+        if known is None:
+            found = self._db.execute("SELECT rowid FROM lexical WHERE lexical MATCH ?", (expression,)).fetchall()
+            known = self._phrases[expression] = np.fromiter((row for (row,) in found), np.int64, count=len(found))
+            self._remembered_rows += len(known)
         return known
 
     def _similar(self, term: Term, *, known: bool) -> dict[str, float]:
@@ -215,18 +224,6 @@ class WordIndex:
         return dict(sorted(weights.items(), key=lambda one: (-one[1], one[0]))[:_SIMILAR_KEPT])
 
 
-def _frequency(scores: Scores, records: int) -> Scores:
-    """Occurrences for the record's length, tf / (1 - b + b · length / average), out of SQLite's score of one phrase.
-
-    bm25() of SQLite: idf · f · (k1 + 1) / (f + k1) with f as above and idf = ln((N - n + ½) / (n + ½)), or 1e-6 if that
-    is not above 0 (https://www.sqlite.org/fts5.html#the_bm25_function).
-    """
-    held = len(scores)
-    idf = math.log((records - held + 0.5) / (held + 0.5)) if records > held else 0.0
-    saturated = np.clip(scores / (idf if idf > 0 else 1e-6), 1e-6, (_K1 + 1) * (1 - 1e-9))
-    return np.asarray(_K1 * saturated / (_K1 + 1 - saturated))
-
-
 def similarities(word: str, base: str, candidates: Iterable[tuple[str, str]]) -> dict[str, float]:
     """Stems whose word or whose stem holds enough of the 4-grams of this one, with the square of the share, below 1.
 
@@ -235,13 +232,10 @@ def similarities(word: str, base: str, candidates: Iterable[tuple[str, str]]) ->
         base: its stem.
         candidates: stems of the index, each with a word that has it.
     """
-    of_word, of_stem = set(char_grams(word)), set(char_grams(base))
+    of_word, of_stem = _grams(word), _grams(base)
     weights = {}
     for other, written in candidates:
-        share = max(
-            len(of_word.intersection(char_grams(written))) / len(of_word),
-            len(of_stem.intersection(char_grams(other))) / len(of_stem),
-        )
+        share = max(len(of_word & _grams(written)) / len(of_word), len(of_stem & _grams(other)) / len(of_stem))
         if share >= _SIMILAR_FROM:
             weights[other] = min(share**2, 0.99)
     return weights

@@ -8,8 +8,8 @@ from typing import Literal
 Fusion = Literal["convex", "rrf"]
 """How words and vectors are joined. Boosts fitted under one are not valid under the other."""
 
-LEXICAL_SHARE = 0.7
-"""Weight of words beside vectors in the joined score; any value from .5 to .8 ranks public questions about alike."""
+LEXICAL_SHARE = 0.8
+"""Weight of words beside vectors in the joined score; any value from .7 to .9 ranks public questions about alike."""
 
 _MEASURED_SPACES = frozenset({"offline/hash3072-stem-char4"})
 """Provider and model of spaces for which `LEXICAL_SHARE` was chosen on labelled questions (benchmarks/balance.py)."""

@@ -13,14 +13,15 @@ import Stemmer
 _RUSSIAN_FUNCTION_WORDS = """
 что кто кого кому кем ком чем чего чему какой какая какое какие какого каких какому каким какую какими каком как где
 куда откуда когда почему зачем сколько чей чья чье чьи который которая которое которые ли и в во на с со к ко у о об
-обо от до за из изо по для при над под без про через а но или же бы не ни то это
+обо от до за из изо по для при над под без про через а но или же бы не ни то это этот эта эти этого этой этих он она
+они оно его ее их них быть был была было были является являются
 """
 _ENGLISH_FUNCTION_WORDS = """
 what who whom whose which when where why how the a an of in on at to for from by with and or but as is are was were be
-been being do does did
+been being do does did this that these those it its he she they them his her their
 """
 FUNCTION_WORDS = frozenset((_RUSSIAN_FUNCTION_WORDS + _ENGLISH_FUNCTION_WORDS).split())
-"""Words that a question is made of and that tell nothing of what it is about; folded."""
+"""Question words, prepositions, conjunctions, pronouns and forms of be: they tell nothing of what is asked; folded."""
 
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 _WORD = re.compile(rf"(?:[^\W_]|[\u0300-\u036f{_INVISIBLE}])+")
@@ -105,13 +106,31 @@ def tokens(text: str) -> list[Token]:
 
 def occurrences(text: str, stems: Collection[str], prefix: str | None = None) -> list[Word]:
     """Where words with these stems, or that begin with this folded prefix, stand in a text as given."""
+    initials = {one[0] for one in (*stems, prefix) if one}
+    if not initials:
+        return []
     found = []
-    for match in _WORD.finditer(text):
+    for match in _words_beginning("".join(sorted(initials))).finditer(text):
         for folded, base in _parts(match.group()):
             if base in stems or (prefix is not None and folded.startswith(prefix)):
                 found.append(Word(match.start(), match.end(), base))
                 break
     return found
+
+
+@lru_cache(maxsize=1_000)
+def _words_beginning(initials: str) -> re.Pattern[str]:
+    """Whole words that can begin with one of these letters when folded: most of a text need not be looked at.
+
+    A stem begins as its word does. Beyond ASCII and Cyrillic every word is looked at, for folding has its ways there.
+    """
+    spelt = {form for letter in initials for form in (letter, letter.upper(), letter.title()) if len(form) == 1}
+    if "е" in spelt:
+        spelt |= {"ё", "Ё"}
+    inside = rf"[^\W_]|[\u0300-\u036f{_INVISIBLE}]"
+    after = rf"(?<![^\W_])(?<![\u0300-\u036f{_INVISIBLE}])"
+    letters = re.escape("".join(sorted(spelt)))
+    return re.compile(rf"{after}(?=[{letters}]|[^\x00-\x7f\u0400-\u04ff])(?:{inside})+")
 
 
 @lru_cache(maxsize=100_000)
