@@ -157,9 +157,7 @@ class Searcher:
                     view.refresh()
                     if not view.count:
                         raise IndexEmpty(self._layout.workspace)
-                    answer = self._answer(
-                        view, asked, k, mode, (types, documents, pages), boosts, fusion, made, facets
-                    )
+                    answer = self._answer(view, asked, k, mode, (types, documents, pages), boosts, fusion, made, facets)
             except sqlite3.DatabaseError as error:
                 raise IndexCorrupt(f"The index can't be read ({error}); {REBUILD}") from error
         took_ms = (time.perf_counter() - started) * 1000
@@ -325,7 +323,7 @@ class Searcher:
     ) -> SearchResult:
         clock = _Clock()
         if self._words is None or self._words_of != view.revision:
-            self._words, self._words_of = WordIndex(view.db, len(view.alive), view.count), view.revision
+            self._words, self._words_of = WordIndex(view.db, view.postings, len(view.alive), view.count), view.revision
         chosen, joined, boosts_note = self._chosen_boosts(view, boosts, fusion)
         narrowed = filters(view, self._words, asked, types=given[0], documents=given[1], pages=given[2])
         mask = narrowed.mask()

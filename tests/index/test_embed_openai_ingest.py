@@ -146,3 +146,47 @@ def test_a_query_never_meets_an_index_of_another_space(there, workspace):
     assert found.label == "semantic"
     assert found.space == "there/tiny/16/v1"
     assert there.asked() == ["value stack layer 5"]
+
+
+def test_typing_is_answered_by_words_until_the_vector_is_there(there, workspace):
+    ingest([workspace / "out" / "runs"], workspace, embedder("there/tiny", workspace))
+    there.requests.clear()
+    with Searcher(workspace) as searcher:
+        at_once = searcher.search("value stack layer 5", vector="ready")
+        assert at_once.vector_pending
+        assert at_once.lexical_only
+        assert at_once.hits
+        assert there.requests == []
+        searcher.query_vector("value stack layer 5")
+        merged = searcher.search("value stack layer 5", vector="ready")
+        assert not merged.vector_pending
+        assert merged.label == "semantic"
+    with Searcher(workspace) as another:  # the disk remembers
+        assert not another.search("value stack layer 5", vector="ready").vector_pending
+    assert len(there.requests) == 1
+
+
+def test_a_query_under_way_does_not_meet_an_index_of_another_space_that_is_switched_in(there, workspace):
+    with (workspace / "spotter.toml").open("a", encoding="utf-8") as file:
+        file.write("[providers.there.embeddings.other]\ndim = 16\nusd_per_1m_tokens = 0.1\n")
+    runs, layout = workspace / "out" / "runs", Layout(workspace)
+    ingest([runs], workspace, embedder("there/tiny", workspace))
+    first = layout.current()
+    assert first is not None
+    layout.pointer.unlink()
+    ingest([runs], workspace, embedder("there/other", workspace))
+    second = layout.current()
+    assert second is not None
+    layout.switch_to(first)
+    there.requests.clear()
+    there.delay_s = 0.5
+    with Searcher(workspace) as searcher:
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(searcher.search("value stack layer 5")))
+        thread.start()
+        while not there.requests:
+            thread.join(0.01)
+        layout.switch_to(second)
+        thread.join()
+    assert results[0].space == "there/other/16/v1"
+    assert [body["model"] for body in there.requests] == ["tiny", "other"]
