@@ -224,6 +224,11 @@ class WordIndex:
         return dict(sorted(weights.items(), key=lambda one: (-one[1], one[0]))[:_SIMILAR_KEPT])
 
 
+@lru_cache(maxsize=20_000)
+def _grams(word: str) -> frozenset[str]:
+    return frozenset(char_grams(word))
+
+
 def similarities(word: str, base: str, candidates: Iterable[tuple[str, str]]) -> dict[str, float]:
     """Stems whose word or whose stem holds enough of the 4-grams of this one, with the square of the share, below 1.
 

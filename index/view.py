@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index import columns, quantised, vectors
+from index import columns, postings, quantised, vectors
 from index.boosts import Boosts, weights_of
 from index.columns import Columns
 from index.layout import Current
+from index.postings import Postings
 from index.quantised import Quantised
 from index.rank import is_text
 from index.scan import Scan
@@ -58,6 +59,7 @@ class View:
         self.revision = -1
         self.matrix: vectors.Matrix = np.empty((0, self.space.dim), dtype=np.float32)
         self.quantised: Quantised | None = None
+        self._postings: Postings | None = None
         try:
             with read_only(self.db):
                 self._take(columns.opened(self.folder, self.db))
@@ -91,6 +93,15 @@ class View:
         self._masks: dict[Filter, Mask] = {}
         self._weights: tuple[Boosts, Weights] | None = None
         self._run_keys: npt.NDArray[np.int32] | None = None
+        if self._postings is not None:
+            self._postings = postings.caught_up(self._postings.parts, self.db, self.alive)
+
+    @property
+    def postings(self) -> Postings:
+        """Which rows hold which words; opened when first asked for."""
+        if self._postings is None:
+            self._postings = postings.opened(self.folder, self.db, self.columns.identity, self.alive)
+        return self._postings
 
     @property
     def run_keys(self) -> npt.NDArray[np.int32]:
