@@ -143,6 +143,11 @@ class Mirror:
                 self._client.delete_collection(self.name)
             self._collection = self._open()
 
+    def drop(self) -> None:
+        """Delete the collection; the mirror can't be used any more."""
+        with _chroma_errors("deleting the collection", self.place):
+            self._client.delete_collection(self.name)
+
     def upsert(self, rows: Sequence[MirrorRow]) -> None:
         """Write at most MAX_BATCH rows; metadata keys that a row no longer has are really dropped."""
         with _chroma_errors(f"writing {len(rows)} records", self.place):

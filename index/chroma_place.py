@@ -41,17 +41,9 @@ class Place:
 
 def chroma_place(layout: Layout, current: Current) -> Place:
     """Where a generation is mirrored to. Raises IndexCorrupt when the note of a server can't be read."""
-    try:
-        raw = layout.server.read_bytes()
-    except FileNotFoundError:
+    if not layout.server.exists():
         return Place(current.chroma, "", current.name)
-    try:
-        said = orjson.loads(raw)
-        url, prefix = str(said["url"]), str(said["prefix"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise IndexCorrupt(
-            f"{layout.server} does not name a Chroma server ({error}); name it again: spotter index mirror --to URL"
-        ) from error
+    url, prefix = _noted(layout)
     return Place(None, url, f"{prefix}.{current.name}"[:_LONGEST_COLLECTION].rstrip("._-"))
 
 
@@ -66,7 +58,21 @@ def mirror_to(layout: Layout, url: str | None) -> None:
         return
     if not _URL.fullmatch(url):
         raise BadChromaServer(f"{url} is no address of a Chroma server; one looks like http://chroma.example:8000.")
+    if layout.server.exists() and _noted(layout)[0] == url.rstrip("/"):
+        return
     name = re.sub(r"[^a-zA-Z0-9]+", "-", layout.workspace.name).strip("-")[:40] or "spotter"
     layout.root.mkdir(parents=True, exist_ok=True)
     prefix = f"{name}-{secrets.token_hex(4)}"
     write_atomically(layout.server, orjson.dumps({"url": url.rstrip("/"), "prefix": prefix}) + b"\n")
+
+
+def _noted(layout: Layout) -> tuple[str, str]:
+    """The server's address, and how the names of this workspace's collections begin there."""
+    try:
+        said = orjson.loads(layout.server.read_bytes())
+        return str(said["url"]), str(said["prefix"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexCorrupt(
+            f"{layout.server} does not name a Chroma server ({error}); take it away, and name the server again: "
+            "spotter index mirror --to URL"
+        ) from error

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
+from index.chroma_place import chroma_place
 from index.embed import Space
 from index.errors import IndexCorrupt, IndexEmpty, IndexProblem
 from index.layout import Current, Layout, write_atomically
@@ -121,8 +122,18 @@ def clear_unfinished(layout: Layout) -> list[str]:
     return [one.name for one in gone]
 
 
-def remove(current: Current) -> None:
-    """Delete a generation; one that is half deleted is `building`, so that the next writer deletes the rest."""
+def remove(current: Current, *, served: bool = False) -> None:
+    """Delete a generation; one that is half deleted is `building`, so that the next writer deletes the rest.
+
+    `served`: its collection on a Chroma server, too. Raises ChromaBroken, before anything is deleted, when the server
+    can't be asked.
+    """
+    place = chroma_place(Layout(current.folder.parents[2]), current)
+    if served and place.url:
+        from index.chroma import Mirror
+
+        with Mirror(place) as mirror:
+            mirror.drop()
     note_state(current, "building", "being deleted")
     if current.chroma.exists():
         shutil.rmtree(current.chroma)
@@ -187,7 +198,7 @@ def collect(workspace: Path, chosen: Sequence[Generation]) -> int:
                 # Before generations were numbered, two spaces shared Chroma's first folder; it stays with its user.
                 shutil.rmtree(current.folder)
             else:
-                remove(current)
+                remove(current, served=True)
         return sum(one.size_bytes for one in chosen)
 
 

@@ -132,7 +132,7 @@ def rebuild(
             note_state(candidate, "refused", verdict.reason if verdict is not None else "")
         before, missing = _missing(old, candidate)
         if not passed and not keep_refused:
-            remove(candidate)
+            remove(candidate, served=True)
         return RebuildResult(
             generation=candidate.name,
             previous=None if old is None else old.name,
