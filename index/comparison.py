@@ -112,7 +112,7 @@ def gate(before: Evaluation, after: Evaluation, margin: float = GATE_MARGIN) -> 
     assert now is not None, "there are pairs"
     figures = f"text {GATE_METRIC} {was:.3f} → {now:.3f} over {len(pairs)} text questions, {-margin:+.2f} allowed"
     if now >= was - margin - 1e-12:
-        return Verdict(True, f"{figures}.", was, now)
+        return Verdict(True, f"{figures}{_visual_fall(before, after)}.", was, now)
     share_was, share_now = (sum(one.text_share_at_5 for one in side) / len(pairs) for side in (earlier, later))
     lost = [one for one in fallen(before, after) if one.kind == "text"]
     took = Counter(shown.type for one in lost for shown in one.came_in)
@@ -124,6 +124,15 @@ def gate(before: Evaluation, after: Evaluation, margin: float = GATE_MARGIN) -> 
         was,
         now,
     )
+
+
+def _visual_fall(before: Evaluation, after: Evaluation) -> str:
+    """A warning where regions are surely found less often, which the gate doesn't judge."""
+    change = compare_parts(before, after, GATE_METRIC).get("kind visual")
+    if change is None or change.mean >= 0 or not change.significant:
+        return ""
+    told = f"fell by {-change.mean:.3f} over {change.queries} questions (p = {change.p_value:.4f})"
+    return f"; but visual {GATE_METRIC} {told}"
 
 
 def _held(evaluation: Evaluation) -> str:

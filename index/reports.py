@@ -92,6 +92,7 @@ def as_data(
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "event": event,
+        "refused": event == "rebuild" and verdict is not None and not verdict.passed,
         "space": counted.space,
         "revision": counted.revision,
         "records": records,
@@ -123,6 +124,8 @@ def markdown(
     visual = records - counted.text_records
     lines = [f"# Index after {'an' if said['event'][0] in 'aeiou' else 'a'} {said['event']}", ""]
     lines += [f"{said['at']} · {records} records of {len(counted.documents)} documents · {counted.space}", ""]
+    if said["refused"]:
+        lines += ["The rebuilt generation was **refused**; what is counted here was never searched.", ""]
     if records:
         shares = f"Text {counted.text_records} ({counted.text_records / records:.0%}), "
         lines += [f"{shares}visual {visual} ({visual / records:.0%}).", ""]
@@ -167,12 +170,19 @@ def _document_lines(counted: Contents) -> list[str]:
 
 
 def _earlier(folder: Path) -> dict[str, Any]:
-    """The newest report; one that can't be read counts as none."""
+    """The newest report of an index in use; one that can't be read counts as none.
+
+    A rebuild that was refused counted a candidate that nobody ever searched; what it was compared with still stands.
+    """
     try:
         said = orjson.loads((folder / f"{LATEST}.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict):
+        return {}
+    if said.get("refused"):
+        return {"by_type": said.get("by_type_before"), "at": said.get("before_at")}
+    return said
 
 
 def _free_stem(folder: Path, at: str, event: Event) -> str:
