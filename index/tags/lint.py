@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,10 +131,11 @@ def _entries(catalog: Catalog) -> Iterator[Finding]:
     for group in catalog.groups:
         if group.id not in used:
             yield Finding("warning", "empty group", group.id, f"the group {group.id} has no active tag.")
-    for tag in catalog.active:
-        missing = [lang for lang in LANGUAGES if lang not in tag.label]
+    for lang in LANGUAGES:
+        missing = [tag.id for tag in catalog.active if lang not in tag.label]
         if missing:
-            yield Finding("warning", "label missing", tag.id, f"{tag.id} has no label in {', '.join(missing)}.")
+            yield Finding("note", "label missing", missing[0], f"{_so_many(missing)} no label in {lang}.")
+    for tag in catalog.active:
         keys = [base_key(name) for name in tag.names]
         for phrase in tag.exclude:
             inside = f" {base_key(phrase)} "
@@ -159,11 +160,17 @@ def _corpus(catalog: Catalog, tagged: Tagged) -> Iterator[Finding]:
             )
     silent = [tag.id for tag in catalog.active if not tagged.by_tag.get(tag.id)]
     if silent and tagged.records:
-        more = f" and {len(silent) - 8} more" if len(silent) > 8 else ""
-        yield Finding("note", "no hits", "", f"{len(silent)} tags are on no record: {', '.join(silent[:8])}{more}.")
+        yield Finding("note", "no hits", "", f"{_so_many(silent)} no record.")
     if tagged.records >= LARGE_CORPUS_RECORDS and len(catalog.active) < MIN_ACTIVE_TAGS:
         yield Finding(
             "warning", "few tags", "",
             f"{len(catalog.active)} active tags for {tagged.records} records; below {MIN_ACTIVE_TAGS} much stays "
             "untold: `spotter tags mine` proposes more.",
         )  # fmt: skip
+
+
+def _so_many(tags: Sequence[str]) -> str:
+    """`2 tags have (A, B)`; of many, the first."""
+    more = f" and {len(tags) - 8} more" if len(tags) > 8 else ""
+    noun, verb = ("tag", "has") if len(tags) == 1 else ("tags", "have")
+    return f"{len(tags)} {noun} ({', '.join(tags[:8])}{more}) {verb}"

@@ -27,6 +27,7 @@ class Said:
 
     value: float
     line: int
+    """0: the file says nothing, and the default policy's number stands for it."""
 
 
 @dataclass(frozen=True)
@@ -165,4 +166,4 @@ def _base(policy: Policy, name: str, group: str) -> tuple[Said, str]:
         return policy.tags[name], f"tag {name}, line {policy.tags[name].line}"
     if group in policy.groups:
         return policy.groups[group], f"group {group}, line {policy.groups[group].line}"
-    return policy.default, f"default, line {policy.default.line}"
+    return policy.default, f"default, line {policy.default.line}" if policy.default.line else "Spotter's default"

@@ -214,24 +214,25 @@ def _policy(entries: Iterable[_Entry], place: str, base: Policy | None) -> Polic
     if len(scale) < 2 or scale[-1] <= 0:
         at = parts["scale"][0].line if parts["scale"] else 1
         raise BadPolicy(f"{place}, line {at}: a scale has two steps of influence or more, all above 0.")
-    on_scale = {
-        entry.line: _on_scale(entry, place, scale) for name in ("groups", "tags", "default") for entry in parts[name]
+    steps_of = {
+        name: {entry.key: Said(_on_scale(entry, place, scale), entry.line) for entry in parts[name]}
+        for name in ("groups", "tags", "default")
     }
     phases: dict[str, dict[str, Said]] = {}
     for entry in parts["phases"]:
         if entry.phase is None:
             raise BadPolicy(f"{place}, line {entry.line}: name the phase above {entry.key!r}, as in `### Discover`.")
         phases.setdefault(entry.phase, {})[entry.key] = Said(_number(entry, place), entry.line)
-    default = [Said(on_scale[entry.line], entry.line) for entry in parts["default"]]
+    default = list(steps_of["default"].values())
     if not default and base is None:
         raise BadPolicy(f"{place}: it names no default influence.")
     tag_range, zone_range = _ranges(parts["boost"], place, base)
     policy = Policy(
         origin=place,
         scale=scale,
-        default=default[-1] if default or base is None else base.default,
-        groups={e.key: Said(on_scale[e.line], e.line) for e in parts["groups"]},
-        tags={e.key: Said(on_scale[e.line], e.line) for e in parts["tags"]},
+        default=default[-1] if default or base is None else replace(base.default, line=0),
+        groups=steps_of["groups"],
+        tags=steps_of["tags"],
         plus={e.key: Said(_number(e, place), e.line) for e in parts["plus"]},
         phases=phases,
         tag_range=tag_range,

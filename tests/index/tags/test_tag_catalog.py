@@ -152,7 +152,7 @@ def test_lint_finds_names_that_two_tags_share() -> None:
         (catalog(tag("A/X", zone="A/Y"), tag("A/Y")), "no zone", "has not zones: true"),
         (catalog(tag("A/X", replaced_by="A/Y"), tag("A/Y")), "replaced but active", "set its status"),
         (catalog(tag("A/X"), groups=("B",)), "empty group", "the group B has no active tag"),
-        (catalog(tag("A/X", label={"en": "x"})), "label missing", "no label in ru"),
+        (catalog(tag("A/X", label={"en": "x"})), "label missing", "1 tag (A/X) has no label in ru"),
         (catalog(tag("A/X", exclude=("net value",))), "idle exclusion", "excludes nothing"),
         (catalog(tag("A/X", hidden=("—",))), "empty name", "no letter or digit"),
         (catalog(tag("A/x"), tag("A/X")), "same but for case", "A/x, A/X"),
@@ -167,6 +167,6 @@ def test_lint_against_an_index_tells_orphans_silent_tags_and_tags_that_are_every
     found = codes(told, Tagged(3_000, {"A/X": 2_000, "A/Y": 5, "nobody's": 4}))
     assert found["orphan"].startswith('4 records have "nobody\'s"')
     assert found["everywhere"].startswith("67% of all records have A/X")
-    assert "1 tags are on no record: A/Z" in found["no hits"]
+    assert "1 tag (A/Z) has no record" in found["no hits"]
     assert "3 active tags for 3000 records" in found["few tags"]
     assert "few tags" not in codes(told, Tagged(100, {"A/X": 5}))
