@@ -261,8 +261,10 @@ def _counted(raw: Any, bound: Bound) -> tuple[int, int] | None:
     usage = raw.get("usage") if isinstance(raw, dict) else None
     if not isinstance(usage, dict):
         return None
-    tokens_in = usage.get("prompt_tokens")
-    tokens_out = usage.get("completion_tokens", None if bound.output_tokens else 0)
+    if bound.output_tokens:
+        tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    else:  # some servers of embeddings count them as a whole only
+        tokens_in, tokens_out = usage.get("prompt_tokens", usage.get("total_tokens")), 0
     if type(tokens_in) is not int or type(tokens_out) is not int or tokens_in < bound.inputs or tokens_out < 0:
         return None
     return tokens_in, tokens_out

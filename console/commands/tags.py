@@ -187,11 +187,14 @@ def mine(
     model: Annotated[
         str | None, typer.Option("--model", metavar="SERVER/MODEL", help="Ask this chat model about every page, too.")
     ] = None,
-    max_usd: Annotated[float, typer.Option("--max-usd", metavar="USD", help="What the model may cost.", min=0)] = 0.5,
+    max_usd: Annotated[
+        float, typer.Option("--max-usd", metavar="USD", help="What model and embedder may cost.", min=0)
+    ] = 0.5,
     as_json: Json = False,
 ) -> int:
     """Propose new tags from what is in the index, for you to decide; decisions of before are kept."""
     from console.operations.events import relay
+    from index.spending import Purse
     from index.tags.catalog_file import workspace_catalog
     from index.tags.mining.candidates import Limits
     from index.tags.mining.review_file import FILE
@@ -202,16 +205,16 @@ def mine(
         Limits(), min_documents=min_documents, min_records=min_records, max_share=max_share, limit=limit
     )  # fmt: skip
     chosen = asker = None
+    purse = Purse(max_usd)
     if embedder is not None:
         from index.embed import embedder as embedder_named
 
-        chosen = embedder_named(embedder)
+        chosen = embedder_named(embedder, root, purse)
     if model is not None:
         from index.chat import chat_model
-        from index.spending import Purse
         from index.tags.mining.asking import Asker
 
-        asker = Asker(chat_model(model, root, Purse(max_usd)))
+        asker = Asker(chat_model(model, root, purse))
     with reporting(as_json=as_json) as report:
         done = mine_index(
             root, workspace_catalog(root), out or root / FILE, limits, chosen, asker, relay("mining", report)

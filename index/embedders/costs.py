@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from index.spending import dollars
 
+USUAL_REQUEST = 100
+"""Texts of a request, as an ingest sends them."""
 REQUEST_S = 1.5
-"""What a request of a hundred texts is taken to last; for estimates only."""
+"""What such a request is taken to last; for estimates only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from index.embed import Space
 from index.embedders.cache import VectorCache, content_key
-from index.embedders.costs import REQUEST_S, Estimate, Missing
+from index.embedders.costs import REQUEST_S, USUAL_REQUEST, Estimate, Missing
 from index.embedders.pieces import normal, pieces, requests_of, tokens_about, tokens_at_most
 from index.errors import BadVector, TextsRefused, UnknownEmbedder
 from index.provider import Bound, InputRefused, OddAnswer, Provider, ProviderRefused, Purse, Stopped, named_server
@@ -106,7 +106,8 @@ class ServedEmbedder:
         """What that costs, and how long it takes at the limits that are set."""
         server = self._provider.server
         tokens = tokens_about(missing.bytes)
-        requests = max(math.ceil(missing.pieces / 100), math.ceil(missing.bytes / server.max_request_tokens))
+        at_once = min(USUAL_REQUEST, server.max_inputs)
+        requests = max(math.ceil(missing.pieces / at_once), math.ceil(missing.bytes / server.max_request_tokens))
         seconds = [requests * REQUEST_S / min(server.max_concurrency, max(1, requests))]
         if server.requests_per_minute is not None:
             seconds.append(requests * 60 / server.requests_per_minute)
