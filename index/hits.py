@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def hit_of(
 ) -> Hit:
     """The hit of a record at a rank."""
     meta: dict[str, Any] = orjson.loads(record.meta)
-    run_folder = workspace / record.run_folder
+    run_folder = _joined(workspace, record.run_folder)
     return Hit(
         rank=rank,
         id=record.id,
@@ -56,6 +57,12 @@ def hit_of(
     )
 
 
+@lru_cache(maxsize=256)
+def _joined(workspace: Path, folder: str) -> Path:
+    return workspace / folder
+
+
+@lru_cache(maxsize=8_192)
 def _inside(folder: Path, relative: str | None) -> Path | None:
     """A path that a record names, absolute; None when it names none or one outside the folder it belongs to."""
     if not relative or "\0" in relative:

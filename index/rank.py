@@ -70,40 +70,32 @@ def default_fusion(space: str) -> Fusion:
     return "convex" if space.rsplit("/", 2)[0] in _MEASURED_SPACES else "rrf"
 
 
-def reciprocal_ranks(lexical: Mapping[int, int], vector: Mapping[int, int]) -> dict[int, float]:
-    """Join 1-based ranks: the sum of 1 / (60 + rank), scaled so that first on every side that found anything is 1.
-
-    Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
-    (SIGIR 2009).
-    """
-    sides = [ranks for ranks in (lexical, vector) if ranks]
-    fused: dict[int, float] = {}
-    for ranks in sides:
-        for row, rank in ranks.items():
-            fused[row] = fused.get(row, 0.0) + (1 + RRF_CONSTANT) / (rank + RRF_CONSTANT) / len(sides)
-    return fused
-
-
 def best_first(scores: dict[int, float]) -> list[int]:
     """Rows by falling score; equal scores by row, so that the order is always the same."""
     return sorted(scores, key=lambda row: (-scores[row], row))
 
 
 def with_text_quota(
-    ranking: Sequence[int], text_rows: Container[int], *, first: int = 5, minimum: int = 2
+    ranking: Sequence[int],
+    text_rows: Container[int],
+    *,
+    first: int = 5,
+    minimum: int = 2,
+    wanted: int | None = None,
 ) -> list[int]:
     """The ranking with at least `minimum` text rows among each `first`, as far as there are any.
 
     Every block of `first` places takes the best rows left over, except that its last places are kept for text while the
     block has too little of it. Order inside text and inside the rest never changes. So a few hundred text chunks can't
-    drown in thousands of facts, and visual answers keep the majority when they are better.
+    drown in thousands of facts, and visual answers keep the majority when they are better. The list ends with the block
+    that makes it as long as `wanted`, if that is given.
     """
     text = [row for row in ranking if row in text_rows]
     place = {row: at for at, row in enumerate(ranking)}
     visual = [row for row in ranking if row not in text_rows]
     result: list[int] = []
     next_text = next_visual = 0
-    while next_text < len(text) or next_visual < len(visual):
+    while (next_text < len(text) or next_visual < len(visual)) and (wanted is None or len(result) < wanted):
         texts_in_block = 0
         for free in range(first, 0, -1):
             has_text, has_visual = next_text < len(text), next_visual < len(visual)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from index.found import Mode
 from index.near_duplicates import collapsed
-from index.rank import Fusion, fills_text_quota, is_text, reciprocal_ranks, with_text_quota
+from index.rank import RRF_CONSTANT, Fusion, fills_text_quota, is_text, with_text_quota
 from index.view import Mask, View, Weights
 
 Rows = npt.NDArray[np.int64]
@@ -125,8 +125,7 @@ def candidates(
     if fusion == "convex":
         relevance = of_words * lexical[rows] + of_vector * cosines
     else:
-        joined = reciprocal_ranks(_ranks(rows, lexical[rows]), _ranks(rows, cosines))
-        relevance = np.array([joined[row] for row in rows.tolist()])
+        relevance = _reciprocal_ranks(_ranks(rows, lexical[rows]), _ranks(rows, cosines))
     scores = relevance * weight(rows)
     total = len(matched) + int(np.count_nonzero(lexical[rows] <= 0))
     order = np.lexsort((rows, -scores))
@@ -148,10 +147,25 @@ def _kth_greatest(scores: Scores, k: int) -> float:
     return 0.0 if len(scores) <= k else float(np.partition(scores, -k)[-k])
 
 
-def _ranks(rows: Rows, scores: Scores) -> dict[int, int]:
-    """1-based ranks of the rows with a score above 0; equal scores by row."""
+def _ranks(rows: Rows, scores: Scores) -> Scores:
+    """1-based ranks of the rows with a score above 0, equal scores by row; infinite for the rest."""
     order = np.lexsort((rows, -scores))
-    return {row: at for at, row in enumerate(rows[order][scores[order] > 0].tolist(), start=1)}
+    ranks = np.empty(len(rows))
+    ranks[order] = np.arange(1, len(rows) + 1)
+    return np.where(scores > 0, ranks, np.inf)
+
+
+def _reciprocal_ranks(*sides: Scores) -> Scores:
+    """Join 1-based ranks: the sum of 1 / (60 + rank), scaled so that first on every side that found anything is 1.
+
+    Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
+    (SIGIR 2009).
+    """
+    telling = [ranks for ranks in sides if np.any(np.isfinite(ranks))]
+    joined = np.zeros(len(sides[0]))
+    for ranks in telling:
+        joined += (1 + RRF_CONSTANT) / (ranks + RRF_CONSTANT) / len(telling)
+    return joined
 
 
 @dataclass(frozen=True)
@@ -165,10 +179,11 @@ class Arranged:
     """1-based, repeats collapsed."""
 
 
-def arranged(view: View, found: Candidates, mode: Mode) -> Arranged:
+def arranged(view: View, found: Candidates, mode: Mode, wanted: int) -> Arranged:
     """Collapse repeats and share the places between text and the rest, as the mode says; raw leaves both out.
 
-    Repeats are sought within one page and one kind: a text is never hidden behind a fact that says the same.
+    Repeats are sought within one page and one kind: a text is never hidden behind a fact that says the same. The list
+    is at least as long as `wanted` if there is so much.
     """
     ranking = found.rows.tolist()
     if mode == "raw":
@@ -176,23 +191,22 @@ def arranged(view: View, found: Candidates, mode: Mode) -> Arranged:
     head = found.rows[:_COMPARED_FOR_REPEATS]
     groups = view.page_groups[head]
     places = np.where(groups >= 0, (groups >> 1 << 1) + view.is_text[head], -1)
-    counts = np.unique(places, return_inverse=True, return_counts=True)
-    alone = counts[2][counts[1]] == 1
-    vectors = np.zeros((len(head), view.matrix.shape[1]), dtype=np.float32)
-    vectors[~alone] = view.matrix[head[~alone]]
-    kept = collapsed(ranking[: len(head)], np.where(alone, -1, places), vectors)
-    shown = [*kept, *ranking[len(head) :]]
+    _, group, size = np.unique(places, return_inverse=True, return_counts=True)
+    together = np.flatnonzero((places >= 0) & (size[group] > 1))
+    kept = collapsed(head[together].tolist(), places[together], view.matrix[head[together]])
+    hidden = {row for members in kept.values() for row in members}
+    shown = [row for row in ranking if row not in hidden]
     counted = np.array([fills_text_quota(name) if mode == "balanced" else is_text(name) for name in view.type_names])
-    text_rows = {row for row in shown if counted[view.type_codes[row]]}
+    text_rows = set(found.rows[counted[view.type_codes[found.rows]]].tolist()) - hidden
     return Arranged(
-        rows=_in_mode(shown, text_rows, mode),
+        rows=_in_mode(shown, text_rows, mode, wanted),
         similar={row: members for row, members in kept.items() if members},
         rank_before_quota={row: at for at, row in enumerate(shown, start=1)},
     )
 
 
-def _in_mode(ranking: Sequence[int], text_rows: set[int], mode: Mode) -> list[int]:
+def _in_mode(ranking: Sequence[int], text_rows: set[int], mode: Mode, wanted: int) -> list[int]:
     if mode == "balanced":
-        return with_text_quota(ranking, text_rows)
+        return with_text_quota(ranking, text_rows, wanted=wanted)
     text_first = mode == "text"
     return sorted(ranking, key=lambda row: (row in text_rows) != text_first)

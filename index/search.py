@@ -98,6 +98,11 @@ class Searcher:
         with self._lock:
             return self._open_current().space.id
 
+    @property
+    def boosts(self) -> Boosts:
+        """What weighs records unless a query brings its own. Raises BoostsInvalid."""
+        return self._own_boosts()
+
     def search(
         self,
         query: str,
@@ -345,7 +350,7 @@ class Searcher:
                 noise_cosine=self._embedder.noise_cosine if self._embedder is not None else 0.0,
                 wanted=k,
             )
-        placed = arranged(view, ranked, mode)
+        placed = arranged(view, ranked, mode, k)
         clock.lap("rank")
         hits = self._hits(view, placed, ranked, chosen, found, k, listing=listing)
         clock.lap("records")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from index.words import Word, occurrences
 
@@ -30,7 +31,7 @@ def snippet(text: str, stems: Collection[str], prefix: str | None = None, width:
         stems: stems that count as a match.
         prefix: folded beginning of words that count, too.
     """
-    line = _SPACE.sub(" ", text).strip()
+    line = _line(text)
     found = occurrences(line, stems, prefix)
     start, end = _stretch(line, found, width)
     head = "…" if start > 0 else ""
@@ -38,6 +39,11 @@ def snippet(text: str, stems: Collection[str], prefix: str | None = None, width:
     shift = len(head) - start
     inside = [word for word in found if start <= word.start and word.end <= end]
     return Snippet(head + line[start:end] + tail, tuple((word.start + shift, word.end + shift) for word in inside))
+
+
+@lru_cache(maxsize=256)
+def _line(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
 
 
 def _stretch(line: str, found: Sequence[Word], width: int) -> tuple[int, int]:
