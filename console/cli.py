@@ -23,6 +23,7 @@ from console.commands import (
     quality,
     review,
     runs,
+    search,
     services,
     shell,
     sync,
@@ -97,10 +98,10 @@ for _name, _call, _group in (
     ("cancel", runs.cancel, "Runs"),
     ("export", export.export, "Runs"),
     ("quality", quality.quality, "Runs"),
-    ("search", index.search, "Index"),
+    ("search", search.search, "Index"),
     ("answer", answer.answer, "Index"),
     ("ingest", index.ingest, "Index"),
-    ("open", index.open_hit, "Index"),
+    ("open", search.open_hit, "Index"),
 ):
     _command(_name, _call, _group)
 app.add_typer(cloud.cloud, name="cloud")

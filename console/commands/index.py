@@ -1,9 +1,8 @@
-"""Commands about what was parsed: search, ingest, open, and `spotter index …` about the index as a whole."""
+"""Commands about what was parsed: ingest, and `spotter index …` about the index as a whole."""
 
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from enum import StrEnum
@@ -25,35 +24,6 @@ class VectorsAs(StrEnum):
     floats = "floats"
     b64 = "b64"
     none = "none"
-
-
-def search(
-    words: Annotated[list[str], typer.Argument(help="What to look for.")],
-    k: Annotated[int, typer.Option("-k", help="How many hits.", min=1, max=1000)] = 10,
-    kind: Annotated[list[str] | None, typer.Option("--type", help="Only records of this type.")] = None,
-    document: Annotated[list[str] | None, typer.Option("--document", help="Only this document.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Search everything that was parsed."""
-    from console.operations.search import search as search_index
-
-    query = " ".join(words)
-    result = search_index(workspace(), query, k=k, types=kind or (), documents=document or ())
-    if as_json:
-        print_json(asdict(result))
-        return 0 if result.hits else 1
-    from rich.console import Console
-
-    from console.models.hits import head_line, result_note, snippet_line
-
-    console = Console()
-    if not result.hits:
-        print("nothing found", file=sys.stderr)
-    for hit in result.hits:
-        console.print(head_line(hit))
-        console.print(snippet_line(hit))
-    console.print(result_note(result), style="dim", markup=False, highlight=False)
-    return 0 if result.hits else 1
 
 
 def ingest(
@@ -90,21 +60,6 @@ def ingest(
         print("embedding here costs nothing" if result["estimate"] is None else result["estimate"]["words"])
     verdict = None if estimate else result["quality"]["gate"]
     return 1 if verdict is not None and not verdict["passed"] else 0
-
-
-def open_hit(
-    words: Annotated[list[str], typer.Argument(help="A query; its first hit is opened.")],
-) -> int:
-    """Open the source of the best hit at its page."""
-    from console.operations.open import open_at_page
-    from console.operations.search import search as search_index
-
-    result = search_index(workspace(), " ".join(words), k=1)
-    if not result.hits:
-        fail("nothing found")
-    hit = result.hits[0]
-    print(open_at_page(hit.source_path, hit.page, hit.page_image_path))
-    return 0
 
 
 def import_(
@@ -186,5 +141,6 @@ for _name, _call in (
     ("evaluate", index_quality.evaluate),
     ("report", index_quality.report),
     ("build-qa", index_quality.build_qa),
+    ("learn", index_quality.learn),
 ):
     _command(_name, _call)

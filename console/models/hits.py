@@ -30,6 +30,8 @@ def head_line(hit: Hit) -> Text:
     text.append(f"{_SIGNS.get(hit.type, '·')} ", style="cyan")
     text.append(place(hit), style="bold")
     text.append(f"  {hit.type} {hit.score:.2f}", style="dim")
+    if hit.similar:
+        text.append(f"  +{len(hit.similar)} similar", style="cyan")
     return text
 
 
@@ -42,16 +44,60 @@ def snippet_line(hit: Hit, indent: str = "     ") -> Text:
 
 
 def why_lines(hit: Hit) -> Text:
-    """Each factor of the hit's place."""
+    """Each factor of the hit's place, and its rank after each step."""
     why = hit.why
     words = f"words: rank {why.lexical_rank}, BM25 {why.lexical_score:.2f}" if why.lexical_rank else "words: not found"
     vector = f"vector: rank {why.vector_rank}, cosine {why.cosine:.2f}" if why.vector_rank else "vector: not found"
-    quota = f" · lifted from {why.rank_before_quota} so that text is not drowned" if why.lifted else ""
-    return Text(f"{words} · {vector} · joined {why.fused:.3f}{quota}", style="dim")
+    lines = [f"{words} · {vector} · joined {why.fused:.3f}", f"score {_product(hit)} · {_ranks(hit)}"]
+    return Text("\n".join(lines), style="dim")
+
+
+def _product(hit: Hit) -> str:
+    """The score as the product that it is; boosts of 1 are left out."""
+    why = hit.why
+    factors = (
+        (f"type {hit.type}", why.type_boost),
+        (f"tag {why.tag}", why.tag_boost),
+        (f"zone {why.zone}", why.zone_boost),
+    )
+    boosts = "".join(f" × {boost:g} ({visible(name)})" for name, boost in factors if boost != 1.0)
+    return f"{hit.score:.3f} = {why.fused:.3f}{boosts}" if boosts else f"{hit.score:.3f}, no boost"
+
+
+def _ranks(hit: Hit) -> str:
+    """The rank after each step that changed it."""
+    why = hit.why
+    steps = [f"rank {why.rank_by_relevance} by relevance"]
+    at = why.rank_by_relevance
+    collapsed = "repeats collapsed" if why.rank_before_quota < why.rank_by_score else "by score"
+    last = "lifted so that text is not drowned" if why.lifted else "others lifted or listed first"
+    for rank, step in ((why.rank_by_score, "boosted"), (why.rank_before_quota, collapsed), (hit.rank, last)):
+        if rank != at:
+            steps.append(f"{rank} {step}")
+        at = rank
+    return " → ".join(steps)
+
+
+def facet_lines(result: SearchResult) -> list[Text]:
+    """What matched, counted; a line a facet."""
+    if result.facets is None:
+        return []
+    facets = result.facets
+    lines = []
+    for name, counts in (
+        ("document", facets.documents), ("type", facets.types), ("tag", facets.tags), ("run", facets.runs)
+    ):  # fmt: skip
+        named = "  ".join(f"{visible(value)} {count}" for value, count in counts.items()) or "none"
+        lines.append(Text.assemble((f"{name:>8}  ", "bold"), named))
+    return lines
 
 
 def result_note(result: SearchResult) -> str:
-    """The line under the list: how many, how fast, what the vectors know."""
+    """The line under the list: how many, how fast, what the vectors know, what weighs."""
     kind = f"{result.label} vectors" if result.label else "words only"
-    note = f" · {result.note}" if result.note else ""
-    return f"{len(result.hits)} of {result.total} · {result.took_ms:.0f} ms · {result.records} records · {kind}{note}"
+    if result.vector_pending:
+        kind = "words so far, vector under way"
+    mode = "" if result.mode == "balanced" else f" · {result.mode}"
+    notes = "".join(f" · {note}" for note in (result.boosts_note, result.note) if note)
+    shown = f"{len(result.hits)} of {result.total} · {result.took_ms:.0f} ms · {result.records} records"
+    return f"{shown} · {kind}{mode}{notes}"

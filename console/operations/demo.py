@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from console.operations.events import OperationEvent, Report
 from console.operations.plan import plan
 from console.operations.run import drive
-from console.operations.search import search
+from console.operations.search import SearchRequest, search
 from console.operations.session import Session, open_session
 from console.workspace import Workspace, create_workspace
 
@@ -89,7 +89,11 @@ def run_demo(directory: Path, report: Report) -> DemoOutcome:
     finally:
         session.stop_local_cloud()
     queries = (examples / "queries.txt").read_text("utf-8").strip().splitlines()
-    results = tuple(search(session.workspace, query, k=HITS) for query in queries) if entry.state == "succeeded" else ()
+    results = (
+        tuple(search(session.workspace, SearchRequest(query, k=HITS)) for query in queries)
+        if entry.state == "succeeded"
+        else ()
+    )
     return DemoOutcome(session, entry, results)
 
 
