@@ -162,8 +162,8 @@ def _heard(raw: Any) -> tuple[_Heard, tuple[int, int]]:
         refusal = refusal or "its filter cut the answer off"
     if not isinstance(text, str) and not isinstance(refusal, str):
         raise OddAnswer("a message without content")
-    usage = raw.get("usage") or {}
-    counted = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    usage = raw.get("usage")
+    counted = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (count if type(count) is int and count >= 0 else 0 for count in counted)
     heard = _Heard(text or "", refusal if isinstance(refusal, str) else None, choice.get("finish_reason") == "length")
     return heard, (tokens_in, tokens_out)

@@ -12,6 +12,7 @@ from index.answers.form import INSTRUCTIONS, Said, question_text
 from index.answers.packing import Packed, Passage, pack
 from index.embed import embedder_for_space
 from index.embedders.pieces import tokens_at_most
+from index.query import parse_query
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ def answer(
     """Answer a question from the index.
 
     Args:
-        question: in the language of searches.
+        question: in the language of searches: its words are the question, its filters narrow where to look.
         searcher: of the workspace's index.
         workspace: the folder that holds `.spotter/`.
         chat: who answers; None: nobody, the best passages are given as they are.
@@ -92,11 +93,12 @@ def answer(
         IndexProblem: the index can't be read, or the model can't be asked (`index.provider`, `index.chat`).
     """
     found = searcher.search(question, passages, types=types, documents=documents)
+    words = " ".join(parse_query(question).words.split())
     room = context_tokens
     if chat is not None:
-        room = min(room, chat.room(INSTRUCTIONS, Said) - tokens_at_most(question_text(question, ())))
+        room = min(room, chat.room(INSTRUCTIONS, Said) - tokens_at_most(question_text(words, ())))
     packed = pack(found.hits, room)
-    desk = _Desk(question, found, packed, chat.name if chat is not None else None)
+    desk = _Desk(words, found, packed, chat.name if chat is not None else None)
     if not found.hits:
         return desk.abstain("Nothing was found for this question.")
     if not _enough(desk, found, workspace):
@@ -111,7 +113,7 @@ def answer(
         )
     if not packed.passages:
         return desk.abstain(f"No passage fits in {room} bytes: raise context_tokens of [answers] in spotter.toml.")
-    told = chat.ask(INSTRUCTIONS, question_text(question, packed.passages), Said, name="answer")
+    told = chat.ask(INSTRUCTIONS, question_text(words, packed.passages), Said, name="answer")
     desk.spent = (told.input_tokens, told.output_tokens, told.usd)
     claims = [check(claim, packed.passages) for claim in told.said.claims]
     supported = tuple(claim for claim in claims if claim.supported)
@@ -131,12 +133,11 @@ def answer(
 class _Desk:
     """What is known of one question on its way to an answer."""
 
-    def __init__(self, question: str, found: SearchResult, packed: Packed, model: str | None) -> None:
-        self.question = question
+    def __init__(self, words: str, found: SearchResult, packed: Packed, model: str | None) -> None:
         self.found = found
         self.packed = packed
         self.model = model
-        self.coverage = best_coverage(question, found.hits)
+        self.coverage = best_coverage(words, found.hits)
         self.cosine = best_cosine(found.hits)
         self.spent: tuple[int, int, float | None] = (0, 0, None)
 
@@ -156,7 +157,7 @@ class _Desk:
         if self.found.note:
             note = f"{note} {self.found.note}"
         return Answer(
-            self.question, verdict, claims, dropped, missing, tuple(_shown(each) for each in self.packed.passages),
+            self.found.query, verdict, claims, dropped, missing, tuple(_shown(each) for each in self.packed.passages),
             note, self.model, self.coverage, self.cosine, self.found.space, *self.spent,
         )  # fmt: skip
 

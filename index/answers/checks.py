@@ -22,7 +22,7 @@ SHORTEST_QUOTE = 8
 """Letters and digits; less stands nearly everywhere, unless it is all that the passage has."""
 MIN_SHARED = 0.2
 """Of a claim's words, weighted by their length, that must stand in what it cites, where both are of one script."""
-_SCRIPTS = {"cyrillic": re.compile(r"[а-яёА-ЯЁ]{3}"), "latin": re.compile(r"[a-zA-Z]{3}")}
+_SCRIPTS = {"cyrillic": re.compile(r"[\u0400-\u04ff]+"), "latin": re.compile(r"[a-zA-Z\u00c0-\u024f]+")}
 _MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 
 
@@ -73,7 +73,8 @@ def check(said: SaidClaim, passages: Sequence[Passage]) -> Claim:
     texts = [by_number[number].hit.text for number in sorted(cited & by_number.keys())]
     bare = _MARK.sub(" ", said.text)
     problems += [f"the number {number} stands in nothing that it cites" for number in figures.missing(bare, texts)]
-    if texts and _scripts(bare) & _scripts(" ".join(texts)) and coverage(bare, " ".join(texts)) < MIN_SHARED:
+    cited_text = " ".join(texts)
+    if texts and _script(bare) == _script(cited_text) and coverage(bare, cited_text) < MIN_SHARED:
         problems.append("it has next to no word in common with what it cites")
     return Claim(" ".join(said.text.split()), citations, tuple(dict.fromkeys(problems)))
 
@@ -123,9 +124,9 @@ def _on_page(box: tuple[float, float, float, float], size: tuple[int, int] | Non
     return size is None or (left + width <= size[0] + 1 and top + height <= size[1] + 1)
 
 
-def _scripts(text: str) -> set[str]:
-    """Cyrillic, Latin or both, as far as the text is written in them."""
-    return {script for script, letters in _SCRIPTS.items() if letters.search(text)}
+def _script(text: str) -> str:
+    """In which letters a text is written, mostly."""
+    return max(_SCRIPTS, key=lambda script: sum(len(word) for word in _SCRIPTS[script].findall(text)))
 
 
 def _page(page: int | None) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,43 +51,39 @@ class VectorCache:
         import numpy as np
 
         found: dict[bytes, Matrix] = {}
-        with self._lock:
-            try:
-                for first in range(0, len(keys), _AT_ONCE):
-                    some = keys[first : first + _AT_ONCE]
-                    marks = ",".join("?" * len(some))
-                    rows = self._open().execute(f"SELECT key, numbers FROM vector WHERE key IN ({marks})", some)  # noqa: S608
-                    for key, numbers in rows:
-                        if len(numbers) != 4 * self._dim:
-                            raise self._damaged(f"a vector of {len(numbers)} bytes")
-                        found[key] = np.frombuffer(numbers, dtype="<f4")
-            except sqlite3.DatabaseError as error:
-                raise self._damaged(str(error)) from error
+        for key, numbers in self._rows("key, numbers", keys):
+            if len(numbers) != 4 * self._dim:
+                raise self._damaged(f"a vector of {len(numbers)} bytes")
+            found[key] = np.frombuffer(numbers, dtype="<f4")
         return found
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """Which of these keys are here. Raises IndexCorrupt."""
-        found: set[bytes] = set()
-        with self._lock:
-            try:
-                for first in range(0, len(keys), _AT_ONCE):
-                    some = keys[first : first + _AT_ONCE]
-                    marks = ",".join("?" * len(some))
-                    rows = self._open().execute(f"SELECT key FROM vector WHERE key IN ({marks})", some)  # noqa: S608
-                    found |= {row[0] for row in rows}
-            except sqlite3.DatabaseError as error:
-                raise self._damaged(str(error)) from error
-        return found
+        return {key for (key,) in self._rows("key", keys)}
 
     def keep(self, vectors: Mapping[bytes, Matrix]) -> None:
         """Commit vectors. Raises IndexCorrupt."""
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
+        with self._using() as db, db:
+            db.executemany("INSERT OR REPLACE INTO vector (key, numbers) VALUES (?, ?)", rows)
+
+    def _rows(self, columns: str, keys: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+        rows: list[tuple[bytes, ...]] = []
+        with self._using() as db:
+            for first in range(0, len(keys), _AT_ONCE):
+                some = keys[first : first + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows += db.execute(f"SELECT {columns} FROM vector WHERE key IN ({marks})", some)  # noqa: S608
+        return rows
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        """The database, for one thread at a time; its errors become sentences."""
         with self._lock:
             try:
-                with self._open() as db:
-                    db.executemany("INSERT OR REPLACE INTO vector (key, numbers) VALUES (?, ?)", rows)
+                yield self._open()
             except sqlite3.OperationalError as error:
-                raise IndexCorrupt(f"Vectors can't be kept in {self._path}: {error}.") from error
+                raise IndexCorrupt(f"The cache of vectors {self._path} can't be used: {error}.") from error
             except sqlite3.DatabaseError as error:
                 raise self._damaged(str(error)) from error
 

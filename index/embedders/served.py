@@ -250,7 +250,7 @@ def _numbers(embedding: Any) -> Matrix:
             return np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4").astype(np.float32)
         with np.errstate(over="ignore"):
             return np.asarray(embedding, dtype=np.float64).astype(np.float32)
-    except (binascii.Error, TypeError, ValueError) as error:
+    except (binascii.Error, OverflowError, TypeError, ValueError) as error:
         raise OddAnswer("a vector that is not made of numbers") from error
 
 

@@ -184,6 +184,22 @@ def test_a_question_about_something_else_is_not_even_asked(ask, there):
     assert there.requests == []
 
 
+def test_the_filters_of_a_question_narrow_it_and_are_no_part_of_it(ask, there):
+    found = ask(GOOD, question="how many layers has the platform value stack page:3")
+    assert found.verdict == "answered"
+    assert {each.record_id for each in found.passages} == {"stack"}
+    assert json.loads(there.requests[0]["messages"][-1]["content"])["question"].endswith("value stack")
+
+
+def test_a_claim_in_another_language_than_its_source_can_be_supported(ask):
+    found = ask(
+        claim("В стеке 7 слоёв.", {"of": "stack", "quote": "has 7 layers, and grew"}),
+        claim("Пингвинов 9.", {"of": "stack", "quote": "has 7 layers, and grew"}),
+        question="Сколько слоёв у Platform Value Stack?",
+    )
+    assert [each.text for each in found.claims] == ["В стеке 7 слоёв."]
+
+
 def test_without_a_model_the_best_passages_are_given_and_it_is_said(indexed, there):
     with Searcher(indexed) as searcher:
         found = answer(QUESTION, searcher, indexed, None)
