@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ABSTAINED = 3
 _SHOWN_LETTERS = 300
+_SHOWN_PASSAGES = 5
 
 
 def answer(
@@ -57,7 +58,7 @@ def lines(found: Answer) -> list[str]:
         said.append(f"• {visible(claim.text)}")
         said += [f"    {visible(_place(citation))}: “{visible(citation.quote)}”" for citation in claim.citations]
     if found.verdict == "passages":
-        for passage in found.passages:
+        for passage in found.passages[:_SHOWN_PASSAGES]:
             text = " ".join(passage.text.split())
             text = text if len(text) <= _SHOWN_LETTERS else text[: _SHOWN_LETTERS - 1] + "…"
             where = f"{passage.document or '?'}" + (f", page {passage.page}" if passage.page is not None else "")

@@ -104,8 +104,15 @@ def _citation(said: SaidCitation, passage: Passage | None) -> Citation:
 
 
 def _stands_in(quote: str, text: str) -> bool:
+    """Whether a text holds a quote, from the beginning of a word to the end of one."""
     wanted = _folded(quote)
-    return bool(wanted) and wanted in _folded(text)
+    return bool(wanted) and re.search(rf"{_whole_words(wanted)}", _folded(text)) is not None
+
+
+def _whole_words(wanted: str) -> str:
+    before = r"(?<!\w)" if re.match(r"\w", wanted) else ""
+    behind = r"(?!\w)" if re.search(r"\w$", wanted) else ""
+    return before + re.escape(wanted) + behind
 
 
 def _folded(text: str) -> str:

@@ -128,6 +128,7 @@ def test_a_claim_that_stands_where_it_says_is_an_answer_with_page_and_box(ask, t
         (claim("The stack has 7 layers.", {"of": "stack", "quote": "has exactly 7 layers"}), "quote does not stand"),
         (claim("The stack has 7 layers.", {"of": "stack", "quote": "HAS 7 LAYERS, AND GREW"}), "quote does not stand"),
         (claim("The stack has 7 layers.", {"of": "price", "quote": "has 7 layers, and grew"}), "quote does not stand"),
+        (claim("The stack has 7 layers.", {"of": "stack", "quote": "as 7 layers, and grew"}), "quote does not stand"),
         (claim("The stack has 7 layers.", {"of": "stack", "quote": ""}), "quote does not stand"),
         (claim("The stack has 7 layers.", {"of": "stack", "quote": "layers"}), "too short"),
         (claim("The stack has 7 layers.", {"of": "stack", "page": 4, "quote": "has 7 layers, and grew"}),
