@@ -167,7 +167,7 @@ def evaluate(
     current = asked_generation(workspace, how.generation)
     deepest = max(cutoffs) * _RECORDS_A_PLACE
     labelled = sorted({found for query in queries for found in query.gain_by_id})
-    known, by_type = _about(current, labelled)
+    known, by_type = about(current, labelled)
     refuse_dangling(queries, known)
     lists: dict[str, list[str]] = {}
     first: dict[str, tuple[Shown, ...]] = {}
@@ -179,7 +179,7 @@ def evaluate(
             first[query.query] = tuple(_shown(hit, query.answers) for hit in found.hits[:_SHOWN])
             report(Progress("evaluate", query.query, at, len(queries), "queries"))
         space = searcher.space
-    known |= _about(current, sorted({found for hits in lists.values() for found in hits} - known.keys()))[0]
+    known |= about(current, sorted({found for hits in lists.values() for found in hits} - known.keys()))[0]
     return Evaluation(
         space=space,
         records_by_type=by_type,
@@ -295,7 +295,7 @@ def _shown(hit: Hit, answers: Sequence[str]) -> Shown:
     return Shown(id=hit.id, type=hit.type, document=document, page=hit.page, text=text, answers=answering)
 
 
-def _about(current: Current, ids: Sequence[str]) -> tuple[dict[str, About], dict[str, int]]:
+def about(current: Current, ids: Sequence[str]) -> tuple[dict[str, About], dict[str, int]]:
     """Those of these records that are in the index, and how many records there are of each type."""
     found: dict[str, About] = {}
     db = connect(current.folder, writable=False)

@@ -94,6 +94,51 @@ def report(as_json: Json = False) -> int:
     return 0 if written.markdown is not None else 1
 
 
+def learn(
+    queries: Annotated[
+        Path | None, typer.Argument(metavar="QUERIES", help="Labelled queries; default: eval/queries.jsonl.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written to tags/boosts.json.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Learn boosts from labelled queries; written only when queries they were not fitted on gain surely."""
+    from dataclasses import asdict
+
+    from console.operations.index_quality import learn_boosts
+    from console.terminal import print_table
+
+    with reporting(as_json=as_json) as report:
+        done = learn_boosts(workspace().root, queries, report, dry_run=dry_run)
+    learnt = done.learnt
+    if as_json:
+        print_json(
+            {
+                "steps": [asdict(step) for step in learnt.steps],
+                "factors": [asdict(factor) for factor in learnt.factors],
+                "reason": learnt.reason,
+                "written": done.written,
+                "previous": done.previous,
+                "report": done.report,
+                "problem": done.problem,
+            }
+        )
+        return 0
+    steps = [(step.name, str(step.needed), str(step.there), step.reason) for step in learnt.steps]
+    print_table(("step", "needs", "labels", "what became of it"), steps, "")
+    if learnt.factors:
+        rows = [
+            (one.name, f"{one.guess:.3g}", f"{one.fitted:.3g}", f"{one.low:.3g} … {one.high:.3g}")
+            for one in learnt.factors
+        ]
+        print_table(("factor", "guess", "fitted", "95 % interval"), rows, "")
+    print(learnt.reason)
+    if done.written is not None:
+        kept = f"; what was there before is in {done.previous}" if done.previous else ""
+        print(f"written: {done.written}{kept}")
+    print(f"report: {done.report}" if done.report else done.problem)
+    return 0
+
+
 def build_qa(
     limit: Annotated[int, typer.Option(help="How many new questions at most.", min=1, max=1000)] = 60,
     model: Annotated[

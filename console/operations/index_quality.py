@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from index.comparison import Verdict
     from index.evaluate import Evaluation
     from index.found import Mode
+    from index.learning import Learnt
     from index.rank import Fusion
 
 
@@ -131,6 +132,50 @@ def after_ingest(root: Path, result: Mapping[str, Any], report: Report = silent,
         "gate": None if found.verdict is None else asdict(found.verdict),
         "note": " ".join(filter(None, (found.note, written.problem))),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class LearningOutcome:
+    """What was learnt, and what was written."""
+
+    learnt: Learnt
+    written: Path | None
+    """The file of boosts; None when nothing was to be written, or it was a dry run."""
+    previous: Path | None
+    """The boosts of before, where there were any."""
+    report: Path | None
+    problem: str
+
+
+def learn_boosts(
+    root: Path, queries: Path | None, report: Report = silent, *, dry_run: bool = False
+) -> LearningOutcome:
+    """Learn boosts from the labelled queries and, unless it is a dry run, write those that gain surely.
+
+    Raises:
+        index.errors.IndexProblem: too few labels, or queries, boosts or the index can't be used.
+    """
+    from index.boosts import write_boosts
+    from index.gating import QUERIES
+    from index.learning import BOOSTS, PREVIOUS, learn
+    from index.queries import read_queries
+    from index.reports import report_event
+
+    learnt = learn(root, read_queries(queries or root / QUERIES), relay("learn", report))
+    written = previous = None
+    if learnt.boosts is not None and not dry_run:
+        if (root / BOOSTS).exists():
+            previous = root / PREVIOUS
+            previous.write_bytes((root / BOOSTS).read_bytes())
+        write_boosts(root / BOOSTS, learnt.boosts)
+        written = root / BOOSTS
+    told = {f"step {step.name}": step.reason for step in learnt.steps} | {
+        one.name: f"guess {one.guess:.3g}, fitted {one.fitted:.3g} [{one.low:.3g}, {one.high:.3g}]"
+        for one in learnt.factors
+    }
+    told |= {"verdict": learnt.reason, "written": str(written or "nothing")}
+    event = report_event(root, "learning", told=told, evaluation=learnt.after, before=learnt.before)
+    return LearningOutcome(learnt, written, previous, event.markdown, event.problem)
 
 
 def _generation(root: Path, name: str) -> str | None:
