@@ -153,9 +153,21 @@ class _Counts:
 class _Coverage:
     """What one run says of one producer's documents."""
 
+    whole: bool
+    """Whether its documents are covered with all their pages, so that the pages need not be remembered."""
     seen: SeenIds = field(default_factory=SeenIds)
     documents: set[str] = field(default_factory=set)
     pages: set[tuple[str, int | None]] = field(default_factory=set)
+
+    def add(self, names: Sequence[str], page: int | None) -> None:
+        """A record of a document, known by these names, and of a page of it."""
+        self.documents.update(names)
+        if not self.whole:
+            self.pages.update((name, page) for name in names)
+
+    def covers(self, name: str, page: int | None) -> bool:
+        """Whether it has the last word on this page of a document."""
+        return self.whole or (name, page) in self.pages
 
 
 class _RunIngest:
@@ -190,7 +202,7 @@ class _RunIngest:
 
     def ingest(self) -> None:
         for file in self._source.files:
-            coverage = _Coverage()
+            coverage = _Coverage(self._source.whole)
             for batch in _batches(read_lines(file.path)):
                 self._take(file, batch, coverage)
                 self._report(Progress("snapshot", self._source.run_id, self._counts.read, self._total, "records"))
@@ -230,8 +242,7 @@ class _RunIngest:
                 continue
             else:
                 writes.append((self._new_record(file, line), line, old))
-            coverage.documents.update(names)
-            coverage.pages.update((name, record.meta.page) for name in names)
+            coverage.add(names, record.meta.page)
         self._write(writes)
         if again or again_newest:
             with self._snapshot.transaction():
@@ -243,8 +254,7 @@ class _RunIngest:
         self._counts.reviewed_out += 1
         names = document_names(line.record)
         if not any(self._replaced(file.producer, name) for name in names):
-            coverage.documents.update(names)
-            coverage.pages.update((name, line.record.meta.page) for name in names)
+            coverage.add(names, line.record.meta.page)
 
     def _write(self, writes: Sequence[tuple[NewRecord, Line, StoredRecord | None]]) -> None:
         dim = self._embedder.space.dim
@@ -339,7 +349,7 @@ class _RunIngest:
         vanished: dict[int, str] = {}
         for name in sorted(coverage.documents):
             for row, record_id, page, run_key in self._snapshot.of_document(producer, name):
-                covered = self._source.whole or (name, page) in coverage.pages
+                covered = coverage.covers(name, page)
                 if record_id not in coverage.seen and covered and not self._is_newer(run_key):
                     vanished[row] = record_id
         if self._source.whole:

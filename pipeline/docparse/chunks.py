@@ -63,34 +63,66 @@ def flow_of(text: str) -> Flow:
     return Flow(text, starts, tuple(match.end() for match in _PARAGRAPH.finditer(text)))
 
 
-def chunks(page: Flow, size: int = CHUNK_CHARS, overlap: int = OVERLAP_CHARS) -> Iterator[Chunk]:
+def chunks(
+    page: Flow,
+    size: int = CHUNK_CHARS,
+    overlap: int = OVERLAP_CHARS,
+    headings: Sequence[int] = (),
+    apart: Sequence[tuple[int, int]] = (),
+) -> Iterator[Chunk]:
     """Pieces of at most `size` characters that overlap by at most `overlap` and together cover the text.
 
-    A piece ends where a paragraph does if that leaves it at least half full, else at a sentence's end, else between
-    words. After a paragraph's end the next piece repeats only whole paragraphs.
+    A piece that must end before the text does ends, if that leaves it at least half full, before a heading, else where
+    a paragraph does, else at a sentence's end, else between words; never right behind a heading. After a paragraph's
+    end the next piece repeats only whole paragraphs, and what begins with a heading repeats nothing.
+
+    Args:
+        page: the text.
+        size: characters of a piece, at most.
+        overlap: characters that a piece repeats of the one before, at most.
+        headings: offsets at which headings begin.
+        apart: (start, end) of what is no running text, such as tables: left out, and no piece or overlap crosses it.
     """
     start, total = 0, len(page.text)
-    while start < total:
-        end, at_block = _end(page, start, size)
-        yield Chunk(start, end, page.text[start:end].rstrip())
-        if end >= total:
+    for begin, end in (*sorted(apart), (total, total)):
+        start += len(page.text[start:begin]) - len(page.text[start:begin].lstrip())
+        yield from _pieces(page, start, begin, size, overlap, headings)
+        start = max(start, end)
+
+
+def _pieces(page: Flow, start: int, stop: int, size: int, overlap: int, headings: Sequence[int]) -> Iterator[Chunk]:
+    while start < stop:
+        end, at_block = _end(page, start, stop, size, headings)
+        text = page.text[start:end].rstrip()
+        if text:
+            yield Chunk(start, end, text)
+        if end >= stop:
             return
-        start = _next_start(page, start, end, at_block, overlap)
+        start = end if end in headings else _next_start(page, start, end, at_block, overlap)
 
 
-def _end(page: Flow, start: int, size: int) -> tuple[int, bool]:
+def _end(page: Flow, start: int, stop: int, size: int, headings: Sequence[int]) -> tuple[int, bool]:
     limit = start + size
-    if limit >= len(page.text):
-        return len(page.text), True
+    if limit >= stop:
+        return stop, True
     half = start + size // 2
+    if before := [heading for heading in headings if half < heading <= limit]:
+        return before[-1], True
     blocks = [block for block in page.blocks if half < block <= limit]
-    if blocks:
-        return blocks[-1], True
+    # A heading at the end of the first half may be all that stands between it and the paragraph's end.
+    alone = [block for block in blocks if not any(_stands_alone(page, at, block) for at in headings if at > start)]
+    if alone:
+        return alone[-1], True
     sentences = [match.end() for match in _SENTENCE_END.finditer(page.text, half, limit)]
     if sentences:
         return sentences[-1], False
     space = page.text.rfind(" ", half, limit)
     return (space + 1 if space >= 0 else limit), False
+
+
+def _stands_alone(page: Flow, heading: int, end: int) -> bool:
+    """Whether nothing but the heading's own paragraph stands between it and `end`."""
+    return heading < end and not any(heading < block < end for block in page.blocks)
 
 
 def _next_start(page: Flow, start: int, end: int, at_block: bool, overlap: int) -> int:
@@ -105,6 +137,20 @@ def box_of(page: PageText, text: Flow, chunk: Chunk) -> Box | None:
     return around(
         [word.box for word, start in zip(page.words, text.starts, strict=True) if chunk.start <= start < chunk.end]
     )
+
+
+def spans_inside(page: PageText, text: Flow, boxes: Sequence[Box]) -> list[tuple[int, int]]:
+    """(start, end) of every run of words whose middles lie in one of `boxes`."""
+    spans: list[tuple[int, int]] = []
+    before = False
+    for word, start in zip(page.words, text.starts, strict=True):
+        x, y = word.centre
+        inside = any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
+        if inside:
+            first = spans.pop()[0] if before else start
+            spans.append((first, start + len(word.text)))
+        before = inside
+    return spans
 
 
 def around(boxes: Sequence[Box]) -> Box | None:

@@ -12,7 +12,7 @@ import orjson
 from pipeline.core.manifest import Item
 from pipeline.core.records import Record, RecordMeta
 from pipeline.core.stage import Output, ReduceStage, Reduction
-from pipeline.docparse.chunks import box_of, chunks, flow
+from pipeline.docparse.chunks import box_of, chunks, flow, spans_inside
 from pipeline.docparse.elements import read_elements
 from pipeline.docparse.elements_records import ElementText, element_texts
 from pipeline.docparse.exports.coco import coco_chunks
@@ -28,11 +28,16 @@ CAPTIONED = frozenset({"diagram", "canvas", "legend"})
 """Labels whose caption is worth a record of its own; a table's text is its record, a node's is in its diagram's."""
 
 
+def _is_table(region: Region, said: Mapping[str, Any]) -> bool:
+    """Whether a region's text is told as a table's rows."""
+    return region.label == "table" and bool(said["rows"])
+
+
 class RecordsStage(ReduceStage):
     """Writes `records/docparse.ndjson` and `coco.json` from all pages that came through, in the manifest's order."""
 
     name = "records"
-    version = "2"
+    version = "3"
     requires = ("render", "regions", "analyze")
     done_word = "recorded"
 
@@ -88,9 +93,10 @@ class _PageRecords:
             for element in self._elements:
                 yield self._record(element.type, element.text, element.box, element.span, element_id=element.element)
         else:
-            yield from self._from_words(regions)
+            tables = [region.box for region, said in zip(regions, told, strict=True) if _is_table(region, said)]
+            yield from self._from_words(regions, tables)
         for region, said in zip(regions, told, strict=True):
-            if region.label == "table" and said["rows"]:
+            if _is_table(region, said):
                 text = "\n".join(" | ".join(row) for row in said["rows"])
                 yield self._about("Table", text, region)
             elif said["caption"] and (region.label in CAPTIONED or (region.label == "table" and not region.text)):
@@ -99,13 +105,15 @@ class _PageRecords:
             for fact in said["facts"]:
                 yield self._about("VisualFact", fact["text"], region)
 
-    def _from_words(self, regions: Sequence[Region]) -> Iterator[Record]:
-        """Titles and text of a page that no other tool partitioned."""
+    def _from_words(self, regions: Sequence[Region], tables: Sequence[Box]) -> Iterator[Record]:
+        """Titles and text of a page that no other tool partitioned; what stands in `tables` is their own record's."""
         drawn = [region.box for region in regions if region.label in ("node", "table", "legend")]
-        for heading in outside(headings(self._text), drawn):
+        titles = outside(headings(self._text), drawn)
+        for heading in titles:
             yield self._record("Title", heading.text, box=heading.box)
         page = flow(self._text)
-        for chunk in chunks(page):
+        begins = [page.starts[heading.words[0]] for heading in titles]
+        for chunk in chunks(page, headings=begins, apart=spans_inside(self._text, page, tables)):
             box = box_of(self._text, page, chunk)
             yield self._record("NarrativeText", chunk.text, box=box, span=(chunk.start, chunk.end))
 
