@@ -28,15 +28,26 @@ def collapsed(
         vectors: (n, dim) unit vectors of the candidates.
         same_cosine: from which cosine on two records say the same.
     """
-    kept: dict[int, list[int]] = {}
     at_place: dict[int, list[int]] = {}
+    for at, place in enumerate(places.tolist()):
+        if place >= 0:
+            at_place.setdefault(place, []).append(at)
+    stands_for = list(range(len(rows)))
+    for members in at_place.values():
+        near = vectors[members] @ vectors[members].T >= same_cosine
+        if len(members) == 1 or np.count_nonzero(near) <= len(members):
+            continue
+        first_kept: list[int] = []
+        for at, beside in enumerate(near.tolist()):
+            leader = next((earlier for earlier in first_kept if beside[earlier]), None)
+            if leader is None:
+                first_kept.append(at)
+            else:
+                stands_for[members[at]] = members[leader]
+    kept: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
-        neighbours = at_place.setdefault(int(places[at]), []) if places[at] >= 0 else []
-        if neighbours:
-            near = np.flatnonzero(vectors[neighbours] @ vectors[at] >= same_cosine)
-            if len(near):
-                kept[rows[neighbours[near[0]]]].append(row)
-                continue
-        neighbours.append(at)
-        kept[row] = []
+        if stands_for[at] == at:
+            kept[row] = []
+        else:
+            kept[rows[stands_for[at]]].append(row)
     return kept

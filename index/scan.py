@@ -39,8 +39,10 @@ _BLOCK_BYTES = 12 << 20
 _LEAST_BLOCK_BYTES = 1 << 20
 _GATHERED_ROWS = 64
 """Rows from all over the file cost page faults and cache misses, which two threads wait for at once."""
+_GATHERED_BY_ONE = 256
+"""Fewer rows are looked up before another thread has started."""
 _LOOKED_UP_AT_ONCE = 64
-"""So many rows more than asked for are cheaper to look up than to thin out first."""
+"""So many rows more than twice those asked for are cheaper to look up than to thin out first."""
 _SAMPLED_ONE_IN = 16
 """A part of the rows sorts out most of the others at a fraction of the time."""
 _UNDERFLOW = np.float32(2.0**-100)
@@ -183,7 +185,7 @@ class Scan:
         for mask in masks:
             rows = np.arange(len(exact)) if mask is None else np.flatnonzero(mask)
             rows = bounds.able(rows, k)
-            if len(rows) > _LOOKED_UP_AT_ONCE + k:
+            if len(rows) > _LOOKED_UP_AT_ONCE + 2 * k:
                 greatest = rows[np.argpartition(bounds.most[rows], -k)[-k:]]
                 look_up(greatest)
                 worst = _best(greatest, exact[greatest], weights, k, above)
@@ -200,7 +202,7 @@ class Scan:
         def score(start: int, end: int) -> None:
             np.vecdot(self._matrix[rows[start:end]], query, out=found[start:end])
 
-        in_blocks(score, len(rows), _GATHERED_ROWS, self._threads)
+        in_blocks(score, len(rows), _GATHERED_ROWS, self._threads if len(rows) >= _GATHERED_BY_ONE else 1)
         return found
 
 
