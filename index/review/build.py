@@ -18,6 +18,7 @@ from index.review.corrections import read_corrections
 from index.review.gathered import PAGES_A_PIECE, Gathered, Look
 from index.review.html import block_text
 from index.review.regions import NothingToReview, ReviewRun, pages_of
+from index.review.tags import tags_in_index
 from index.review.writing import OneFile, PageFolder
 
 __all__ = ["Look", "NotWritten", "ReviewResult", "build"]
@@ -63,6 +64,7 @@ def build(
         PageTooLarge: one file would be too large.
         NotWritten: there is something else at `out`.
         BadPatch: a decision in use cannot be read.
+        IndexCorrupt: the index, whose tags are shown, cannot be read; without one the runs' own tags are.
     """
     started = time.monotonic()
     pages = pages_of(runs)
@@ -72,7 +74,8 @@ def build(
     _check(out, folder=folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     writing = PageFolder(out) if folder else OneFile(out)
-    gathered = Gathered(pages, workspace, target, look, read_corrections(workspace), folder=folder)
+    tags = tags_in_index(workspace)
+    gathered = Gathered(pages, workspace, target, look, read_corrections(workspace), tags, folder=folder)
     try:
         writing.begin()
         for number in range(0, len(pages), PAGES_A_PIECE):

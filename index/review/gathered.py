@@ -40,6 +40,7 @@ class Gathered:
         target: Path,
         look: Look,
         corrections: Corrections,
+        tags: Mapping[str, Sequence[str]],
         *,
         folder: bool,
     ) -> None:
@@ -54,6 +55,7 @@ class Gathered:
         self._beside = target.parent
         self._look = look
         self._corrections = corrections
+        self._indexed = tags
         self._folder = folder
         self._labels = _Numbers(look.labels)
         self._tags = _Numbers()
@@ -122,7 +124,9 @@ class Gathered:
         columns["score"].append(file.score)
         columns["box"].append(file.bbox_px)
         columns["words"].append(" ".join((region.caption or file.text)[: 4 * WORDS_CHARS].split())[:WORDS_CHARS])
-        columns["tags"].append([self._tags.of(tag) for tag in region.tags])
+        columns["tags"].append(
+            [self._tags.of(tag) for tag in dict.fromkeys((*region.tags, *self._indexed.get(file.id, ())))]
+        )
         columns["flags"].append([self._flags.of(flag) for flag in region.flags])
         decision = self._corrections.by_region.get((page.item.group, page.item.page or 0, file.id))
         if decision is not None:

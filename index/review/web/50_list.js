@@ -100,7 +100,7 @@ Review.list = (() => {
     const flags = head.regions.flags[index].length;
     return placed(
       make("div", { class: `row region ${status}${here ? " current" : ""}`, id: `region-${index}`, role: "option", "aria-selected": String(here) },
-        make("span", { class: "mark", "aria-label": status }, { open: "·", accepted: "✓", rejected: "✕", corrected: "✎" }[status]),
+        make("span", { class: "mark", "aria-label": status === "open" ? "undecided" : status }, { open: "·", accepted: "✓", rejected: "✕", corrected: "✎" }[status]),
         Review.swatch(label), make("span", { class: "label" }, line(label, 40)),
         make("span", { class: "words", dir: "auto" }, line(head.regions.words[index])),
         flags ? make("span", { class: "flag", title: "quality flags" }, "⚑") : null,

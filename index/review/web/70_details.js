@@ -96,7 +96,7 @@ Review.details = (() => {
     const wasLabel = head.labels[head.regions.label[index]];
     const flags = head.regions.flags[index].map((flag) => head.flags[flag]);
     const parts = [
-      make("h2", {}, Review.swatch(label), " ", make("bdi", {}, label), make("span", { class: "dim" }, ` ${region.number} of ${page.count}`), make("span", { class: `status ${status}` }, status)),
+      make("h2", {}, Review.swatch(label), " ", make("bdi", {}, label), make("span", { class: "dim" }, ` ${region.number} of ${page.count}`), make("span", { class: `status ${status}` }, status === "open" ? "undecided" : status)),
       make("div", { class: "buttons" }, button("accept", "a", () => hooks.act("accept"), status === "accepted"), button("reject", "r", () => hooks.act("reject"), status === "rejected"),
         button("label", "e", () => hooks.act("relabel"), label !== wasLabel), button("clear", "c", () => hooks.act("clear"))),
       flags.length ? make("ul", { class: "flags" }, flags.map((flag) => make("li", {}, "⚑ ", foreign(flag)))) : null,

@@ -238,7 +238,7 @@ Review.app = (() => {
     export: openExport,
     theme: () => theme(true),
     help: () => at("help").showModal(),
-    escape: () => { if (!Review.stage.stopDrag()) document.activeElement?.blur(); },
+    escape: () => { at("more").open = false; if (!Review.stage.stopDrag()) at("list").focus({ preventScroll: true }); },
   };
 
   const options = (select, values) => select.append(...values.map(([value, words]) => make("option", { value }, line(words, 80))));
@@ -265,6 +265,7 @@ Review.app = (() => {
       if (event.key === "Escape" || (event.key === "Enter" && event.target.matches("input"))) at("list").focus();
     });
     at("unfilter").addEventListener("click", () => inTurn(actions.unfilter));
+    document.addEventListener("pointerdown", (event) => { if (!at("more").contains(event.target)) at("more").open = false; });
   };
 
   const start = async () => {
