@@ -26,7 +26,7 @@ from index.lexical import Found, WordIndex, parse
 from index.query import Query, parse_query
 from index.query_vectors import QueryVectors
 from index.rank import LEXICAL_SHARE, Fusion, default_fusion
-from index.ranking import Arranged, Candidates, arranged, candidates
+from index.ranking import Arranged, Candidates, Rows, Scores, arranged, candidates
 from index.snippet import Snippet, snippet
 from index.vectors import REBUILD
 from index.view import View, read_only
@@ -311,7 +311,7 @@ class Searcher:
             )
         warning = f", fitted for {', '.join(foreign)}" if boosts.origin == "fitted" and foreign else ""
         numbers = {"types": boosts.types, "groups": boosts.groups, "tags": boosts.tags, "zones": boosts.zones}
-        counted = ", ".join(f"{len(of)} {kind}" for kind, of in numbers.items() if of)
+        counted = ", ".join(f"{len(of)} {kind if len(of) > 1 else kind[:-1]}" for kind, of in numbers.items() if of)
         return boosts, joined, f"boosts: {boosts.origin}{f', {counted}' if counted else ''}{warning}"
 
     def _answer(
@@ -386,9 +386,9 @@ class Searcher:
     ) -> tuple[Hit, ...]:
         shown = placed.rows[:k]
         at = {row: place for place, row in enumerate(ranked.rows.tolist())}
-        lexical_ranks = _ranks_of(ranked.lexical)
-        vector_ranks = _ranks_of(ranked.cosines)
-        relevance_ranks = _ranks_of(ranked.relevance)
+        lexical_ranks = _ranks_of(ranked.lexical, ranked.rows)
+        vector_ranks = _ranks_of(ranked.cosines, ranked.rows)
+        relevance_ranks = _ranks_of(ranked.relevance, ranked.rows)
         members = [row for kept in shown for row in placed.similar.get(kept, ())]
         records = view.records([*shown, *members])
         hits = []
@@ -422,10 +422,10 @@ class Searcher:
         return tuple(hits)
 
 
-def _ranks_of(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """1-based rank of each of these scores among them, equal ones in the order given."""
+def _ranks_of(scores: Scores, rows: Rows) -> Rows:
+    """1-based rank of each of these scores among them; equal scores by row."""
     ranks = np.empty(len(scores), dtype=np.int64)
-    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    ranks[np.lexsort((rows, -scores))] = np.arange(1, len(scores) + 1)
     return ranks
 
 
