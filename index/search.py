@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from index.boosts import Boosts, parse_overrides, read_boosts
+from index.boosts import Boosts
+from index.boosts_in_use import BoostsInUse
 from index.embed import Embedder, embedder_for_space
 from index.errors import EmbedderUnavailable, IndexCorrupt, IndexEmpty, IndexProblem, SpaceMismatch, UnknownEmbedder
 from index.facets import facets as facets_of
@@ -25,7 +26,7 @@ from index.layout import Current, Layout
 from index.lexical import Found, WordIndex, parse
 from index.query import Query, parse_query
 from index.query_vectors import QueryVectors
-from index.rank import LEXICAL_SHARE, Fusion, default_fusion
+from index.rank import LEXICAL_SHARE, Fusion
 from index.ranking import Arranged, Candidates, Rows, Scores, arranged, candidates
 from index.snippet import Snippet, snippet
 from index.vectors import REBUILD
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from index.embed import Matrix
 
 __all__ = ["MODES", "Fusion", "Hit", "Mode", "SearchResult", "Searcher", "Snippet", "Why"]
-
-TAG_BOOSTS_VARIABLE = "TAG_WEIGHTS"
-"""Boosts of tags for one process, as `Canvas=1.06,Layer=1.05`, on top of those of the workspace."""
 
 
 class Searcher:
@@ -73,7 +71,7 @@ class Searcher:
         """
         self._layout = Layout(workspace.absolute())
         self._wanted = embedder
-        self._boosts = boosts
+        self._boosts = BoostsInUse(self._layout.workspace, boosts)
         self._generation = generation
         self._lock = threading.Lock()
         self._view: View | None = None
@@ -83,14 +81,13 @@ class Searcher:
         self._words: WordIndex | None = None
         self._words_of = -1
         self._vectors: QueryVectors | None = None
-        self._boosts_file: tuple[tuple[int, int] | None, str, Boosts] | None = None
         self._note = ""
         with self._lock:
             view = self._open_current()
             if not view.count:
                 self._let_go()
                 raise IndexEmpty(self._layout.workspace)
-            self._own_boosts()
+            self._boosts.own()
 
     @property
     def space(self) -> str:
@@ -101,7 +98,7 @@ class Searcher:
     @property
     def boosts(self) -> Boosts:
         """What weighs records unless a query brings its own. Raises BoostsInvalid."""
-        return self._own_boosts()
+        return self._boosts.own()
 
     def search(
         self,
@@ -267,53 +264,6 @@ class Searcher:
             return None, False, f"Found by words only: {error}"
         return known, known is None, note
 
-    def _own_boosts(self) -> Boosts:
-        """The workspace's boosts, read anew when their file has changed."""
-        if self._boosts is not None:
-            return self._boosts
-        path = self._layout.workspace / "tags" / "boosts.json"
-        try:
-            status = os.stat(path)  # noqa: PTH116
-            seen: tuple[int, int] | None = (status.st_ino, status.st_mtime_ns)
-        except FileNotFoundError:
-            seen = None
-        overrides = os.environ.get(TAG_BOOSTS_VARIABLE, "")
-        if self._boosts_file is None or self._boosts_file[:2] != (seen, overrides):
-            boosts = read_boosts(path)
-            if overrides:
-                boosts = boosts.with_tags(parse_overrides(overrides))
-            self._boosts_file = (seen, overrides, boosts)
-        return self._boosts_file[2]
-
-    def _chosen_boosts(self, view: View, given: Boosts | None, fusion: Fusion | None) -> tuple[Boosts, Fusion, str]:
-        """Boosts and fusion of one query, and what is to be said of them.
-
-        Fitted boosts hold for the space and fusion that they were fitted with. Handed in, they are used and it is said
-        when they don't fit; those of the workspace are then left out.
-        """
-        boosts = given if given is not None else self._own_boosts()
-        explicit = given is not None or self._boosts is not None
-        joined: Fusion = fusion or default_fusion(view.space.id)
-        if fusion is None and boosts.fusion in ("convex", "rrf"):
-            joined = "convex" if boosts.fusion == "convex" else "rrf"
-        if boosts.is_neutral:
-            return boosts, joined, ""
-        foreign = [
-            f"{name} {theirs} (this search: {ours})"
-            for name, theirs, ours in (("space", boosts.space, view.space.id), ("fusion", boosts.fusion, joined))
-            if theirs is not None and theirs != ours
-        ]
-        if boosts.origin == "fitted" and foreign and not explicit:
-            return (
-                Boosts.neutral(),
-                fusion or default_fusion(view.space.id),
-                (f"Boosts not used: they were fitted for {', '.join(foreign)}; fit them anew: spotter index learn"),
-            )
-        warning = f", fitted for {', '.join(foreign)}" if boosts.origin == "fitted" and foreign else ""
-        numbers = {"types": boosts.types, "groups": boosts.groups, "tags": boosts.tags, "zones": boosts.zones}
-        counted = ", ".join(f"{len(of)} {kind if len(of) > 1 else kind[:-1]}" for kind, of in numbers.items() if of)
-        return boosts, joined, f"boosts: {boosts.origin}{f', {counted}' if counted else ''}{warning}"
-
     def _answer(
         self,
         view: View,
@@ -329,7 +279,7 @@ class Searcher:
         clock = _Clock()
         if self._words is None or self._words_of != view.revision:
             self._words, self._words_of = WordIndex(view.db, view.postings, len(view.alive), view.count), view.revision
-        chosen, joined, boosts_note = self._chosen_boosts(view, boosts, fusion)
+        chosen, joined, boosts_note = self._boosts.chosen(view.space.id, boosts, fusion)
         narrowed = filters(view, self._words, asked, types=given[0], documents=given[1], pages=given[2])
         mask = narrowed.mask()
         terms = parse(asked.words)
