@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +22,16 @@ from console.actions import bindings_of
 from console.models.hits import head_line, place, result_note, snippet_line, why_lines
 
 if TYPE_CHECKING:
+    from textual.worker import Worker
+
     from console.app import SpotterApp
     from console.widgets.picture import Box, Picture
     from index.search import Hit, Searcher, SearchResult
 
 HITS = 50
 PREVIEW_DELAY_S = 0.12
+VECTOR_DELAY_S = 0.25
+"""A query that costs a request is sent when nothing was typed for so long; until then words answer."""
 
 
 class Search(Vertical):
@@ -78,13 +84,33 @@ class Search(Vertical):
                 from console.operations.search import open_searcher
 
                 self._searcher = open_searcher(self.app.workspace)
-            result = self._searcher.search(query, HITS)
+            result = self._searcher.search(query, HITS, vector="ready")
+            if not worker.is_cancelled:
+                self.app.call_from_thread(self.show, result)
+            if result.vector_pending:
+                time.sleep(VECTOR_DELAY_S)
+                if not worker.is_cancelled:
+                    self._merge_vector(self._searcher, query, result, worker)
         except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
             if not worker.is_cancelled:
                 self.app.call_from_thread(self._say, str(error))
+
+    def _merge_vector(self, searcher: Searcher, query: str, result: SearchResult, worker: Worker[None]) -> None:
+        """Ask for the query's vector and show the hits anew; without one the words' stay, and it is said."""
+        from index.errors import IndexProblem
+
+        try:
+            searcher.query_vector(query)
+        except IndexProblem as error:
+            if not worker.is_cancelled:
+                self.app.call_from_thread(self._note, f"{result_note(replace(result, vector_pending=False))} · {error}")
             return
+        merged = searcher.search(query, HITS, vector="ready")
         if not worker.is_cancelled:
-            self.app.call_from_thread(self.show, result)
+            self.app.call_from_thread(self.show, merged)
+
+    def _note(self, text: str) -> None:
+        self.query_one("#search-note", Static).update(text)
 
     def _say(self, message: str) -> None:
         self.query_one("#search-note", Static).update(message)

@@ -1,0 +1,75 @@
+"""Typing over an index whose queries cost a request: words answer at once, the vector joins when typing rests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList, Static
+
+from console.app import SpotterApp
+from console.screens import search as search_screen
+from console.screens.search import Search
+from console.workspace import Workspace, create_workspace
+from index.embed import embedder
+from index.ingest import ingest
+from tests.index.index_world import RUN_1, record, write_run
+from tests.index.model_server import ModelServer, serving
+
+
+@pytest.fixture
+def there() -> Iterator[ModelServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def workspace(there: ModelServer, tmp_path: Path) -> Workspace:
+    place, _fresh = create_workspace(tmp_path)
+    write_run(there.workspace(place.root), RUN_1, [record(f"r{at}", f"Layer {at} of the stack") for at in range(5)])
+    ingest([place.runs], place.root, embedder("there/tiny", place.root))
+    there.requests.clear()
+    return place
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError(f"never saw {what}")
+
+
+def note(app: SpotterApp) -> str:
+    return str(app.query_one("#search-note", Static).render())
+
+
+async def test_words_answer_while_the_vector_is_under_way_and_it_joins_them(
+    workspace: Workspace, there: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = threading.Event()
+    monkeypatch.setattr(search_screen, "time", SimpleNamespace(sleep=lambda seconds: rests.wait(60)))
+    app = SpotterApp(workspace)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_everywhere_search()
+        await until(pilot, lambda: bool(app.query("#query")), "the query line")
+        search = app.query_one(Search)
+        for end in range(1, len("layer 3") + 1):
+            app.query_one("#query", Input).value = "layer 3"[:end]
+            await pilot.pause(0.01)
+        await until(pilot, lambda: "words so far, vector under way" in note(app), "the words' answer")
+        assert app.query_one("#hits", OptionList).option_count > 0
+        assert there.requests == []
+        rests.set()
+        await until(pilot, lambda: "semantic vectors" in note(app), "the vector's answer")
+        assert there.asked() == ["layer 3"]
+        there.always = "404"
+        app.query_one("#query", Input).value = "layer 4"
+        await until(pilot, lambda: "answers 404" in note(app), "why there is no vector")
+        assert app.query_one("#hits", OptionList).option_count > 0
+        assert search._result is not None
+        assert search._result.query == "layer 4"
