@@ -24,8 +24,8 @@ WORDS = re.findall(
     "council catalogue dispute sensor identity owner budget holiday deposit recipe kitchen market season packing "
     "certificate invoice tariff shelter bicycle ripening morning delivery quarter revenue schema backlog",
 )
-DOCUMENTS = 4
-TOPICS = 6
+DOCUMENTS = 5
+TOPICS = 7
 
 
 def topic(document, at):
