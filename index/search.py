@@ -87,6 +87,9 @@ class Searcher:
             if not view.count:
                 self._let_go()
                 raise IndexEmpty(self._layout.workspace)
+            with read_only(view.db):
+                view.refresh()
+                view.open_postings()
             self._boosts.own()
 
     @property
@@ -278,7 +281,8 @@ class Searcher:
     ) -> SearchResult:
         clock = _Clock()
         if self._words is None or self._words_of != view.revision:
-            self._words, self._words_of = WordIndex(view.db, view.postings, len(view.alive), view.count), view.revision
+            self._words = WordIndex(view.db, view.open_postings(), len(view.alive), view.count)
+            self._words_of = view.revision
         chosen, joined, boosts_note = self._boosts.chosen(view.space.id, boosts, fusion)
         narrowed = filters(view, self._words, asked, types=given[0], documents=given[1], pages=given[2])
         mask = narrowed.mask()

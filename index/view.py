@@ -96,9 +96,8 @@ class View:
         if self._postings is not None:
             self._postings = postings.caught_up(self._postings.parts, self.db, self.alive)
 
-    @property
-    def postings(self) -> Postings:
-        """Which rows hold which words; opened when first asked for."""
+    def open_postings(self) -> Postings:
+        """Which rows hold which words, opened when first asked for. Call it inside a read transaction."""
         if self._postings is None:
             self._postings = postings.opened(self.folder, self.db, self.columns.identity, self.alive)
         return self._postings

@@ -69,7 +69,7 @@ def _state(view):
         "pages": view.pages[view.alive].tolist(),
         "places": [view.page_groups[view.alive].tolist(), view.region_groups[view.alive].tolist()],
         "tags": [view.tags_of(row) for row in np.flatnonzero(view.alive)],
-        "layers": [part.tolist() for part in view.postings.of_stem("layer")],
+        "layers": [part.tolist() for part in view.open_postings().of_stem("layer")],
     }
 
 
@@ -144,7 +144,7 @@ def test_an_open_view_and_a_new_one_see_the_same_after_records_come_go_and_are_t
     monkeypatch.setattr(columns, "_WORTH_KEEPING", 50)
     monkeypatch.setattr(postings, "_WORTH_KEEPING", 50)
     held = _view(workspace)
-    held.postings  # noqa: B018 - opened before the changes
+    held.open_postings()
     for step in range(10):
         _write(workspace, 60 + 4 * step, 4, replaced=[step * 2, 60 + 4 * step - 1], run=f"run{step}")
         held.refresh()
@@ -167,7 +167,7 @@ def test_files_of_a_snapshot_that_was_replaced_are_not_taken_for_those_of_the_ne
     monkeypatch.setattr(columns, "_WORTH_KEEPING", 1)
     monkeypatch.setattr(postings, "_WORTH_KEEPING", 1)
     view = _view(workspace)
-    view.postings  # noqa: B018 - writes its file
+    view.open_postings()
     view.close()
     for name in ("snapshot.sqlite", "snapshot.sqlite-wal", "snapshot.sqlite-shm"):
         (view.folder / name).unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def test_files_of_a_snapshot_that_was_replaced_are_not_taken_for_those_of_the_ne
     view = _view(workspace)
     assert (view.count, len(view.alive), len(view.quantised.values)) == (7, 7, 7)
     assert view.tags_of(1) == ["Group:1", "Other"]
-    assert sum(len(view.postings.of_prefix(first)[0]) for first in "пслvlёе4") > 0
+    assert sum(len(view.open_postings().of_prefix(first)[0]) for first in "пслvlёе4") > 0
     view.close()
 
 
@@ -184,11 +184,11 @@ def test_postings_say_how_often_as_sqlite_says_it(workspace):
     """SQLite's bm25() of one phrase, idf · f · (k1 + 1) / (f + k1), from our f."""
     _write(workspace, 60, 20, replaced=[3, 4, 5])
     view = _view(workspace)
-    asked = [(f'words : "{word[:2]}" *', view.postings.of_prefix(word[:2])) for word in map(str, WORDS)]
+    asked = [(f'words : "{word[:2]}" *', view.open_postings().of_prefix(word[:2])) for word in map(str, WORDS)]
     for word in WORDS:
         base = view.db.execute("SELECT stems FROM lexical WHERE words = ?", folded_words(word)).fetchone()
         if base is not None:
-            asked.append((f'stems : "{base[0]}"', view.postings.of_stem(base[0])))
+            asked.append((f'stems : "{base[0]}"', view.open_postings().of_stem(base[0])))
     assert len(asked) > len(WORDS)
     for expression, (rows, frequency) in asked:
         found = view.db.execute(
@@ -198,7 +198,7 @@ def test_postings_say_how_often_as_sqlite_says_it(workspace):
         idf = max(math.log((view.count - len(found) + 0.5) / (len(found) + 0.5)), 1e-6)
         ours = idf * frequency * 2.2 / (frequency + 1.2)
         np.testing.assert_allclose(ours, [score for _, score in found], rtol=1e-9)
-    assert len(view.postings.of_stem("nowhere")[0]) == len(view.postings.of_prefix("яя")[0]) == 0
+    assert len(view.open_postings().of_stem("nowhere")[0]) == len(view.open_postings().of_prefix("яя")[0]) == 0
     view.close()
 
 
