@@ -119,6 +119,10 @@ def clear_unfinished(layout: Layout) -> list[str]:
     ]
     for one in gone:
         remove(one)
+    for folder in layout.root.glob("*.g[0-9]*"):
+        # Its maker was killed before it wrote down what it makes.
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     return [one.name for one in gone]
 
 

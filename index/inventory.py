@@ -31,11 +31,11 @@ class KnownSource:
 
     def path(self, workspace: Path) -> Path | None:
         """Where its records can be read again; None when they are gone."""
-        folder = workspace / self.folder
-        if any((folder / "records").glob("*.ndjson*")):
-            return folder
         file = workspace / self.run_id
-        return file if file.is_file() else None
+        if file.is_file():
+            return file
+        folder = workspace / self.folder
+        return folder if folder.name == self.run_id and any((folder / "records").glob("*.ndjson*")) else None
 
 
 @dataclass(frozen=True)

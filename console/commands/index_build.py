@@ -81,7 +81,7 @@ def migrate(
     words = _words(None, chosen, purse)
     if estimate:
         return _told(words, as_json)
-    ask(f"{words}. Embed everything with {embedder}?", yes=yes or as_json)
+    ask(f"{words}. Embed everything with {embedder}?", yes=yes)
     code = _rebuilt(None, embedder, max_usd, False, gate, keep_refused, as_json)
     if code == 0 and not as_json and session().settings.index.embedder != embedder:
         print(f'next: set embedder = "{embedder}" under [index] in spotter.toml, so that ingests go on in this space')

@@ -60,7 +60,7 @@ def test_everything_is_read_page_by_page_and_written_batch_by_batch(tmp_path, mi
 
 
 def test_a_collection_has_no_embedding_function_and_a_configuration_that_fits(mirror):
-    configured = mirror._collection.configuration_json
+    configured = mirror._collection._model.configuration_json
     assert configured["embedding_function"] == {"type": "legacy"}, "which is how Chroma says none"
     assert {key: configured["hnsw"][key] for key in HNSW} == HNSW
     assert configured["hnsw"]["sync_threshold"] == 1000

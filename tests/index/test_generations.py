@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,11 +57,17 @@ class Said:
     reason: str
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    write_run(folder, RUN_1, [record(f"r{at}", f"Запись {at} about layer{at}", tags=[f"T{at}"]) for at in range(6)])
+    ingest_runs(folder)
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path):
-    write_run(tmp_path, RUN_1, [record(f"r{at}", f"Запись {at} about layer{at}", tags=[f"T{at}"]) for at in range(6)])
-    ingest_runs(tmp_path)
-    return tmp_path
+def workspace(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "workspace")
 
 
 def used(workspace) -> Current:
@@ -194,10 +201,12 @@ def test_what_can_not_be_is_refused_by_name(workspace, tmp_path_factory):
         rebuild(workspace, None)
 
 
-CHILD = """
+POINTS = ("begun", "copied", "half in chroma", "judged", "complete", "switched")
+KILLER = """
 import os, signal, sys
 from pathlib import Path
-from index import generations, rebuild, snapshot, store, chroma
+import chromadb
+from index import chroma, generations, rebuild
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -209,28 +218,40 @@ def after(owner, name):
         die()
     setattr(owner, name, wrapped)
 
-point, workspace = sys.argv[1:]
-if point == "begun": after(generations, "note_state")
-if point == "copied": rebuild.Store.mirror = die
-if point == "half in chroma": after(chroma.Mirror, "upsert")
-if point == "switched": rebuild.note = die
-if point == "complete": rebuild.Layout.switch_to = die
-gate = die if point == "judged" else None
-rebuild.rebuild(Path(workspace), None, gate=gate)
+for line in sys.stdin:
+    point = line.strip()
+    pid = os.fork()
+    if pid == 0:
+        if point == "begun": after(generations, "note_state")
+        if point == "copied": rebuild.Store.mirror = die
+        if point == "half in chroma": after(chroma.Mirror, "upsert")
+        if point == "switched": rebuild.note = die
+        if point == "complete": rebuild.Layout.switch_to = generations.Layout.switch_to = die
+        rebuild.rebuild(Path(sys.argv[1]), None, gate=die if point == "judged" else None)
+        os._exit(0)
+    print(os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
-@pytest.mark.parametrize("point", ["begun", "copied", "half in chroma", "judged", "complete", "switched"])
-def test_a_rebuild_killed_where(workspace, point):
+def test_a_rebuild_killed_anywhere_leaves_an_index_in_use_and_the_next_one_cleans_up(workspace):
     before = b"".join(export_lines(workspace))
-    child = subprocess.run([sys.executable, "-c", CHILD, point, str(workspace)], capture_output=True, check=False)
-    assert child.returncode == -signal.SIGKILL, child.stderr
-    assert used(workspace).name == (f"{FIRST}.g2" if point == "switched" else FIRST)
-    assert b"".join(export_lines(workspace)) == before
-    with Searcher(workspace) as searcher:
-        assert searcher.search("layer3").hits[0].id == "r3"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLER, str(workspace)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killer:
+        assert killer.stdin is not None
+        assert killer.stdout is not None
+        for point in POINTS:
+            was = used(workspace).name
+            print(point, file=killer.stdin, flush=True)
+            assert killer.stdout.readline() == f"{signal.SIGKILL.value}\n", point
+            assert (used(workspace).name != was) == (point == "switched"), point
+            assert b"".join(export_lines(workspace)) == before
+            with Searcher(workspace) as searcher:
+                assert searcher.search("layer3").hits[0].id == "r3"
+        killer.stdin.close()
     assert rebuild(workspace, None).switched
     assert all(one.state == "complete" for one in generations(workspace))
     collect(workspace, doomed(workspace))
     assert {folder.name for folder in (workspace / ".spotter").glob("chroma*")} == {used(workspace).chroma.name}
+    assert len(in_chroma(workspace)) == 6
     assert b"".join(export_lines(workspace)) == before

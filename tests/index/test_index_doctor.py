@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 
 import chromadb
@@ -23,11 +24,17 @@ from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write
 RECORDS = [record(f"r{at}", f"Запись {at}: value stack layer{at}") for at in range(30)]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    write_run(folder, RUN_1, RECORDS)
+    ingest_runs(folder)
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path):
-    write_run(tmp_path, RUN_1, RECORDS)
-    ingest_runs(tmp_path)
-    return tmp_path
+def workspace(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "workspace")
 
 
 def failed(report):
@@ -273,7 +280,6 @@ def test_records_that_nothing_holds_any_more_are_counted_and_not_given_up_unaske
 POINTER_DAMAGE = {
     "rubbish": lambda path: path.write_bytes(b"\x00\xff rubbish"),
     "another folder": lambda path: path.write_bytes(b'{"space": "a/b/3/v1", "folder": "../../etc"}'),
-    "empty": lambda path: path.write_bytes(b""),
     "missing": lambda path: path.unlink(),
 }
 
