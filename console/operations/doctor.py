@@ -126,6 +126,24 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
             yield _vast_key(workspace, settings, secrets)
     else:
         yield Finding("cloud", "ok", "the local cloud is EMULATED: no account needed, no GPU behind it")
+    yield from _models(workspace, settings)
+
+
+def _models(workspace: Workspace, settings: Settings) -> Iterator[Finding]:
+    """Whether who embeds and who answers can be asked: names, servers and keys; nothing is sent."""
+    from index.chat import chat_model
+    from index.embed import embedder
+    from index.errors import IndexProblem
+
+    for role, name, make in (
+        ("embedder", settings.index.embedder, embedder),
+        ("answers", settings.answers.model, chat_model),
+    ):
+        try:
+            if name:
+                make(name, workspace.root)
+        except IndexProblem as error:
+            yield Finding(role, "error", str(error))
 
 
 def _vast_key(workspace: Workspace, settings: Settings, secrets: Secrets) -> Finding:

@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from console.cli import app
+from console.operations.doctor import examine
 from console.workspace import create_workspace
 from tests.index.index_world import RUN_1, ingest_runs, record, write_run
 from tests.index.model_server import KEY, ModelServer, serving
@@ -124,3 +125,15 @@ def test_a_wrong_server_in_the_settings_is_named_by_file_and_key(tmp_path: Path)
     assert done.exit_code == 2
     assert "spotter.toml" in done.output
     assert "providers.near.trys" in done.output
+
+
+def test_doctor_tells_what_an_embedder_or_a_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    workspace, _fresh = create_workspace(tmp_path)
+    assert {finding.subject for finding in examine(workspace, "")} & {"embedder", "answers"} == set()
+    workspace.settings_file.write_text(
+        '[index]\nembedder = "openai/text-embedding-3-large"\n[answers]\nmodel = "near/talker"\n', "utf-8"
+    )
+    said = {finding.subject: finding.message for finding in examine(workspace, "")}
+    assert "OPENAI_API_KEY, which is not set" in said["embedder"]
+    assert "There is no model 'near/talker'" in said["answers"]
