@@ -220,6 +220,7 @@ def _rebuilt(
     from console.operations.events import relay
     from index.gating import rebuild_gate
     from index.rebuild import rebuild as rebuild_index
+    from index.reports import FOLDER, LATEST, report_event
 
     root = workspace().root
     chosen, purse = _embedder(embedder if embedder is not None or _has_index() else _configured(), max_usd)
@@ -236,10 +237,12 @@ def _rebuilt(
             keep_refused=keep_refused,
             report=tell,
         )
+    if not gate:
+        report_event(root, "rebuild", told={"generation": done.generation, "gate": "not asked"})
     if as_json:
         print_json(asdict(done))
     else:
-        for line in _result_lines(done):
+        for line in (*_result_lines(done), f"report: {root / FOLDER / LATEST}.md"):
             print(line)
     return 0 if done.switched else 1
 
@@ -248,8 +251,8 @@ def _result_lines(done: RebuildResult) -> list[str]:
     made = f"{count(done.records, 'record')} in {done.generation} ({done.space}): {done.reused} vectors taken over, "
     lines = [f"{made}{done.embedded} embedded, {done.seconds:.1f} s"]
     if done.missing_count:
-        named = ", ".join(done.missing[:3])
-        lines.append(f"not in it: {count(done.missing_count, 'record')} of the old index ({named}, …)")
+        named = ", ".join(done.missing[:3]) + (", …" if done.missing_count > 3 else "")
+        lines.append(f"not in it: {count(done.missing_count, 'record')} of the old index ({named})")
     if done.verdict:
         lines.append(done.verdict)
     if done.switched:

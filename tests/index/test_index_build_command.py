@@ -69,13 +69,26 @@ def test_a_refused_rebuild_says_why_and_ends_with_one(workspace, monkeypatch):
     assert json.loads(spotter(workspace, "rebuild", "--no-gate", "--json").splitlines()[-1])["switched"] is True
 
 
+def test_a_rebuild_that_loses_a_labelled_record_is_refused_by_the_gate(workspace):
+    (workspace / "eval").mkdir(exist_ok=True)
+    query = {"query": "imported", "positive_ids": ["i"]}
+    (workspace / "eval" / "queries.jsonl").write_bytes(orjson.dumps(query) + b"\n")
+    used = Layout(workspace).current()
+    said = spotter(workspace, "rebuild", workspace / "out" / "runs", "--keep-refused", code=1)
+    assert "not in it: 1 record of the old index (i)" in said
+    assert f"refused: {used.name} stays in use" in said
+    assert Layout(workspace).current() == used
+    assert ": refused, 4 records" in spotter(workspace, "generations")
+
+
 def test_use_goes_back_and_gc_names_what_dies_and_asks(workspace):
     assert f"in use: {OFFLINE_SLUG}: in use, 5 records" in spotter(workspace, "use", "1")
     said = spotter(workspace, "gc", code=2)
     assert f"dies: {OFFLINE_SLUG}.g2: complete, 5 records" in said
     assert f"dies: {OFFLINE_SLUG}.g3: complete, 5 records" in said
-    assert "Delete 2 generations" in said
-    assert len(list(Layout(workspace).generations())) == 3
+    assert f"dies: {OFFLINE_SLUG}.g4: refused, 4 records" in said
+    assert "Delete 3 generations" in said
+    assert len(list(Layout(workspace).generations())) == 4
     assert "freed" in spotter(workspace, "gc", "--yes")
     assert "nothing to delete" in spotter(workspace, "gc", "--yes")
     assert [one["name"] for one in json.loads(spotter(workspace, "generations", "--json"))] == [OFFLINE_SLUG]
