@@ -73,6 +73,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("run.cancel", "K", "Cancel", "Stop this run, after asking", "spotter cancel RUN"),
     Action("search.focus", "slash", "Query", "Go to the query"),
     Action("search.page", "enter", "Page", "Show the hit's page with its place marked"),
+    Action(
+        "search.mode", "m", "Mode", "List balanced, text first, visual first, raw", "spotter search --mode MODE WORDS"
+    ),
     Action("search.open", "o", "Open", "Open the source at its page in a viewer", "spotter open WORDS"),
     Action("search.copy", "y", "Copy", "Copy where the hit stands: file, page, place", in_footer=False),
 )

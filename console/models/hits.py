@@ -97,7 +97,6 @@ def result_note(result: SearchResult) -> str:
     kind = f"{result.label} vectors" if result.label else "words only"
     if result.vector_pending:
         kind = "words so far, vector under way"
-    mode = "" if result.mode == "balanced" else f" · {result.mode}"
     notes = "".join(f" · {note}" for note in (result.boosts_note, result.note) if note)
     shown = f"{len(result.hits)} of {result.total} · {result.took_ms:.0f} ms · {result.records} records"
-    return f"{shown} · {kind}{mode}{notes}"
+    return f"{shown} · {kind} · {result.mode}{notes}"

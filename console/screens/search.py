@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from console.app import SpotterApp
     from console.widgets.picture import Box, Picture
-    from index.search import Hit, Searcher, SearchResult
+    from index.search import Hit, Mode, Searcher, SearchResult
 
 HITS = 50
 PREVIEW_DELAY_S = 0.12
@@ -46,7 +46,7 @@ class Search(Vertical):
 
     def compose(self) -> ComposeResult:
         """Input, list, preview, note."""
-        yield Input(placeholder="type to search: words, word forms, typos …", id="query")
+        yield Input(placeholder='type to search: words, "a phrase", -not, type:… tag:… doc:… page:…', id="query")
         with Horizontal(id="search-body"):
             yield OptionList(id="hits", markup=False)
             with VerticalScroll(id="preview", can_focus=False):
@@ -58,6 +58,7 @@ class Search(Vertical):
         """Nothing is opened before the view is."""
         self._searcher: Searcher | None = None
         self._result: SearchResult | None = None
+        self._mode: Mode = "balanced"
         self._preview_timer = self.set_timer(0.01, self._preview, pause=True)
 
     def on_show(self) -> None:
@@ -84,7 +85,7 @@ class Search(Vertical):
                 from console.operations.search import open_searcher
 
                 self._searcher = open_searcher(self.app.workspace)
-            result = self._searcher.search(query, HITS, vector="ready")
+            result = self._searcher.search(query, HITS, mode=self._mode, vector="ready")
             if not worker.is_cancelled:
                 self.app.call_from_thread(self.show, result)
             if result.vector_pending:
@@ -105,7 +106,7 @@ class Search(Vertical):
             if not worker.is_cancelled:
                 self.app.call_from_thread(self._note, f"{result_note(replace(result, vector_pending=False))} · {error}")
             return
-        merged = searcher.search(query, HITS, vector="ready")
+        merged = searcher.search(query, HITS, mode=self._mode, vector="ready")
         if not worker.is_cancelled:
             self.app.call_from_thread(self.show, merged)
 
@@ -185,6 +186,13 @@ class Search(Vertical):
         hits = self.query_one("#hits", OptionList)
         if hits.option_count:
             hits.highlighted = max(0, min(hits.option_count - 1, (hits.highlighted or 0) + step))
+
+    def action_search_mode(self) -> None:
+        """Share the list between text and pictures in the next way, and search again."""
+        from index.found import MODES
+
+        self._mode = MODES[(MODES.index(self._mode) + 1) % len(MODES)]
+        self.find(self.query_one("#query", Input).value)
 
     def action_search_focus(self) -> None:
         """Back to the query."""

@@ -84,6 +84,16 @@ async def test_every_keystroke_searches_and_enter_walks_from_query_to_page(works
         assert app.view == "fleet"
 
 
+async def test_the_list_is_shared_anew_by_a_key_and_says_how(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, "search", "слой")
+    async with app.run_test(size=(160, 36)) as pilot:
+        await until(pilot, lambda: "· balanced" in note(app), "how the list is shared")
+        await pilot.press("enter")
+        for mode in ("text", "visual", "raw", "balanced"):
+            await pilot.press("m")
+            await until(pilot, lambda mode=mode: f"· {mode}" in note(app), mode)
+
+
 async def test_text_that_looks_like_markup_is_shown_as_it_is(workspace: Workspace) -> None:
     app = SpotterApp(workspace, "search", "канвас")
     async with app.run_test(size=(120, 36)) as pilot:
