@@ -75,6 +75,7 @@ def import_(
 ) -> int:
     """Take every record of an NDJSON file into the index, or none; vectors are kept to the last bit."""
     from console.operations.events import relay
+    from console.operations.index_quality import after_ingest
     from index.embed import embedder as embedder_named
     from index.mirroring import mirror_in_child
     from index.spending import Purse
@@ -87,16 +88,18 @@ def import_(
         result = import_file(file, root, chosen, relay("import", report), mirror=False)
         if not later:
             result = replace(result, mirrored=mirror_in_child(root, relay("mirror", report)).written)
+        quality = after_ingest(root, asdict(result), report)
+    passed = quality["gate"] is None or quality["gate"]["passed"]
     if as_json:
-        print_json(asdict(result))
-        return 0
+        print_json(asdict(result) | {"quality": quality})
+        return 0 if passed else 1
     print(
         f"{count(result.read, 'record')} read: {result.added} added, {result.updated} updated, "
         f"{result.unchanged} unchanged, {result.removed} removed; {result.records} in the index ({result.space})"
     )
     if result.superseded:
         print(f"not taken: {count(result.superseded, 'record')} of documents that a newer import or run has replaced")
-    return 0
+    return 0 if passed else 1
 
 
 def export(

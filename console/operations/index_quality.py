@@ -113,7 +113,8 @@ def after_ingest(root: Path, result: Mapping[str, Any], report: Report = silent,
 
     found = check(root, relay("evaluate", report)) if ask else Check(None, note="not evaluated: as asked")
     told = {key: value for key, value in result.items() if key not in ("rejected", "space") and value is not None}
-    told["seconds"] = round(result["seconds"], 2)
+    if "seconds" in told:
+        told["seconds"] = round(told["seconds"], 2)
     told["rejected"] = len(result.get("rejected", ()))
     written = report_event(
         root, "ingest", told=told, evaluation=found.evaluation, before=found.before, verdict=found.verdict
