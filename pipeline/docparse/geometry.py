@@ -20,7 +20,10 @@ def area(box: Box) -> float:
 
 def overlap(a: Box, b: Box) -> float:
     """Square pixels that two boxes share."""
-    return area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+    # Most pairs lie apart, and a page asks for thousands of them.
+    if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
+        return 0.0
+    return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def iou(a: Box, b: Box) -> float:
@@ -31,7 +34,8 @@ def iou(a: Box, b: Box) -> float:
 
 def share_inside(inner: Box, outer: Box) -> float:
     """How much of `inner` lies in `outer`, 0 to 1."""
-    return overlap(inner, outer) / area(inner) if area(inner) else 0.0
+    shared = overlap(inner, outer)
+    return shared / area(inner) if shared else 0.0
 
 
 def grown(box: Box, by: float) -> Box:

@@ -12,14 +12,17 @@ from pipeline.docparse.opencv.geometry import shared_span, union
 from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
 
-SIZE_RATIO = 1.22
-"""Lines of one block have letters of about one size; letters seen in pixels differ by what the words are."""
+SIZE_RATIO = 1.15
+"""Lines of one block have letters of one size; letters seen in pixels differ by what the words are."""
 SIZE_RATIO_PIXELS = 1.32
+SIZE_RATIO_SMALL = 1.5
+SMALL_PX = 14.0
+"""Of letters so small, a line of low ones counts as much lower than the next."""
 HEADING_PITCH = 1.15
-LINE_GAP = 1.5
+LINE_GAP = 1.2
+"""Lines of one block have no more room between them than so many letter heights."""
 LINE_GAP_PIXELS = 1.95
 """The same for lines seen in pixels, whose letters may all be low ones."""
-"""Lines of one block have no more room between them than so many letter heights."""
 PITCH_SLACK = 0.3
 """The distance from line to line in a block varies by less than this share of their height."""
 JOIN_SPACE = 2.2
@@ -88,8 +91,8 @@ def _without_heading(block: list[TextLine]) -> list[list[TextLine]]:
 
 def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> bool:
     last = block[-1]
-    height = min(last.height, line.height)
-    if max(last.height, line.height) > (SIZE_RATIO if from_layer else SIZE_RATIO_PIXELS) * height:
+    height, larger = min(last.height, line.height), max(last.height, line.height)
+    if larger > _size_ratio(larger, from_layer) * height:
         return False
     if shared_span(last.box[0], last.box[2], line.box[0], line.box[2]) <= 0.3:
         return False
@@ -101,3 +104,10 @@ def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> boo
         return True
     least = min(b.middle - a.middle for a, b in pairwise(block))
     return pitch <= least + PITCH_SLACK * height
+
+
+def _size_ratio(height: float, from_layer: bool) -> float:
+    """How much letters of a block may differ."""
+    if from_layer:
+        return SIZE_RATIO
+    return SIZE_RATIO_SMALL if height <= SMALL_PX else SIZE_RATIO_PIXELS

@@ -8,12 +8,13 @@ from itertools import pairwise
 from statistics import median
 
 from pipeline.docparse.opencv.geometry import area, merge_close, overlap, share_inside, shared_span, union
-from pipeline.docparse.opencv.shapes import Shape, holds
+from pipeline.docparse.opencv.shapes import BOX_FILL, Shape, holds
 from pipeline.docparse.opencv.text import TextLine, held
 from pipeline.docparse.words import Box
 
 CELL_GAP_PX = 6.0
 MIN_CELL_PX = 12.0
+CELL_SOLIDITY = 0.6
 NOTE_FILL = 0.82
 """A note covers so much of its box, though a round frame cuts a corner off it."""
 BOARD_FILL = 0.35
@@ -46,7 +47,7 @@ class Grid:
 
 def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
     """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips."""
-    boxes = [shape for shape in shapes if shape.boxy and shape.height >= MIN_CELL_PX]
+    boxes = [shape for shape in shapes if _may_be_cell(shape)]
     leaves = [shape for shape in boxes if not any(holds(shape, other) for other in boxes)]
     grids = []
     for group in _adjacent(leaves, CELL_GAP_PX):
@@ -61,6 +62,12 @@ def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
         if cover >= MIN_COVER and len(rows) >= 3 and (len(columns) >= 3 or strips):
             grids.append(Grid(box, tuple(cells), tuple(columns), tuple(rows), cover))
     return grids
+
+
+def _may_be_cell(shape: Shape) -> bool:
+    """Whether it is a box, or one that letters on its border cut bays into."""
+    bayed = shape.source == "lined" and shape.solidity >= CELL_SOLIDITY and shape.fill >= BOX_FILL * shape.solidity
+    return shape.height >= MIN_CELL_PX and (shape.boxy or bayed)
 
 
 def _adjacent(cells: Sequence[Shape], reach: float) -> list[list[int]]:

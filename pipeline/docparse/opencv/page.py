@@ -32,7 +32,7 @@ from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
 from pipeline.docparse.opencv.sheet import Sheet
 from pipeline.docparse.opencv.tables import find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, held
-from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained
+from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained, without_outlines
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 
@@ -81,8 +81,9 @@ class PageFinds:
             and drawn_all_round(self._sheet, shape.box)
         ]
         texts = [line.box for line in self._lines]
-        frames = find_frames(unexplained(self._ink, texts, taken, candidates, containers))
-        strokes = unexplained(self._ink, texts, taken, candidates, [*frames, *containers])
+        inked = without_outlines(unexplained(self._ink, texts, taken, candidates), containers)
+        frames = find_frames(inked)
+        strokes = without_outlines(inked, frames)
         boxes = [shape.box for shape in candidates]
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.6 for box in [*taken, *boxes])]
         arrows = find_arrows(strokes, candidates, free)

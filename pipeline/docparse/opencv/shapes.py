@@ -25,6 +25,10 @@ EDGE_SEARCH_PX = 8
 BOX_FILL = 0.90
 FILLED_BY = 14
 """A shape whose colour is so far from the paper's, in any channel, is filled."""
+FILLED_BY_CLEAN = 4
+"""The same on a page that was drawn, where paper has one colour."""
+COLOUR_SAMPLE = 400
+"""Of a shape's box, about so many pixels tell its colour."""
 TRIM_PX = 7
 SAME_SHARE = 0.75
 DARK_BY = 60
@@ -102,18 +106,27 @@ def _unlike(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[Shape]:
 
 def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:
     height, width = mask.shape
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    seen = mask.astype(np.uint8)
+    left, top, wide, tall = cv2.boundingRect(seen)
+    if not wide:
+        return []
+    part = np.ascontiguousarray(seen[top : top + tall, left : left + wide])
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4, ltype=cv2.CV_32S)
     w, h, ink = (stats[:, column] for column in (2, 3, 4))
     kept = (w >= MIN_SIDE_PX) & (h >= MIN_SIDE_PX) & (ink >= MIN_AREA_PX)
     kept &= (w * h <= MAX_PAGE_SHARE * width * height) & (ink >= 0.2 * w * h)
     kept[0] = False
-    found = [_shape(labels, int(index), stats[index], sheet, source) for index in np.flatnonzero(kept)]
+    found = [_shape(labels, int(index), stats[index], (left, top), sheet, source) for index in np.flatnonzero(kept)]
     return [shape for shape in found if shape is not None]
 
 
-def _shape(labels: Pixels, index: int, stat: Pixels, sheet: Sheet, source: Source) -> Shape | None:
+def _shape(
+    labels: Pixels, index: int, stat: Pixels, offset: tuple[int, int], sheet: Sheet, source: Source
+) -> Shape | None:
+    """The shape of a component; `labels` begin at `offset` on the page at half size."""
     x, y, w, h = (int(value) for value in stat[:4])
     region = (labels[y : y + h, x : x + w] == index).astype(np.uint8)
+    x, y = x + offset[0], y + offset[1]
     contour = _largest(region)
     if source == "dark" and min(w, h) > 2 * TRIM_PX:
         # An arrow's head that touches it would widen its box.
@@ -129,10 +142,15 @@ def _shape(labels: Pixels, index: int, stat: Pixels, sheet: Sheet, source: Sourc
     left, top, w2, h2 = cv2.boundingRect(contour)
     solidity = filled / max(1.0, float(cv2.contourArea(cv2.convexHull(contour))))
     fill = filled / max(1, (w2 - 1) * (h2 - 1))
-    patch = sheet.half[y : y + h, x : x + w][region.astype(bool)]
-    colour = np.median(patch[:: max(1, len(patch) // 300)], axis=0)
+    step = max(1, int((w * h / COLOUR_SAMPLE) ** 0.5))
+    sample = np.s_[::step, ::step]
+    patch = sheet.half[y : y + h, x : x + w][sample][region[sample] > 0]
+    if not len(patch):
+        patch = sheet.half[y : y + h, x : x + w][region > 0]
+    colour = np.median(patch, axis=0)
     inner = (2.0 * (x + left), 2.0 * (y + top), 2.0 * (x + left + w2), 2.0 * (y + top + h2))
     away = np.array(sheet.paper) - colour
+    least = FILLED_BY if sheet.noisy else FILLED_BY_CLEAN
     grey = 0.114 * away[0] + 0.587 * away[1] + 0.299 * away[2]
     whole = contour * 2 + np.array([2 * x + 1, 2 * y + 1], np.int32)
     if source == "lined":
@@ -141,7 +159,7 @@ def _shape(labels: Pixels, index: int, stat: Pixels, sheet: Sheet, source: Sourc
         box = _grown(inner, EDGE_PX / 3, sheet)
     return Shape(
         box, inner, whole, fill, solidity, tuple(int(value) for value in colour),  # type: ignore[arg-type]
-        source != "lined" or bool(np.abs(away).max() > FILLED_BY), source == "dark" or bool(grey > DARK_BY), source,
+        source != "lined" or bool(np.abs(away).max() > least), source == "dark" or bool(grey > DARK_BY), source,
     )  # fmt: skip
 
 

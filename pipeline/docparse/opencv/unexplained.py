@@ -17,6 +17,15 @@ RING_PX = 4
 SHARP_COS = 0.17
 """Cosine of the widest sharp corner: 80°."""
 SHARP_PX = 4
+LINE_PX = 8
+"""How far inward of a frame's edge its line may reach, and outward: the edge of a round one is known less well."""
+BEYOND_PX = 7
+CROSSING_REACH_PX = 10
+"""What crosses a line is looked for so far on both sides of it: a dashed arrow may have a gap there."""
+CROSSING_WIDEST_PX = 40
+CROSSING_LEAN = 2.2
+"""A crossing arrow goes no more than so far aside for each pixel that it goes across."""
+CORNER_PX = 26
 OUTLINE_COVER = 0.8
 """Share of each side of a box that a line must cover to be its outline."""
 
@@ -26,10 +35,8 @@ def ink_of(sheet: Sheet) -> Pixels:
     return (sheet.inked | sheet.solid).astype(np.uint8)
 
 
-def unexplained(
-    ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape], outlines: Sequence[Box]
-) -> Pixels:
-    """Ink (uint8) outside of `texts` and `taken`, outside of `shapes`, and not on one of the `outlines`."""
+def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape]) -> Pixels:
+    """Ink (uint8) outside of `texts`, `taken` and `shapes`."""
     mask = ink.copy()
 
     def blank(box: Box, by: float) -> None:
@@ -48,8 +55,6 @@ def unexplained(
         elif shape.source == "lined":
             for x, y in _sharp_corners(shape):
                 cv2.circle(mask, (x, y), ring_of(shape) + SHARP_PX, 0, -1)
-    for box in outlines:
-        _blank_outline(mask, ink, box)
     return mask
 
 
@@ -65,28 +70,66 @@ def _sharp_corners(shape: Shape) -> list[tuple[int, int]]:
     ]
 
 
-def _blank_outline(mask: Pixels, ink: Pixels, box: Box) -> None:
-    """Take a frame's line away, but not where something crosses it: ink on both sides of the line."""
-    left, top, right, bottom = (round(side) for side in box)
-    by, beyond = RING_PX, RING_PX + 3
-    height, width = ink.shape
-    near = np.ones((1, 21), np.uint8)
-    for y in (top, bottom):
-        low, high = y - beyond, y + beyond
-        if low < 1 or high >= height - 1:
+def without_outlines(mask: Pixels, boxes: Sequence[Box]) -> Pixels:
+    """Ink (uint8) without the lines of frames; what crosses one goes on across the gap that the line leaves."""
+    cleared = mask.copy()
+    for left, top, right, bottom in boxes:
+        # Upright sides are taken away as level ones of the page laid on its side.
+        for page, low, high, sides in (
+            (cleared, left, right, ((top, 1), (bottom, -1))),
+            (cleared.T, top, bottom, ((left, 1), (right, -1))),
+        ):
+            for edge, inward in sides:
+                _clear_side(page, round(low), round(high), round(edge), inward)
+        for x, y in ((left, top), (right, top), (left, bottom), (right, bottom)):
+            _clear_corner(cleared, round(x), round(y))
+    return cleared
+
+
+def _clear_side(page: Pixels, low: int, high: int, edge: int, inward: int) -> None:
+    """Blank a level line whose outer edge is at the row `edge`, and bridge what comes to it from above and goes on."""
+    height, width = page.shape
+    first, last = sorted((edge - inward * BEYOND_PX, edge + inward * LINE_PX))
+    low, high = max(0, low - BEYOND_PX), min(width, high + BEYOND_PX)
+    page[max(0, first) : max(0, last), low:high] = 0
+    if first < CROSSING_REACH_PX or last > height - CROSSING_REACH_PX:
+        return
+    above = page[first - CROSSING_REACH_PX : first, low:high][::-1]
+    below = page[last : last + CROSSING_REACH_PX, low:high]
+    starts, ends = _coming(above), _coming(below)
+    for x, away in starts:
+        nearest = min(ends, key=lambda end: abs(end[0] - x), default=None)
+        if nearest is None or abs(nearest[0] - x) > CROSSING_LEAN * (last - first + away + nearest[1]):
             continue
-        x0, x1 = max(0, left - by), min(width, right + by)
-        above = cv2.dilate(ink[low - 1 : low + 1, x0:x1].max(axis=0, keepdims=True), near)[0]
-        below = cv2.dilate(ink[high : high + 2, x0:x1].max(axis=0, keepdims=True), near)[0]
-        mask[y - by : y + by + 1, x0:x1] &= (above & below)[None, :]
-    for x in (left, right):
-        low, high = x - beyond, x + beyond
-        if low < 1 or high >= width - 1:
-            continue
-        y0, y1 = max(0, top - by), min(height, bottom + by)
-        before = cv2.dilate(ink[y0:y1, low - 1 : low + 1].max(axis=1, keepdims=True).T, near)[0]
-        after = cv2.dilate(ink[y0:y1, high : high + 2].max(axis=1, keepdims=True).T, near)[0]
-        mask[y0:y1, x - by : x + by + 1] &= (before & after)[:, None]
+        steps = last - first + away + nearest[1]
+        for step in range(steps + 1):
+            column = low + round(x + (nearest[0] - x) * step / steps)
+            page[first - away - 1 + step, max(0, column - 1) : column + 2] = 1
+
+
+def _coming(band: Pixels) -> list[tuple[int, int]]:
+    """(column, rows away) of the nearest ink of each narrow thing that comes to a line; `band` from the line."""
+    columns = np.flatnonzero(band.any(axis=0))
+    if not len(columns):
+        return []
+    found = []
+    for run in np.split(columns, np.flatnonzero(np.diff(columns) > 2) + 1):
+        if len(run) <= CROSSING_WIDEST_PX:
+            away = band[:, run].argmax(axis=0) + CROSSING_REACH_PX * ~band[:, run].any(axis=0)
+            nearest = int(away.min())
+            found.append((int(np.median(run[away == nearest])), nearest))
+    return found
+
+
+def _clear_corner(mask: Pixels, x: int, y: int) -> None:
+    """Take away what lies wholly at a corner: the arc of a round one, in one piece or in dashes."""
+    left, top = max(0, x - CORNER_PX), max(0, y - CORNER_PX)
+    part = mask[top : y + CORNER_PX, left : x + CORNER_PX]
+    if not part.any():
+        return
+    _, names = cv2.connectedComponents(np.ascontiguousarray(part), connectivity=8)
+    leaving = np.unique(np.concatenate([names[0], names[-1], names[:, 0], names[:, -1]]))
+    part[~np.isin(names, leaving)] = 0
 
 
 def ring_of(shape: Shape) -> int:

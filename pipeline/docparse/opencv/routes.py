@@ -1,0 +1,126 @@
+"""Ways through a part of the graph that has several ends: which two ends are one arrow's.
+
+Arrows cross, and share a trunk. Every end belongs to an arrow; among all ways to say so, the one is taken whose arrows
+turn least at junctions, lead from a bare end to a head, and share the fewest ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from pipeline.docparse.opencv.ends import End
+from pipeline.docparse.opencv.skeleton import Pixel, Way, direction, turn
+
+MOST_STEPS = 60
+SHARPEST_TURN = 2.6
+"""Radians; an arrow does not turn back at a junction."""
+PER_PIXEL = 0.002
+"""What a pixel of way costs, in radians."""
+TWO_HEADS = 4.5
+"""What an arrow with two heads costs: a trunk that parts in three looks like one that crosses it."""
+NO_HEAD = 3.0
+SHARED = 0.4
+LEFT_OVER = 6.0
+BARE_HEAD = (1.15, 1.8)
+"""The end with the least ink, but for these bounds, shows how much ink bare ends have in a part."""
+HEAD_MORE = 0.6
+"""An end with so much more is surely a head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way between two ends."""
+
+    pixels: list[Pixel]
+    cost: float
+    """Radians turned at junctions, and what speaks against its ends being one arrow's."""
+
+
+def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, Route]]:
+    """(tail, head, way) of the arrows among ends, as indices into `ends`; `ways` are those of their part."""
+    meeting = meeting_of(ways)
+    bare = min(max(min(end.head for end in ends), BARE_HEAD[0]), BARE_HEAD[1])
+    found: dict[tuple[int, int], Route] = {}
+    for i, a in enumerate(ends):
+        for j in range(i):
+            if a.shape != ends[j].shape and (way := route(meeting, ends[j].node, a.node)) is not None:
+                found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare))
+    arrows = []
+    for j, i in _cover(len(ends), found):
+        chosen = found[j, i]
+        if ends[j].head <= ends[i].head:
+            arrows.append((j, i, chosen))
+        else:
+            arrows.append((i, j, Route(chosen.pixels[::-1], chosen.cost)))
+    return arrows
+
+
+def _unlikely(a: End, b: End, bare: float) -> float:
+    """What speaks against two ends being one arrow's by their heads."""
+    one, two = (min(1.0, max(0.0, (end.head - bare) / HEAD_MORE)) for end in (a, b))
+    return TWO_HEADS * one * two + NO_HEAD * (1 - one) * (1 - two)
+
+
+def _cover(count: int, routes: Mapping[tuple[int, int], Route]) -> list[tuple[int, int]]:
+    """The pairs that together hold every end at the least cost."""
+
+    @cache
+    def best(covered: int) -> tuple[float, tuple[tuple[int, int], ...]]:
+        free = next((index for index in range(count) if not covered >> index & 1), None)
+        if free is None:
+            return 0.0, ()
+        cost, chosen = best(covered | 1 << free)
+        options = [(cost + LEFT_OVER, chosen)]
+        for pair, way in routes.items():
+            if free in pair:
+                other = pair[0] if pair[1] == free else pair[1]
+                cost, chosen = best(covered | 1 << free | 1 << other)
+                shared = SHARED if covered >> other & 1 else 0.0
+                options.append((cost + way.cost + shared, (pair, *chosen)))
+        return min(options)
+
+    return list(best(0)[1])
+
+
+def meeting_of(ways: Sequence[Way]) -> dict[int, list[Way]]:
+    """Node → the ways that meet there."""
+    meeting: dict[int, list[Way]] = {}
+    for way in ways:
+        for node in {way.start, way.end}:
+            meeting.setdefault(node, []).append(way)
+    return meeting
+
+
+def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[float, list[Pixel]] | None:
+    """(cost, pixels) of the way from one node to another that turns least at junctions; None when there is none."""
+    (first,) = meeting[start]
+    pixels = first.seen_from(start)
+    count = 0
+    queue: list[tuple[float, int, int, float, list[Pixel]]] = [
+        (PER_PIXEL * len(pixels), count, first.other(start), direction(pixels[::-1]) + math.pi, pixels)
+    ]
+    seen: dict[tuple[int, int], float] = {}
+    for _ in range(MOST_STEPS):
+        if not queue:
+            return None
+        cost, _, node, heading, pixels = heapq.heappop(queue)
+        if node == end:
+            return cost, pixels
+        for index, way in enumerate(meeting[node]):
+            onward = way.seen_from(node)
+            bend = turn(heading, direction(onward))
+            if bend > SHARPEST_TURN:
+                continue
+            total = cost + bend + PER_PIXEL * len(onward)
+            if seen.get((node, index), math.inf) <= total:
+                continue
+            seen[node, index] = total
+            count += 1
+            heapq.heappush(
+                queue, (total, count, way.other(node), direction(onward[::-1]) + math.pi, pixels + onward[1:])
+            )
+    return None
