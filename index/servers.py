@@ -45,8 +45,9 @@ class EmbeddingModel(_Section):
     """How many numbers a vector has."""
     usd_per_1m_tokens: float = Field(ge=0)
     """Its price; 0 for a server of your own. A cap is counted with it, so it must be said."""
-    max_input_tokens: int = Field(default=8_192, ge=64)
-    """The model's window: a longer text is embedded in pieces, and their mean, weighted by length, stands for it."""
+    max_input_tokens: int = Field(ge=64)
+    """The model's window: a longer text is embedded in pieces, and their mean, weighted by length, stands for it. It
+    must be said, because many a server cuts off what is longer, and says nothing."""
     send_dimensions: bool = False
     """Ask for `dim` numbers by the parameter `dimensions`, of a model whose vectors can be shortened."""
     encoding: Literal["base64", "float"] = "float"
@@ -111,12 +112,13 @@ class Server(_Section):
         return self
 
 
+_EMBEDS: Mapping[str, Any] = {"max_input_tokens": 8_192, "encoding": "base64", "noise_cosine": 0.15}
 _OPENAI: Mapping[str, Any] = {
     "base_url": OPENAI_URL,
     "key_env": "OPENAI_API_KEY",
     "embeddings": {
-        "text-embedding-3-large": {"dim": 3072, "usd_per_1m_tokens": 0.13, "encoding": "base64", "noise_cosine": 0.15},
-        "text-embedding-3-small": {"dim": 1536, "usd_per_1m_tokens": 0.02, "encoding": "base64", "noise_cosine": 0.15},
+        "text-embedding-3-large": {"dim": 3072, "usd_per_1m_tokens": 0.13, **_EMBEDS},
+        "text-embedding-3-small": {"dim": 1536, "usd_per_1m_tokens": 0.02, **_EMBEDS},
     },
 }
 """OpenAI's own server; `[providers.openai]` changes what it says. Limits of a request: 2,048 inputs, 8,192 tokens an

@@ -277,7 +277,7 @@ def _model(server_name: str, model_name: str, server: Server) -> EmbeddingModel:
         known = ", ".join(f"{server_name}/{each}" for each in server.embeddings) or "none"
         raise UnknownEmbedder(
             f"{server_name} is not known to embed by {model_name!r} (known: {known}); for another model add "
-            f"[providers.{server_name}.embeddings.'{model_name or 'NAME'}'] with dim and usd_per_1m_tokens to "
-            "spotter.toml."
+            f"[providers.{server_name}.embeddings.'{model_name or 'NAME'}'] with dim, max_input_tokens and "
+            "usd_per_1m_tokens to spotter.toml."
         )
     return model

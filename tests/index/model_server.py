@@ -67,6 +67,7 @@ class ModelServer:
             f'[providers.there]\nbase_url = "{self.url}"\nkey_env = "THERE_API_KEY"\ntimeout_s = 1.0\ntries = 4\n'
             f"longest_pause_s = 0.05\n{more}\n"
             f'[providers.there.embeddings.tiny]\ndim = {DIM}\nusd_per_1m_tokens = {self.usd_per_1m}\n'
+            'max_input_tokens = 8192\n'
             '[providers.there.chat.talker]\nusd_per_1m_input = 1.0\nusd_per_1m_output = 2.0\n',
             "utf-8",
         )  # fmt: skip

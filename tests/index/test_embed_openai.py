@@ -62,7 +62,7 @@ def test_openai_is_asked_for_base64_by_its_own_name_and_space(there, tmp_path, m
     (tmp_path / "spotter.toml").write_text(
         f'[providers.openai]\nbase_url = "{there.url}"\n'
         '[providers.openai.embeddings.text-embedding-3-large]\ndim = 16\nusd_per_1m_tokens = 0.13\n'
-        'send_dimensions = true\nencoding = "base64"\n', "utf-8",
+        'max_input_tokens = 8192\nsend_dimensions = true\nencoding = "base64"\n', "utf-8",
     )  # fmt: skip
     assert np.allclose(
         embedder("openai/text-embedding-3-large", tmp_path).embed(TEXTS[:3], kind="doc"), expected(TEXTS[:3]), atol=1e-6
@@ -197,7 +197,7 @@ def test_what_only_the_operator_can_mend_is_one_sentence_and_not_asked_again(the
 def test_a_server_that_is_not_there_is_told_with_its_address(tmp_path):
     (tmp_path / "spotter.toml").write_text(
         '[providers.gone]\nbase_url = "http://127.0.0.1:9/v1"\ntries = 2\nlongest_pause_s = 0.01\n'
-        "[providers.gone.embeddings.tiny]\ndim = 4\nusd_per_1m_tokens = 0\n", "utf-8",
+        "[providers.gone.embeddings.tiny]\ndim = 4\nusd_per_1m_tokens = 0\nmax_input_tokens = 8192\n", "utf-8",
     )  # fmt: skip
     with pytest.raises(ProviderRefused, match=r"no connection to http://127.0.0.1:9/v1"):
         embedder("gone/tiny", tmp_path).embed(["a"], kind="doc")
@@ -353,6 +353,10 @@ def test_servers_are_told_by_file_and_environment_and_errors_name_the_key(tmp_pa
         ("[providers.near]\nbase_url = 'http://a/v1'\nkey_env = 'A_KEY'\n", "unencrypted"),
         ("[providers.near]\nbase_url = 'http://me:secret@a/v1'\n", "base_url"),
         ("[providers.near]\nbase_url = 'http://a/v1'\n[providers.near.embeddings.m]\ndim = 3\n", "usd_per_1m_tokens"),
+        (
+            "[providers.near]\nbase_url = 'http://a/v1'\n[providers.near.embeddings.m]\ndim = 3\nusd_per_1m_tokens = 0\n",
+            "max_input_tokens",
+        ),
         ("[providers\n", "is not TOML"),
     ):
         file.write_text(text, "utf-8")

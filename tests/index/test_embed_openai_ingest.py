@@ -168,7 +168,7 @@ def test_typing_is_answered_by_words_until_the_vector_is_there(there, workspace)
 
 def test_a_query_under_way_does_not_meet_an_index_of_another_space_that_is_switched_in(there, workspace):
     with (workspace / "spotter.toml").open("a", encoding="utf-8") as file:
-        file.write("[providers.there.embeddings.other]\ndim = 16\nusd_per_1m_tokens = 0.1\n")
+        file.write("[providers.there.embeddings.other]\ndim = 16\nusd_per_1m_tokens = 0.1\nmax_input_tokens = 8192\n")
     runs, layout = workspace / "out" / "runs", Layout(workspace)
     ingest([runs], workspace, embedder("there/tiny", workspace))
     first = layout.current()
