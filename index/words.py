@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import Stemmer
 
@@ -86,8 +87,7 @@ def char_grams(folded: str, size: int = 4) -> tuple[str, ...]:
     return tuple(marked[at : at + size] for at in range(len(marked) - size + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word in its place: character range and folded form."""
 
     start: int

@@ -12,6 +12,7 @@ no forms of each other (governance and government, developer and developed).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -91,12 +92,15 @@ class Canonicaliser:
             for name in tag.names:
                 _note(names, folded_key(name), target)
                 _note(stems, base_key(name), target)
-        self._grams = [
-            (target, frozenset(char_grams(key)))
+        self._near_names = [
+            (frozenset(char_grams(key)), tuple(sorted(targets)))
             for table in (names, ends)
             for key, targets in table.items()
-            for target in targets
         ]
+        self._by_gram: dict[str, list[int]] = {}
+        for at, (grams, _) in enumerate(self._near_names):
+            for gram in grams:
+                self._by_gram.setdefault(gram, []).append(at)
         self._known: dict[str, Canonical] = {}
 
     def canonical(self, raw: str) -> Canonical:
@@ -128,11 +132,13 @@ class Canonicaliser:
 
     def _near(self, folded: str) -> tuple[str, ...]:
         wanted = frozenset(char_grams(folded))
+        common = Counter(at for gram in wanted for at in self._by_gram.get(gram, ()))
         best: dict[str, float] = {}
-        for target, grams in self._grams:
-            likeness = len(wanted & grams) / len(wanted | grams)
-            if likeness >= SUGGEST_JACCARD and likeness > best.get(target, 0.0):
-                best[target] = likeness
+        for at, shared in common.items():
+            grams, targets = self._near_names[at]
+            likeness = shared / (len(wanted) + len(grams) - shared)
+            if likeness >= SUGGEST_JACCARD:
+                best.update((target, max(likeness, best.get(target, 0.0))) for target in targets)
         return tuple(sorted(best, key=lambda target: (-best[target], target))[:MAX_SUGGESTIONS])
 
 

@@ -52,12 +52,13 @@ class Matcher:
     def mentions(self, text: str) -> list[Mention]:
         """Every mention of a tag in a text, in order; those inside a longer mention, or excluded, are left out."""
         words = tokens(text)
+        bases = [base_form(word.folded) for word in words]
         found: list[tuple[int, int, _Name, Match]] = []
         excluded: list[tuple[int, int, str]] = []
-        for at, word in enumerate(words):
-            for name in self._by_first.get(base_form(word.folded), ()):
+        for at, base in enumerate(bases):
+            for name in self._by_first.get(base, ()):
                 end = at + len(name.bases)
-                how = _agrees(name, words[at:end], text)
+                how = _agrees(name, words[at:end], text) if tuple(bases[at:end]) == name.bases else None
                 if how is None:
                     continue
                 if name.excludes:
@@ -87,9 +88,7 @@ def _longest(found: Sequence[tuple[int, int, _Name, Match]]) -> Iterator[tuple[i
 
 
 def _agrees(name: _Name, words: Sequence[Token], text: str) -> Match | None:
-    """How a name agrees with as many words of the text, or None."""
-    if len(words) != len(name.bases) or any(base_form(a.folded) != b for a, b in zip(words, name.bases, strict=True)):
-        return None
+    """How a name agrees with words of the same base forms, or None."""
     if name.capitals is not None:
         return "phrase" if text[words[0].start : words[-1].end] == name.capitals else None
     exact = all(a.folded == b for a, b in zip(words, name.folded, strict=True))

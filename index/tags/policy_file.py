@@ -208,6 +208,9 @@ def _policy(entries: Iterable[_Entry], place: str, base: Policy | None) -> Polic
     """The policy that statements make, over the scale, default and ranges of `base`."""
     parts: dict[str, list[_Entry]] = {part: [] for part in PARTS.values()}
     for entry in entries:
+        twice = next((e for e in parts[entry.part] if (e.phase, e.key) == (entry.phase, entry.key)), None)
+        if twice is not None:
+            raise BadPolicy(f"{place}, line {entry.line}: {entry.key!r} stands in line {twice.line} already; keep one.")
         parts[entry.part].append(entry)
     steps = {_number(replace(e, value=e.key) if _NUMBER.match(e.key) else e, place) for e in parts["scale"]}
     scale = tuple(sorted(steps, reverse=True)) or (base.scale if base else ())

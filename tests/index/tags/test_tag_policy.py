@@ -155,6 +155,7 @@ def test_markdown_and_yaml_say_the_same(tmp_path: Path) -> None:
         ("## Boost\n\n- highest: 3\n", "line 3: a boost is from 0.5 to 2, not 3"),
         ("## Boost\n\n- higher: 1.1\n", "line 3: 'higher' is none of lowest, highest"),
         ("## Boost\n\n- lowest: 1.2\n", "line 3: the lowest boost 1.2 is above the highest"),
+        ("## Groups\n\n- Canvas: 0.8\n- Canvas: 0.5\n", "line 4: 'Canvas' stands in line 3 already"),
         ("## Scale\n\n- 1.0\n", "line 3: a scale has two steps"),
         ("## Phase\n\n- Discover\n", "there is no phase 'Discover'"),
         ("Just words.\n", "it says nothing of a boost policy"),
