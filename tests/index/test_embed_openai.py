@@ -354,7 +354,7 @@ def test_servers_are_told_by_file_and_environment_and_errors_name_the_key(tmp_pa
         ("[providers.near]\nbase_url = 'http://me:secret@a/v1'\n", "base_url"),
         ("[providers.near]\nbase_url = 'http://a/v1'\n[providers.near.embeddings.m]\ndim = 3\n", "usd_per_1m_tokens"),
         (
-            "[providers.near]\nbase_url = 'http://a/v1'\n[providers.near.embeddings.m]\ndim = 3\nusd_per_1m_tokens = 0\n",
+            "[providers.near]\nbase_url = 'http://a'\n[providers.near.embeddings.m]\ndim = 3\nusd_per_1m_tokens = 0\n",
             "max_input_tokens",
         ),
         ("[providers\n", "is not TOML"),
