@@ -17,8 +17,8 @@ from index.tags.canonical import Canonicaliser
 from index.tags.mining.ngrams import Counted, Found, Passage, Term
 
 EVIDENCE_QUOTES = 3
-_PRIOR_WORDS = 500.0
-"""Strength of the prior: as if so many words had been read before."""
+_PRIOR_WORDS, _PRIOR_SHARE = 500.0, 0.1
+"""Strength of the prior: as if so many words had been read before, but no more than this share of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ class _Scores:
         for part, words in zip(parts, counted.words, strict=True):
             self._words[part] += words
         self._total = max(counted.total_words, 1)
+        self._prior = min(_PRIOR_WORDS, _PRIOR_SHARE * self._total)
         self._average = self._total / max(len(self._words), 1)
 
     def candidate(self, found: Found, name: str) -> Candidate:
@@ -181,11 +182,11 @@ class _Scores:
 
     def _log_odds(self, count: int, part: str, here: int) -> float:
         """z of the log-odds ratio of a term in a part against the rest, under a Dirichlet prior of the whole."""
-        prior = max(_PRIOR_WORDS * count / self._total, 1e-9)
+        prior = max(self._prior * count / self._total, 1e-9)
         words = self._words[part]
         rest_words, there = self._total - words, count - here
-        inside = math.log((here + prior) / max(words + _PRIOR_WORDS - here - prior, 1e-9))
-        outside = math.log((there + prior) / max(rest_words + _PRIOR_WORDS - there - prior, 1e-9))
+        inside = math.log((here + prior) / max(words + self._prior - here - prior, 1e-9))
+        outside = math.log((there + prior) / max(rest_words + self._prior - there - prior, 1e-9))
         return (inside - outside) / math.sqrt(1 / (here + prior) + 1 / (there + prior))
 
     def _npmi(self, found: Found) -> float:

@@ -74,9 +74,10 @@ def test_scores_are_those_of_the_papers() -> None:
     told = {one.name: one for one in mine(count_terms(passages, 1), CANONICAL, limits).candidates}
     fox = told["red fox"]
     assert fox.npmi == pytest.approx(math.log((3 / 17) / (4 / 17 * 3 / 17)) / -math.log(3 / 17), abs=1e-4)
-    prior, words, rest = 500 * 3 / 17, 9, 8
-    inside = (3 + prior) / (words + 500 - 3 - prior)
-    outside = (0 + prior) / (rest + 500 - 0 - prior)
+    strength, words, rest = 0.1 * 17, 9, 8
+    prior = strength * 3 / 17
+    inside = (3 + prior) / (words + strength - 3 - prior)
+    outside = (0 + prior) / (rest + strength - 0 - prior)
     z = (math.log(inside) - math.log(outside)) / math.sqrt(1 / (3 + prior) + 1 / prior)
     assert (fox.z, fox.part) == (pytest.approx(z, abs=1e-4), "a")
     assert fox.ctfidf == pytest.approx(3 / 9 * math.log(1 + 8.5 / 3), abs=1e-6)
