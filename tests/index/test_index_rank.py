@@ -3,10 +3,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.lexical import nearest_spellings, parse, typing_errors
+from index import words
+from index.lexical import nearest_spellings, parse, significant, similarities, typing_errors
 from index.rank import best_first, convex_fusion, is_text, with_text_quota
 from index.snippet import snippet
-from index.words import fold, folded_words, stem
+from index.words import fold, folded_words, occurrences, stem
 
 
 def test_a_row_found_by_both_sides_beats_rows_found_by_one():
@@ -118,3 +119,39 @@ def test_any_text_has_a_snippet_with_ranges_inside_it(text, query):
     for first, last in shown.matches:
         assert end <= first < last <= len(shown.text)
         end = last
+
+
+def test_function_words_ask_for_nothing_unless_there_are_no_others():
+    assert [term.word for term in significant(parse("Какой была платформа в городе?"))] == ["платформа", "городе"]
+    assert [term.word for term in significant(parse("what is the value of it?"))] == ["value"]
+    assert [term.word for term in significant(parse("to be or not to be?"))] == ["not"]
+    assert [term.word for term in significant(parse("который был где?"))] == ["который", "был", "где"]
+    assert [term.word for term in significant(parse("platform wh"))] == ["platform", "wh"]
+    assert [term.word for term in significant(parse("platform is"))] == ["platform", "is"], "it may become “island”"
+
+
+def test_words_count_as_another_by_the_4_grams_that_they_share():
+    def weights(word, *known):
+        return similarities(word, stem(word), [(stem(one), one) for one in known])
+
+    near = weights("неповиновение", "повиновение", "повиноваться", "платформа")
+    assert list(near) == [stem("повиновение"), stem("повиноваться")]
+    assert 1 > near[stem("повиновение")] > near[stem("повиноваться")] > 0.08
+    assert weights("liqudity", "liquidity")[stem("liquidity")] > 0.2
+
+
+@given(
+    st.text(alphabet="еёЕЁaAàÀ\u0301\u00adbж ·—ﬁ1", max_size=40) | st.text(max_size=40),
+    st.lists(st.text(alphabet="еёaàbж1f", min_size=1, max_size=4), max_size=3),
+    st.none() | st.text(alphabet="еaбfi1", min_size=1, max_size=2),
+)
+def test_looking_only_at_words_that_begin_right_misses_no_occurrence(text, asked, prefix):
+    stems = {stem(one) for word in asked for one in folded_words(word)}
+    every = [
+        (match.start(), match.end())
+        for match in words._WORD.finditer(text)
+        if any(
+            stem(one) in stems or (prefix is not None and one.startswith(prefix)) for one in folded_words(match.group())
+        )
+    ]
+    assert [(word.start, word.end) for word in occurrences(text, stems, prefix)] == every
