@@ -22,6 +22,16 @@ class Card:
     more: tuple[Hit, ...]
     """The page's further hits, to be opened on demand; nothing is lost."""
 
+    @property
+    def ids(self) -> dict[str, object]:
+        """The card by the ids of its hits."""
+        return {
+            "document": self.document,
+            "page": self.page,
+            "hits": [hit.id for hit in self.hits],
+            "more": [hit.id for hit in self.more],
+        }
+
 
 def cards(hits: Sequence[Hit], regions_shown: int = REGIONS_SHOWN) -> tuple[Card, ...]:
     """Gather hits by page, cards in the order of their best hits; a hit of no page is a card of its own."""

@@ -6,11 +6,14 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.commands.frame import Json, fail, print_json, workspace
+
+if TYPE_CHECKING:
+    from index.found import Hit
 
 
 class ListAs(StrEnum):
@@ -57,6 +60,9 @@ def search(
         str | None, typer.Option(metavar="NAME", help="Ask this generation; default: the one in use.")
     ] = None,
     why: Annotated[bool, typer.Option("--why", help="Each factor of every hit's place.")] = False,
+    by_page: Annotated[
+        bool, typer.Option("--cards", help="Gather the hits by page, up to three regions each.")
+    ] = False,
     facets: Annotated[
         bool, typer.Option("--facets", help="Count what matched by document, type, tag and run.")
     ] = False,
@@ -82,22 +88,32 @@ def search(
         facets=facets,
     )
     result = search_index(workspace(), request)
+    from index.cards import cards
+
+    gathered = cards(result.hits) if by_page else ()
     if as_json:
-        print_json(asdict(result))
+        print_json(asdict(result) | ({"cards": [card.ids for card in gathered]} if by_page else {}))
         return 0 if result.hits else 1
     from rich.console import Console
 
-    from console.models.hits import facet_lines, head_line, result_note, snippet_line, why_lines
+    from console.models.hits import card_line, facet_lines, head_line, result_note, snippet_line, why_lines
 
-    console = Console()
-    if not result.hits:
-        print("nothing found", file=sys.stderr)
-    for hit in result.hits:
+    def show(hit: Hit) -> None:
         console.print(head_line(hit))
         console.print(snippet_line(hit))
         if why:
             for line in why_lines(hit).split():
                 console.print("     ", line, sep="")
+
+    console = Console()
+    if not result.hits:
+        print("nothing found", file=sys.stderr)
+    for card in gathered:
+        console.print(card_line(card))
+        for hit in card.hits:
+            show(hit)
+    for hit in () if by_page else result.hits:
+        show(hit)
     for line in facet_lines(result):
         console.print(line)
     console.print(result_note(result), style="dim", markup=False, highlight=False)

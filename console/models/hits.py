@@ -9,6 +9,7 @@ from rich.text import Text
 from console.words import visible
 
 if TYPE_CHECKING:
+    from index.cards import Card
     from index.search import Hit, SearchResult
 
 MARKED = "bold reverse"
@@ -76,6 +77,13 @@ def _ranks(hit: Hit) -> str:
             steps.append(f"{rank} {step}")
         at = rank
     return " → ".join(steps)
+
+
+def card_line(card: Card) -> Text:
+    """The head of a page's hits: where, and how many more there are."""
+    page = f" p{card.page}" if card.page else ""
+    more = f"  +{len(card.more)} more" if card.more else ""
+    return Text.assemble((f"{visible(card.document or '?')}{page}", "bold underline"), (more, "cyan"))
 
 
 def facet_lines(result: SearchResult) -> list[Text]:

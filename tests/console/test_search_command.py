@@ -88,6 +88,18 @@ def test_what_matched_is_counted_on_request(root: Path) -> None:
     assert "words only" in said
 
 
+def test_hits_are_gathered_by_page_on_request(root: Path) -> None:
+    query = ("platform layers", "--mode", "raw", "--cards")
+    made = json.loads(spotter(root, *query, "--json"))["cards"]
+    assert {(card["page"], *sorted(card["hits"])) for card in made} == {
+        (1, "t1"),
+        (2, "t2"),
+        (3, "f1", "f2"),
+        (4, "c1"),
+    }
+    assert "guide.pdf p3" in spotter(root, *query)
+
+
 def test_a_generation_is_asked_by_name(root: Path) -> None:
     name = json.loads(spotter(root, "platform", "--json"))["generation"]
     assert found(root, "platform", "--generation", name) == found(root, "platform")
