@@ -172,6 +172,8 @@ def evaluate(
     lists: dict[str, list[str]] = {}
     first: dict[str, tuple[Shown, ...]] = {}
     with Searcher(workspace, boosts=how.boosts, generation=how.generation) as searcher:
+        if not how.words_only:
+            searcher.warm([query.query for query in queries])
         for at, query in enumerate(queries, start=1):
             vector = None if how.words_only else _vector(searcher, query.query)
             found = searcher.search(query.query, deepest, mode=how.mode, fusion=how.fusion, vector=vector)

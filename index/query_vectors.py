@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class QueryVectors:
             IndexProblem: the embedder can't be reached, or refuses (see `index.provider`).
         """
         return self._keep(query, self.embedder.embed([query], kind="query")[0])
+
+    def warm(self, queries: Sequence[str]) -> None:
+        """Make the vectors of many queries in few requests; what is here already costs nothing. Raises as `fetch`."""
+        if not self.embedder.network:
+            return
+        missing = [query for query in dict.fromkeys(queries) if query.strip() and self.at_once(query) is None]
+        if missing:
+            for query, vector in zip(missing, self.embedder.embed(missing, kind="query"), strict=True):
+                self._keep(query, vector)
 
     def _keep(self, query: str, vector: Matrix) -> Matrix:
         with self._lock:

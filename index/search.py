@@ -193,6 +193,18 @@ class Searcher:
             raise EmbedderUnavailable(note)
         return vectors.fetch(words)
 
+    def warm(self, queries: Sequence[str]) -> None:
+        """Make the vectors of many queries in few requests, so that each search has its own at once.
+
+        Raises:
+            IndexProblem: they can't be made; the text says why.
+        """
+        with self._lock:
+            self._open_current()
+            vectors = self._vectors
+        if vectors is not None:
+            vectors.warm([parse_query(query).words.strip() for query in queries])
+
     def close(self) -> None:
         """Let go of the files; a later search opens them again."""
         with self._lock:

@@ -302,6 +302,16 @@ def test_a_query_is_known_to_be_missing_until_it_was_fetched(there, workspace):
     assert len(there.requests) == 1
 
 
+def test_many_queries_are_fetched_together_and_each_once(there, workspace):
+    vectors = QueryVectors(embedder("there/tiny", workspace))
+    vectors.fetch("layers")
+    there.requests.clear()
+    vectors.warm(["layers", "blocks", "stack", "blocks", " "])
+    assert there.asked() == ["blocks", "stack"]
+    assert len(there.requests) == 1
+    assert np.allclose(vectors.at_once("stack"), vector_of("stack"), atol=1e-6)
+
+
 def test_queries_of_an_embedder_without_network_are_there_at_once():
     vectors = QueryVectors(embedder("offline/hash3072-stem-char4"), capacity=2)
     for query in ("слои", "layers", "blocks"):
