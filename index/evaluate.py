@@ -173,7 +173,7 @@ def evaluate(
     first: dict[str, tuple[Shown, ...]] = {}
     with Searcher(workspace, boosts=how.boosts, generation=how.generation) as searcher:
         if not how.words_only:
-            searcher.warm([query.query for query in queries])
+            _make_vectors(searcher, queries)
         for at, query in enumerate(queries, start=1):
             vector = None if how.words_only else _vector(searcher, query.query)
             found = searcher.search(query.query, deepest, mode=how.mode, fusion=how.fusion, vector=vector)
@@ -280,6 +280,14 @@ def asked_generation(workspace: Path, generation: str | None) -> Current:
     if current is None:
         raise IndexEmpty(workspace)
     return current
+
+
+def _make_vectors(searcher: Searcher, queries: Sequence[LabelledQuery]) -> None:
+    """Of all queries in few requests; each is at hand when it is asked."""
+    try:
+        searcher.warm([query.query for query in queries])
+    except IndexProblem as error:
+        raise WordsOnly(f"{error} Without vectors only the words can be measured: --words-only.") from error
 
 
 def _vector(searcher: Searcher, query: str) -> Matrix | None:

@@ -165,6 +165,7 @@ def gather(
     """
     found, joined = [], []
     with Searcher(workspace, boosts=Boosts.neutral()) as searcher:
+        searcher.warm([query.query for query in queries])  # words alone are not what is learnt from
         for at, query in enumerate(queries, start=1):
             found.append(searcher.search(query.query, CANDIDATES, mode="raw", fusion="convex").hits)
             if fusion is not None and fusion != "convex":

@@ -201,9 +201,10 @@ class Searcher:
         """
         with self._lock:
             self._open_current()
-            vectors = self._vectors
-        if vectors is not None:
-            vectors.warm([parse_query(query).words.strip() for query in queries])
+            vectors, note = self._vectors, self._note
+        if vectors is None:
+            raise EmbedderUnavailable(note)
+        vectors.warm([parse_query(query).words.strip() for query in queries])
 
     def close(self) -> None:
         """Let go of the files; a later search opens them again."""
