@@ -72,7 +72,7 @@ def test_english_words_lose_their_plural_and_russian_ones_their_ending(folded: s
     assert base_form(folded) == base
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(default_catalog().active), st.integers(0, 2**32))
 def test_every_name_finds_its_tag_however_its_letters_are_cased(one, cased) -> None:  # type: ignore[no-untyped-def]
     for name in (*one.names, one.id):

@@ -116,7 +116,7 @@ def test_a_catalog_says_how_its_names_are_matched() -> None:
     ).tags == ("A/Form",)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.sampled_from([name for one in default_catalog().active for name in one.names])

@@ -95,16 +95,15 @@ def test_mine_decide_accept_apply(say: Say, root: Path) -> None:
     assert mined["records"] == len(RECORDS)
     path = root / "tags" / "candidates.jsonl"
     lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    assert "harbour master" in " ".join(line["name"] for line in lines)
-    for line in lines:
-        line["decision"] = "accept" if "harbour master" in line["name"] else "reject"
+    assert [line["name"] for line in lines] == ["harbour master"]
+    lines[0]["decision"] = "accept"
     path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
     (tag,) = told(say("accept", "--json"))["added"]
     dry = told(say("apply", "--dry-run", "--json"))
     assert dry["by_tag"] == {tag: [0, 6]}
     assert "6 records of 23 changed" in say("apply").stdout
     assert told(say("apply", "--json"))["changed"] == 0
-    assert set(told(say("mine", "--json"))["by_decision"]) == {"accept", "reject"}
+    assert told(say("mine", "--json"))["by_decision"] == {"accept": 1}
     report = told(say("report", "--out", root / "out" / "tags.md", "--json"))
     assert report["coverage"]["by_tag"][tag] == 6
     assert f"`{tag}`" in (root / "out" / "tags.md").read_text("utf-8")
