@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index import vectors
+from index import quantised, vectors
 from index.chroma import MAX_BATCH, ChromaBroken, Mirror
 from index.chroma_place import chroma_place
 from index.errors import IndexCorrupt, IndexEmpty
@@ -89,7 +89,8 @@ def doctor(
 
     A repair mends what failed, in this order: the pointer is set to the generation that was in use last; a damaged
     database is made again as the next generation (`index.repair`); a word index is made anew from the records' texts;
-    a damaged vector file is made again, in the next generation, too; Chroma is written anew from the snapshot. Then everything is checked again.
+    a damaged vector file is made again, in the next generation, too; its int8 copies are made anew; Chroma is written
+    anew from the snapshot. Then everything is checked again.
 
     Args:
         workspace: the folder that holds `.spotter/`.
@@ -113,6 +114,7 @@ def doctor(
             (frozenset({DATABASE_CHECK}), lambda: visit.mend_database(accept_loss=accept_loss)),
             (frozenset({WORDS}), visit.mend_words),
             (frozenset({VECTORS}), visit.mend_vectors),
+            (frozenset({COPIES}), visit.mend_copies),
             (CHROMA_CHECKS, visit.write_chroma_anew),
         )
         # Mending one thing lets the next be looked at, so everything is checked after each.
@@ -125,6 +127,7 @@ def doctor(
 
 
 POINTER, DATABASE_CHECK, WORDS, VECTORS = "generation in use", "snapshot database", "word index", "vectors"
+COPIES = "int8 copies of the vectors"
 CHROMA_CHECKS = frozenset(
     (
         "chroma is up to date",
@@ -174,11 +177,14 @@ class _Visit:
     def _snapshot(self, store: Store) -> list[Check]:
         """Check the snapshot by itself."""
         db = store.snapshot.db
-        return [
+        checks = [
             self._check(DATABASE_CHECK, lambda: _database(db), self._mend),
             self._check(WORDS, lambda: _word_index(db), self._mend),
             self._check(VECTORS, lambda: _vector_file(store), self._mend),
         ]
+        if checks[-1].ok:
+            checks.append(self._check(COPIES, lambda: _copies(store), self._mend))
+        return checks
 
     def _chroma(self, store: Store) -> list[Check]:
         """Check Chroma against the snapshot."""
@@ -227,6 +233,13 @@ class _Visit:
         from index.repair import repair_vectors
 
         return str(repair_vectors(self._layout, self._in_use(), self._report))
+
+    def mend_copies(self) -> str:
+        """Make the int8 copies anew from the vectors."""
+        with self._store(self._in_use()) as store:
+            quantised.discard(store.snapshot.folder)
+            matrix = vectors.mapped(store.snapshot.vector_path, store.snapshot.vector_rows, store.space.dim)
+            return f"{quantised.complete(store.snapshot.folder, matrix)} int8 copies were made anew from the vectors"
 
     def write_chroma_anew(self) -> str:
         """Move Chroma's folder aside, or empty its collection on a server, and fill it from the snapshot."""
@@ -299,6 +312,14 @@ def _vector_file(store: Store) -> _Finding:
     if bad:
         return False, f"{len(bad)} of {len(rows)} vectors are not what was written, that of {bad[0]} for one"
     return True, f"{len(rows)} vectors as they were written"
+
+
+def _copies(store: Store) -> _Finding:
+    matrix = vectors.mapped(store.snapshot.vector_path, store.snapshot.vector_rows, store.space.dim)
+    wrong = quantised.wrong_rows(store.snapshot.folder, matrix)
+    if wrong is None:
+        return True, "not of all vectors; searches read the vectors themselves, and the next ingest makes the rest"
+    return not len(wrong), f"{len(matrix) - len(wrong)} of {len(matrix)} are what the vectors say"
 
 
 def _database(db: sqlite3.Connection) -> _Finding:

@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float32]
 
 FILE_NAME = "vectors.i8"
 BOUNDS_NAME = "vectors.i8.bounds"
-REMAKE = f"delete it: rm .spotter/index/*/{FILE_NAME}*; searches go on without it, and the next ingest makes it again."
+REMAKE = "have it made again: spotter index doctor --repair"
 _BOUNDS_BYTES = 12
 _ROUNDED_UP = 1 + 2.0**-20
 """More than float64 arithmetic over some thousand numbers can lose."""
@@ -44,7 +44,8 @@ class Quantised:
 
     def holds(self, rows: npt.NDArray[np.int64], vectors: Matrix) -> npt.NDArray[np.bool_]:
         """Which of these rows are copies of these vectors, (len(rows),)."""
-        made = quantise(vectors)
+        with np.errstate(invalid="ignore", over="ignore"):  # a damaged vector file may hold anything
+            made = quantise(vectors)
         same: npt.NDArray[np.bool_] = np.all(self.values[rows] == made.values, axis=1)
         same &= self.scales[rows] == made.scales
         same &= np.isclose(self.errors[rows], made.errors) & np.isclose(self.lengths[rows], made.lengths)
@@ -104,8 +105,32 @@ def opened(folder: Path, vectors: Matrix) -> Quantised | None:
     """The copies of the committed vectors.
 
     None when they are missing or too short, as after an update of Spotter, or belong to other vectors. Some rows are
-    compared, the first and the last among them; the scan compares those that it looks up.
+    compared, the first and the last among them; the scan compares those that it looks up, `wrong_rows` all.
     """
+    found = _mapped(folder, vectors)
+    if found is None:
+        return None
+    rows = len(vectors)
+    compared = np.linspace(0, rows - 1, min(rows, _COMPARED_ROWS)).astype(np.int64)
+    return found if np.all(found.holds(compared, vectors[compared])) else None
+
+
+def wrong_rows(folder: Path, vectors: Matrix) -> npt.NDArray[np.int64] | None:
+    """Rows whose copies are of other vectors, all compared; None when there are no copies of all rows."""
+    found = _mapped(folder, vectors)
+    if found is None:
+        return None
+    blocks = (np.arange(start, min(start + _BLOCK_ROWS, len(vectors))) for start in range(0, len(vectors), _BLOCK_ROWS))
+    return np.concatenate([rows[~found.holds(rows, vectors[rows])] for rows in blocks])
+
+
+def discard(folder: Path) -> None:
+    """Delete the copies."""
+    for name in (FILE_NAME, BOUNDS_NAME):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _mapped(folder: Path, vectors: Matrix) -> Quantised | None:
     rows, dim = vectors.shape
     if not rows:
         return None
@@ -117,9 +142,7 @@ def opened(folder: Path, vectors: Matrix) -> Quantised | None:
     if values is None or bounds is None:
         return None
     columns = np.frombuffer(bounds, dtype="<f4").reshape(rows, 3)
-    found = Quantised(
+    return Quantised(
         np.frombuffer(values, dtype=np.int8).reshape(rows, dim),
         *(np.ascontiguousarray(columns[:, at], dtype=np.float32) for at in range(3)),
     )
-    compared = np.linspace(0, rows - 1, min(rows, _COMPARED_ROWS)).astype(np.int64)
-    return found if np.all(found.holds(compared, vectors[compared])) else None

@@ -6,6 +6,7 @@ record with new content moves to a new row and its old one is retired.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -358,6 +359,8 @@ class Snapshot:
             rows = self.db.execute("SELECT row, text FROM record ORDER BY row")
             while batch := rows.fetchmany(_WORDS_AT_ONCE):
                 self._index_words(batch)
+            # What was derived from the old words must not be taken for this snapshot's.
+            self.db.execute("UPDATE meta SET value = ? WHERE key = 'identity'", (secrets.token_hex(8),))
         return self.count
 
     def _index_words(self, texts: Sequence[tuple[int, str]]) -> None:

@@ -73,8 +73,13 @@ class View:
 
     def refresh(self) -> None:
         """See what was committed since; costs microseconds when nothing was. Call it inside a read transaction."""
-        if int(read_meta(self.db, "revision")) != self.revision:
+        if int(read_meta(self.db, "revision")) == self.revision:
+            return
+        if read_meta(self.db, "identity") == self.columns.identity:
             self._take(columns.caught_up(self.columns, self.db))
+        else:
+            self._postings = None
+            self._take(columns.opened(self.folder, self.db))
 
     def _take(self, now: Columns) -> None:
         self.columns = now

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from index import columns, postings, quantised, vectors
+from index.doctor import doctor
 from index.embed import Space
 from index.errors import IndexCorrupt
 from index.layout import Layout
@@ -110,12 +111,26 @@ def test_copies_that_miss_rows_are_not_used_and_made_again_by_the_next_writer(wo
     view.close()
 
 
+def test_the_doctor_finds_copies_of_other_vectors_and_makes_them_anew(workspace):
+    folder = Layout(workspace).current().folder
+    with (folder / quantised.FILE_NAME).open("r+b") as file:
+        file.seek(17 * DIM + 3)
+        file.write(b"\x55")
+    name = "int8 copies of the vectors"
+    (found,) = [check for check in doctor(workspace).checks if not check.ok]
+    assert (found.name, found.detail) == (name, "59 of 60 are what the vectors say")
+    assert "spotter" in found.remedy
+    repaired = doctor(workspace, repair=True)
+    assert repaired.repairs[0] == "60 int8 copies were made anew from the vectors"
+    assert [check.ok for check in repaired.checks if check.name == name] == [True]
+
+
 def test_a_row_whose_copy_is_of_another_vector_is_told_when_it_is_looked_up():
     matrix = _matrix(500)
     wrong = matrix.copy()
     wrong[7] = -wrong[7]
     scan = Scan(SimpleNamespace(matrix=matrix, quantised=quantised.quantise(wrong)), engine="int8")
-    with pytest.raises(IndexCorrupt, match=r"delete it: rm .*vectors\.i8"):
+    with pytest.raises(IndexCorrupt, match=r"vectors\.i8 .*spotter index doctor --repair"):
         scan.best(-matrix[7], None, None, 3)
 
 
@@ -178,6 +193,22 @@ def test_files_of_a_snapshot_that_was_replaced_are_not_taken_for_those_of_the_ne
     assert view.tags_of(1) == ["Group:1", "Other"]
     assert sum(len(view.open_postings().of_prefix(first)[0]) for first in "пслvlёе4") > 0
     view.close()
+
+
+def test_an_open_view_takes_over_a_word_index_that_was_made_anew(workspace, monkeypatch):
+    monkeypatch.setattr(postings, "_WORTH_KEEPING", 1)
+    with Store(workspace, SPACE, "test") as store:
+        store.snapshot.db.execute("DELETE FROM lexical WHERE rowid < 30")
+    view = _view(workspace)
+    damaged = len(view.open_postings().of_stem("layer")[0])
+    with Store(workspace, SPACE, "test") as store:
+        store.snapshot.rebuild_words()
+    view.refresh()
+    fresh = _view(workspace)
+    assert len(view.open_postings().of_stem("layer")[0]) > damaged
+    assert _state(view) == _state(fresh)
+    view.close()
+    fresh.close()
 
 
 def test_postings_say_how_often_as_sqlite_says_it(workspace):

@@ -60,7 +60,7 @@ def snapshot_folder(workspace):
 def test_a_healthy_index_passes_every_check(workspace):
     report = doctor(workspace)
     assert report.ok
-    assert (report.records, len(report.checks)) == (30, 8)
+    assert (report.records, len(report.checks)) == (30, 9)
     assert report.space == "offline/hash3072-stem-char4/3072/v1"
 
 
