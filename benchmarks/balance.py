@@ -15,6 +15,7 @@ figures without a prefix are of the test half. Questions search all articles of 
 - `text_r5_ratio_20x_*`: text R@5 with 20 facts a page over that without any; `text_r5_0x_*` is the base
 - `visual_r5_20x_*`: of the questions made from facts
 - `plain_text_r5_20x_*`, `plain_visual_r5_20x_*`: the same by score alone (`mode="raw"`)
+- `rrf_*`: words and vectors joined by reciprocal ranks instead of a convex combination
 - `page_r1_20x_*`: the answer's page is the first card
 - `lexical_r1_*`, `lexical_r5_*`: without facts, all that needs no model of meaning: words and offline vectors;
   `words_r1_*` by words alone (`vector=None`)
@@ -39,7 +40,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from index.cards import cards
 from index.embed import OFFLINE, embedder
-from index.found import Mode
 from index.ingest import ingest
 from index.search import Searcher, SearchResult
 from index.words import folded_words
@@ -250,14 +250,16 @@ def measure(
         with tempfile.TemporaryDirectory(prefix="spotter-balance-") as folder:
             build(Path(folder), made.records)
             with Searcher(Path(folder)) as searcher:
-                modes: tuple[tuple[str, Mode], ...] = (("", "balanced"), ("plain_", "raw"))
-                for prefix, mode in modes if multiple else modes[:1]:
-                    answered = ask(searcher, text, mode=mode)
+                ways: dict[str, dict[str, Any]] = {"": {}, "plain_": {"mode": "raw"}, "rrf_": {"fusion": "rrf"}}
+                for prefix, how in ways.items() if multiple else [("", {})]:
+                    answered = ask(searcher, text, **how)
                     note(f"{prefix}text_r5_{multiple}x", answered, at(5))
                     note(f"{prefix}text_r1_{multiple}x", answered, at(1))
                     note(f"{prefix}page_r1_{multiple}x", answered, page_recall)
                     if multiple:
-                        note(f"{prefix}visual_r5_{multiple}x", ask(searcher, visual, mode=mode), at(5))
+                        seen = ask(searcher, visual, **how)
+                        note(f"{prefix}visual_r5_{multiple}x", seen, at(5))
+                        note(f"{prefix}visual_r1_{multiple}x", seen, at(1))
                     else:
                         note("lexical_r1", answered, at(1))
                         note("lexical_r5", answered, at(5))
@@ -273,7 +275,9 @@ def measure(
                         note("lexical_r5_typos", answered, at(5))
                         note("lexical_r1_typos", answered, at(1))
     for name in [name for name in figures if "text_r5_" in name and "_0x" not in name]:
-        base = figures[name.replace("plain_", "").replace("_10x", "_0x").replace("_20x", "_0x")]
+        half = "dev_" if name.startswith("dev_") else ""
+        both = "_all" if name.endswith("_all") else ""
+        base = figures[f"{half}text_r5_0x{both}"]
         figures[name.replace("text_r5_", "text_r5_ratio_")] = round(figures[name] / base, 4)
     return figures
 

@@ -61,8 +61,8 @@ def default_fusion(space: str) -> Fusion:
     """Convex where the share of words was measured on labelled questions, reciprocal ranks where it was not.
 
     Convex combination is the better one once its share fits the space, and a few dozen labels are enough for that
-    (Bruch et al., as above); reciprocal ranks need no scale at all. Fitted boosts carry the choice that they were
-    fitted with, and it wins over this one.
+    (Bruch et al., as below; `benchmarks/balance.py` shows both for the offline space); reciprocal ranks need no scale
+    at all. Fitted boosts carry the choice that they were fitted with, and it wins over this one.
 
     Args:
         space: id of a space.
