@@ -34,8 +34,11 @@ def collapsed(
             at_place.setdefault(place, []).append(at)
     stands_for = list(range(len(rows)))
     for members in at_place.values():
-        near = vectors[members] @ vectors[members].T >= same_cosine
-        if len(members) == 1 or np.count_nonzero(near) <= len(members):
+        if len(members) == 1:
+            continue
+        beside_each_other = vectors[members]
+        near = beside_each_other @ beside_each_other.T >= same_cosine
+        if np.count_nonzero(near) <= len(members):
             continue
         first_kept: list[int] = []
         for at, beside in enumerate(near.tolist()):
