@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from typing import Literal
 
 Fusion = Literal["convex", "rrf"]
@@ -38,41 +38,18 @@ def fills_text_quota(record_type: str) -> bool:
     return is_text(record_type) and record_type not in HEADING_TYPES
 
 
-def convex_fusion(
-    lexical: Mapping[int, float], cosines: Mapping[int, float], lexical_share: float = LEXICAL_SHARE
-) -> dict[int, float]:
-    """Join BM25 scores and cosines: share * lexical + (1 - share) * cosine, each over the query's greatest, 0..1.
-
-    A row that one side did not find has 0 there, which is the least that either score can be. Bruch, Gai, Ingber, "An
-    Analysis of Fusion Functions for Hybrid Retrieval" (ACM TOIS 2023, arXiv 2210.11934): convex combination beats
-    reciprocal rank fusion and is hardly sensitive to the normalisation. When one side found nothing, the other counts
-    in full.
-    """
-    share = 1.0 if not cosines else 0.0 if not lexical else lexical_share
-    fused: dict[int, float] = {}
-    for scores, weight in ((lexical, share), (cosines, 1.0 - share)):
-        greatest = max(scores.values(), default=0.0)
-        for row, score in scores.items():
-            fused[row] = fused.get(row, 0.0) + (weight * score / greatest if greatest > 0 else 0.0)
-    return fused
-
-
 def default_fusion(space: str) -> Fusion:
     """Convex where the share of words was measured on labelled questions, reciprocal ranks where it was not.
 
     Convex combination is the better one once its share fits the space, and a few dozen labels are enough for that
-    (Bruch et al., as below; `benchmarks/balance.py` shows both for the offline space); reciprocal ranks need no scale
-    at all. Fitted boosts carry the choice that they were fitted with, and it wins over this one.
+    (Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 2023, arXiv 2210.11934;
+    `benchmarks/balance.py` shows both for the offline space). Reciprocal ranks need no scale at all. Fitted boosts
+    carry the choice that they were fitted with, and it wins over this one.
 
     Args:
         space: id of a space.
     """
     return "convex" if space.rsplit("/", 2)[0] in _MEASURED_SPACES else "rrf"
-
-
-def best_first(scores: dict[int, float]) -> list[int]:
-    """Rows by falling score; equal scores by row, so that the order is always the same."""
-    return sorted(scores, key=lambda row: (-scores[row], row))
 
 
 def with_text_quota(

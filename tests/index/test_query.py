@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.query import KEYS, Token, completed, pages_of, parse_query, token_at
@@ -76,6 +76,7 @@ def test_completion_knows_the_token_under_the_cursor():
     assert completed(query, query.tokens[0], "worth") == "worth tag:Lay"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet='abслой"“” -:*tagpage:3', max_size=60))
 def test_any_text_is_a_query_whose_tokens_cover_all_but_white_space(text):
     query = parse_query(text)
@@ -85,6 +86,7 @@ def test_any_text_is_a_query_whose_tokens_cover_all_but_white_space(text):
     assert all(not token.open or token.end == len(text) for token in query.tokens)
 
 
+@settings(deadline=None)
 @given(
     before=st.sampled_from(["", "value ", 'x "a b" ', "-y "]),
     after=st.sampled_from(["", " z", " type:Table"]),

@@ -88,6 +88,37 @@ def test_the_joined_and_weighted_list_is_the_one_that_trying_every_record_finds(
             assert ours == best or len(set(np.round(scores[best], 12))) < len(best)
 
 
+def joined(lexical, cosines, fusion="convex"):
+    """The ranking of rows with these scores by words and these cosines, as (row, relevance)."""
+    rows = len(lexical)
+    matrix = np.zeros((rows, rows + 1), dtype=np.float32)
+    matrix[:, 0] = cosines
+    matrix[np.arange(rows), np.arange(rows) + 1] = np.sqrt(1 - np.square(cosines))
+    everywhere = np.ones(rows, dtype=np.bool_)
+    view = SimpleNamespace(alive=everywhere, is_text=everywhere, matrix=matrix, quantised=None)
+    view.scan = Scan(view)
+    found = ranking.candidates(
+        view, np.array(lexical, dtype=np.float64), np.eye(rows + 1, dtype=np.float32)[0], everywhere, None,
+        fusion=fusion, lexical_share=0.7, noise_cosine=0.1, wanted=rows,
+    )  # fmt: skip
+    return list(zip(found.rows.tolist(), found.relevance.round(6).tolist(), strict=True))
+
+
+def test_a_row_found_by_both_sides_beats_rows_found_by_one():
+    assert joined([10.0, 9.0, 0.0], [0.0, 0.8, 0.9]) == [(1, 0.896667), (0, 0.7), (2, 0.3)]
+    assert [row for row, _ in joined([10.0, 9.0, 0.0], [0.0, 0.8, 0.9], "rrf")] == [1, 0, 2]
+
+
+def test_one_side_alone_counts_in_full_and_a_cosine_of_noise_is_none():
+    assert joined([4.0, 2.0, 0.0], [0.0, 0.05, 0.1]) == [(0, 1.0), (1, 0.5)]
+    assert joined([0.0, 0.0], [0.4, 0.05]) == [(0, 1.0)]
+    assert joined([0.0, 0.0], [0.05, 0.0]) == []
+
+
+def test_equal_scores_keep_one_order():
+    assert [row for row, _ in joined([3.0, 3.0, 4.0, 3.0], [0.0, 0.0, 0.0, 0.0])] == [2, 0, 1, 3]
+
+
 def quantised_or_none(matrix, engine):
     from index.quantised import quantise
     from index.scan import int8_kernel
