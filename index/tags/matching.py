@@ -6,13 +6,18 @@ have the same name's words, then all are found. A name in capitals alone (NFX, S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from index.tags.canonical import base_form
 from index.tags.catalog import Catalog, Match, Tag
 from index.words import Token, tokens
+
+_GAP = re.compile(r"""[\s\u2010-\u2015'’"«»“”„&/-]*""")
+"""What may stand between the words of one name; a line may end there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,10 @@ def _longest(found: Sequence[tuple[int, int, _Name, Match]]) -> Iterator[tuple[i
 
 
 def _agrees(name: _Name, words: Sequence[Token], text: str) -> Match | None:
-    """How a name agrees with words of the same base forms, or None."""
+    """How a name agrees with words of the same base forms, or None; a comma or an empty line parts them."""
+    gaps = (text[a.end : b.start] for a, b in pairwise(words))
+    if any(gap != " " and not (_GAP.fullmatch(gap) and gap.count("\n") < 2) for gap in gaps):
+        return None
     if name.capitals is not None:
         return "phrase" if text[words[0].start : words[-1].end] == name.capitals else None
     exact = all(a.folded == b for a, b in zip(words, name.folded, strict=True))

@@ -51,6 +51,18 @@ def test_the_longest_name_wins_and_brings_its_broader_tag() -> None:
     assert told["Canvas"].score < told["Canvas/BusinessModel"].score
 
 
+@pytest.mark.parametrize("text", ["data  product", "Data-Product", "data\nproduct", "data “product”"])
+def test_a_name_may_be_parted_by_a_line_or_a_hyphen(text: str) -> None:
+    assert "Data/Product" in found(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["data: product", "data, product", "data\n\nproduct", "data (product)", "data. Product"]
+)
+def test_but_by_no_mark_that_ends_a_phrase(text: str) -> None:
+    assert "Data/Product" not in found(text)
+
+
 def test_a_phrase_that_means_something_else_excludes_the_name_inside_it_only() -> None:
     assert "Pillar/Security" not in found("He lives on social security")
     assert "Pillar/Security" in found("Social security is not the security of a platform")
