@@ -84,7 +84,7 @@ def _command(commands: Any, name: str, about: str, run: Callable[[argparse.Names
 def _ingest(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from index.embed import embedder, embedder_for_space
+    from index.embed import Priced, embedder, embedder_for_space
     from index.embedders.ahead import ahead_of_ingest, check_against_cap
     from index.ingest import ingest
     from index.layout import Layout
@@ -115,7 +115,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
     check_against_cap(ahead, purse, report)
     tagging = workspace_hook(arguments.workspace)
     result = ingest(arguments.paths, arguments.workspace, chosen, report, tagging)
-    spent = asdict(purse.spent) if chosen.network else None
+    spent = asdict(purse.spent) | {"in_pieces": chosen.pieced} if isinstance(chosen, Priced) else None
     if arguments.json:
         _line({"result": asdict(result) | {"spent": spent}})
     else:
@@ -125,7 +125,8 @@ def _ingest(arguments: argparse.Namespace) -> int:
             f"{result.records} in the index ({result.space}), {result.seconds:.1f} s"
         )
         if spent is not None:
-            print(f"embedding: {purse.spent.requests} requests, {dollars(purse.spent.usd)}")
+            pieces = f", {spent['in_pieces']} long texts in pieces" if spent["in_pieces"] else ""
+            print(f"embedding: {purse.spent.requests} requests, {dollars(purse.spent.usd)}{pieces}")
         for rejection in result.rejected:
             print(f"not taken: {rejection.record_id or '(no id)'}: {rejection.reason}", file=sys.stderr)
     return DONE

@@ -87,6 +87,11 @@ class Priced(Protocol):
         """What was spent."""
         ...
 
+    @property
+    def pieced(self) -> int:
+        """Texts so far that were too long for the model, and were embedded in pieces."""
+        ...
+
     def missing(self, texts: Sequence[str], *, kind: Literal["doc", "query"]) -> Missing:
         """What of these texts would have to be asked for."""
         ...

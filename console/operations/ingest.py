@@ -15,6 +15,7 @@ import orjson
 from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.index_quality import after_ingest
 from console.operations.session import Session
+from console.words import count
 from index.spending import dollars
 
 LOCK_PATIENCE_S = 300.0
@@ -80,6 +81,8 @@ def ingest(
         )
         if result["spent"] is not None:
             step.summary += f" · {dollars(result['spent']['usd'])} for embedding"
+            if result["spent"]["in_pieces"]:
+                step.summary += f", {count(result['spent']['in_pieces'], 'long text')} in pieces"
     if tell:
         result["quality"] = after_ingest(session.workspace.root, result, report, ask=ask)
     return result

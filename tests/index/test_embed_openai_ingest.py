@@ -124,6 +124,14 @@ def test_a_record_that_the_server_does_not_take_is_named_and_the_others_are_in(t
     assert done["added"] == 120 - len(rejected)
 
 
+def test_a_long_text_is_told_to_have_been_embedded_in_pieces(there, workspace, index):
+    write_run(workspace, RUN_2, [record("long", "Слои платформы. " * 600, document="long")])
+    done = index()["result"]
+    assert done["spent"]["in_pieces"] == 1
+    assert done["added"] == 121
+    assert max(len(text.encode()) for text in there.asked()) <= 8192
+
+
 def test_vectors_that_come_with_their_records_are_not_paid_for(there, workspace, index):
     chosen = embedder("there/tiny", workspace)
     carried = chosen.embed(["Block carried"], kind="doc")[0]
