@@ -359,3 +359,29 @@ def test_what_records_say_is_shown_as_text(browser: Browser, hostile: Path) -> N
         page.wait_for_selector("#stage .note:has-text('keeps no picture')")
         assert page.title().startswith("Review:")
         assert page.locator("#done").inner_text() == "0 of 23 regions decided"
+
+
+def test_nothing_runs_in_the_page_but_its_own_scripts(browser: Browser, workspace: Path) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto((workspace / "review.html").as_uri())
+        page.wait_for_selector(READY)
+        page.evaluate(
+            """() => {
+              const script = document.createElement('script');
+              script.textContent = 'window.ran = true';
+              document.body.append(script);
+              document.body.insertAdjacentHTML('beforeend', '<img src="x" onerror="window.ran = true">');
+            }"""
+        )
+        page.wait_for_timeout(50)
+        assert page.evaluate("window.ran") is None
+        refused = page.evaluate(
+            "new Promise((told) => fetch('http://127.0.0.1:9/').then(() => told(''), (error) => told(String(error))))"
+        )
+        assert "Failed to fetch" in refused
+    with showing(browser, workspace / "review.html") as page:
+        page.emulate_media(media="print")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("#paper tbody tr").count() == REGIONS
+        assert page.locator("header").is_hidden()

@@ -9,6 +9,8 @@ Review.decisions = (() => {
   let undone = [];
   let done = [];
   let kept = true;
+  let tally = null;
+  let entries = []; // per document: region id → decision, as it is kept
   const dirty = new Set();
 
   const key = (document) => `spotter-review/${head.place}/${document}`;
@@ -36,11 +38,14 @@ Review.decisions = (() => {
   const read = () => {
     const byDocument = new Map();
     local.fill(undefined);
+    entries = head.documents.map(() => new Map());
+    tally = { open: 0, accepted: 0, rejected: 0, corrected: 0 };
     for (let index = 0; index < local.length; index += 1) {
       const { d } = head.pages[pageOf[index]];
       if (!byDocument.has(d)) byDocument.set(d, stored(head.documents[d].id));
       const found = byDocument.get(d)[head.regions.id[index]];
-      if (valid(found) && !same(found, base[index])) local[index] = found;
+      tally[status(index)] += 1;
+      if (valid(found) && !same(found, base[index])) keep(index, found);
     }
   };
 
@@ -54,24 +59,27 @@ Review.decisions = (() => {
   };
 
   const write = () => {
-    for (const d of dirty) {
-      const entries = {};
-      head.pages.forEach((page) => {
-        if (page.d !== d) return;
-        for (let index = page.first; index < page.first + page.count; index += 1) {
-          if (local[index]) entries[head.regions.id[index]] = local[index];
-        }
-      });
-      try {
-        if (Object.keys(entries).length) localStorage.setItem(key(head.documents[d].id), JSON.stringify(entries));
-        else localStorage.removeItem(key(head.documents[d].id));
-      } catch {
-        kept = false;
-        return;
+    try {
+      for (const d of dirty) {
+        const name = key(head.documents[d].id);
+        if (entries[d].size) localStorage.setItem(name, JSON.stringify(Object.fromEntries(entries[d])));
+        else localStorage.removeItem(name);
       }
+      dirty.clear();
+      kept = true;
+    } catch {
+      kept = false;
     }
-    dirty.clear();
-    kept = true;
+  };
+
+  /** What this browser keeps of a region from now on, with everything that is counted of it. */
+  const keep = (index, decision) => {
+    tally[status(index)] -= 1;
+    local[index] = decision;
+    tally[status(index)] += 1;
+    const of = entries[head.pages[pageOf[index]].d];
+    if (decision) of.set(head.regions.id[index], decision);
+    else of.delete(head.regions.id[index]);
   };
 
   const decided = (index) => local[index] ?? base[index];
@@ -84,7 +92,7 @@ Review.decisions = (() => {
 
   const put = (index, decision) => {
     const told = decision === undefined && base[index] ? { s: "open" } : decision;
-    local[index] = same(told, base[index]) ? undefined : told;
+    keep(index, same(told, base[index]) ? undefined : told);
     dirty.add(head.pages[pageOf[index]].d);
   };
 
@@ -122,12 +130,8 @@ Review.decisions = (() => {
 
   const redo = () => walk(undone, done, "after");
 
-  /** Regions with any decision, by status. */
-  const counts = () => {
-    const found = { open: 0, accepted: 0, rejected: 0, corrected: 0 };
-    for (let index = 0; index < local.length; index += 1) found[status(index)] += 1;
-    return found;
-  };
+  /** How many regions have each status. */
+  const counts = () => tally;
 
   const changed = () => {
     const found = [];
