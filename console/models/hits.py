@@ -71,7 +71,9 @@ def _ranks(hit: Hit) -> str:
     steps = [f"rank {why.rank_by_relevance} by relevance"]
     at = why.rank_by_relevance
     collapsed = "repeats collapsed" if why.rank_before_quota < why.rank_by_score else "by score"
-    last = "lifted so that text is not drowned" if why.lifted else "others lifted or listed first"
+    last = "after what was lifted"
+    if why.lifted:
+        last = "lifted to keep text in sight" if hit.is_text else "lifted by the list's mode"
     for rank, step in ((why.rank_by_score, "boosted"), (why.rank_before_quota, collapsed), (hit.rank, last)):
         if rank != at:
             steps.append(f"{rank} {step}")
