@@ -25,6 +25,7 @@ import numpy.typing as npt
 import orjson
 
 from index.boosts import GREATEST, LEAST, Boosts, clamped, group_of, read_boosts
+from index.boosts_in_use import FILE as BOOSTS
 from index.comparison import compare, compare_parts
 from index.errors import IndexProblem
 from index.evaluate import About, Asked, Asking, Evaluation, about, asked_generation, evaluate, refuse_dangling
@@ -49,7 +50,6 @@ MAX_FALL = 0.02
 OUTER_FOLDS, INNER_FOLDS, ROUNDS = 5, 4, 3
 GRID = tuple(2.0 ** (step / 4) for step in range(-4, 5))
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-BOOSTS = Path("tags") / "boosts.json"
 PREVIOUS = Path("tags") / "boosts.previous.json"
 SUBJECTS_NEEDED = 3
 """Documents, or what connects them, that the queries are about; they are what splits part."""

@@ -157,8 +157,9 @@ def learn_boosts(
         index.errors.IndexProblem: too few labels, or queries, boosts or the index can't be used.
     """
     from index.boosts import write_boosts
+    from index.boosts_in_use import FILE as BOOSTS
     from index.gating import QUERIES
-    from index.learning import BOOSTS, PREVIOUS, learn
+    from index.learning import PREVIOUS, learn
     from index.queries import read_queries
     from index.reports import report_event
 
