@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -30,6 +31,10 @@ MIN_LENGTH_PX = 14.0
 MIN_LOOSE_LENGTH_PX = 44.0
 LABEL_REACH_PX = 15.0
 LABEL_WIDEST_PX = 200.0
+LABEL_LEAST_INK_PX = 8
+OPPOSITE = 1.9
+ALIGNED = 0.35
+"""Radians."""
 MOST_WAYS = 12
 """A part with more ends is a drawing of another kind."""
 SHORT_PX = 36
@@ -126,20 +131,45 @@ def _over_labels(ink: Pixels, lines: Sequence[TextLine]) -> Pixels:
         inner = [round(side) for side in grown(box, 1)]
         ring[max(0, inner[1] - top) : inner[3] - top, max(0, inner[0] - left) : inner[2] - left] = 0
         together = cv2.dilate(ring, np.ones((7, 7), np.uint8))
-        count, labels, _, _ = cv2.connectedComponentsWithStats(together, connectivity=8)
-        seen = []
+        count, labels = cv2.connectedComponents(together, connectivity=8)
+        coming = []
         for index in range(1, count):
             ys, xs = np.nonzero((labels == index) & (ring > 0))
-            if len(xs) >= 8:
-                seen.append((float(xs.mean()) + left, float(ys.mean()) + top))
-        if len(seen) != 2:
-            continue
-        a, b = seen
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        if turn(math.atan2(a[1] - y, a[0] - x), math.atan2(b[1] - y, b[0] - x)) < 1.9:
-            continue
-        cv2.line(joined, (round(a[0]), round(a[1])), (round(b[0]), round(b[1])), 1, 3)
+            if len(xs) >= LABEL_LEAST_INK_PX:
+                coming.append(np.stack([xs + left, ys + top], axis=1).astype(np.float64))
+        middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+        for a, b in combinations(coming, 2):
+            if _goes_on(a, b, middle, alone=len(coming) == 2):
+                near_a, near_b = _nearest(a, b.mean(axis=0)), _nearest(b, a.mean(axis=0))
+                ends = [(round(float(x)), round(float(y))) for x, y in (near_a, near_b)]
+                cv2.line(joined, ends[0], ends[1], 1, 3)
     return joined
+
+
+def _goes_on(a: Pixels, b: Pixels, middle: Pixels, *, alone: bool) -> bool:
+    """Whether lines (n, 2) that come to a label are one that goes on behind it: alone on opposite sides, or aligned."""
+    one, two = a.mean(axis=0), b.mean(axis=0)
+    opposite = turn(_angle(one - middle), _angle(two - middle)) >= OPPOSITE
+    if alone and opposite:
+        return True
+    across = _angle(two - one)
+    leans = [turn(_angle(_nearest(a, two) - one), across), turn(_angle(two - _nearest(b, one)), across)]
+    return max(leans) <= ALIGNED and all(_is_thin(points) for points in (a, b))
+
+
+def _angle(way: Pixels) -> float:
+    return math.atan2(way[1], way[0])
+
+
+def _nearest(points: Pixels, to: Pixels) -> Pixels:
+    nearest: Pixels = points[((points - to) ** 2).sum(axis=1).argmin()]
+    return nearest
+
+
+def _is_thin(points: Pixels) -> bool:
+    """Whether points lie along a line of an arrow's width, or are its head."""
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / len(points) ** 0.5
+    return bool(spread[1] <= 4.0)
 
 
 def _label_boxes(lines: Sequence[TextLine]) -> list[Box]:

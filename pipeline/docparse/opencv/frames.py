@@ -12,6 +12,8 @@ from pipeline.docparse.words import Box
 
 DASH_GAP_PX = 15
 MIN_LENGTH_PX = 90
+MIN_INK_PX = 24
+"""Dashes of a line so long have at least so much ink."""
 CORNER_PX = 24
 """A round corner takes so much from the ends of its lines."""
 MIN_COVER = 0.7
@@ -37,13 +39,16 @@ def find_frames(strokes: Pixels) -> list[Box]:
 
 def _long_lines(strokes: Pixels, *, vertical: bool) -> list[Box]:
     """Boxes of long horizontal or vertical lines, dashes joined."""
-    gap, length = (DASH_GAP_PX, MIN_LENGTH_PX)
-
-    def kernel(size: int) -> Pixels:
-        return np.ones((size, 1) if vertical else (1, size), np.uint8)
-
-    joined = cv2.morphologyEx(strokes.astype(np.uint8), cv2.MORPH_CLOSE, kernel(gap))
-    lines = cv2.morphologyEx(joined, cv2.MORPH_OPEN, kernel(length))
+    upright = np.ascontiguousarray(strokes.T) if vertical else strokes
+    # Rows do not touch one another here, and few have ink enough for a line.
+    full = np.flatnonzero(upright.sum(axis=1, dtype=np.int32) >= MIN_INK_PX)
+    if not len(full):
+        return []
+    joined = cv2.morphologyEx(upright[full], cv2.MORPH_CLOSE, np.ones((1, DASH_GAP_PX), np.uint8))
+    lines = np.zeros_like(upright)
+    lines[full] = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, MIN_LENGTH_PX), np.uint8))
+    if vertical:
+        lines = np.ascontiguousarray(lines.T)
     contours, _ = cv2.findContours(lines, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     thick = 9.0
     boxes = [cv2.boundingRect(contour) for contour in contours]

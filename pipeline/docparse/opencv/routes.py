@@ -18,6 +18,7 @@ from pipeline.docparse.opencv.skeleton import Pixel, Way, direction, turn
 MOST_STEPS = 60
 SHARPEST_TURN = 2.6
 """Radians; an arrow does not turn back at a junction."""
+CROSSING_PIXELS = 9
 PER_PIXEL = 0.002
 """What a pixel of way costs, in radians."""
 TWO_HEADS = 4.5
@@ -112,7 +113,9 @@ def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[f
             return cost, pixels
         for index, way in enumerate(meeting[node]):
             onward = way.seen_from(node)
-            bend = turn(heading, direction(onward))
+            # Two lines that cross at a flat angle meet in a short way that leads in neither one's direction.
+            passing = len(onward) <= CROSSING_PIXELS and min(len(meeting[way.start]), len(meeting[way.end])) > 1
+            bend = 0.0 if passing else turn(heading, direction(onward))
             if bend > SHARPEST_TURN:
                 continue
             total = cost + bend + PER_PIXEL * len(onward)
@@ -120,7 +123,6 @@ def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[f
                 continue
             seen[node, index] = total
             count += 1
-            heapq.heappush(
-                queue, (total, count, way.other(node), direction(onward[::-1]) + math.pi, pixels + onward[1:])
-            )
+            leaving = heading if passing else direction(onward[::-1]) + math.pi
+            heapq.heappush(queue, (total, count, way.other(node), leaving, pixels + onward[1:]))
     return None

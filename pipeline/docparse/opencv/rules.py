@@ -23,7 +23,7 @@ def upright_lines(sheet: Sheet) -> list[Box]:
 
 
 def _boxes(mask: Pixels, *, level: bool) -> list[Box]:
-    joined = cv2.dilate(mask.astype(np.uint8), np.ones((1, JOIN_PX) if level else (JOIN_PX, 1), np.uint8))
+    joined = cv2.dilate(mask.view(np.uint8), np.ones((1, JOIN_PX) if level else (JOIN_PX, 1), np.uint8))
     contours, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     half = JOIN_PX // 2
     found = []

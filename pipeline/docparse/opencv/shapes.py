@@ -79,7 +79,7 @@ def find_shapes(sheet: Sheet) -> list[Shape]:
     shape, the dark one stays, then the lined one.
     """
     width, height = sheet.flat.shape[1], sheet.flat.shape[0]
-    dark = cv2.resize(sheet.solid.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 127
+    dark = cv2.resize(sheet.solid.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA) > 127
     found: dict[Source, list[Shape]] = {}
     for mask, source in ((dark, "dark"), (sheet.flat, "lined"), (sheet.tint, "tinted")):
         found[source] = _of_mask(mask, sheet, source)  # type: ignore[index,arg-type]
@@ -106,7 +106,7 @@ def _unlike(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[Shape]:
 
 def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:
     height, width = mask.shape
-    seen = mask.astype(np.uint8)
+    seen = mask.view(np.uint8)
     left, top, wide, tall = cv2.boundingRect(seen)
     if not wide:
         return []
@@ -125,7 +125,7 @@ def _shape(
 ) -> Shape | None:
     """The shape of a component; `labels` begin at `offset` on the page at half size."""
     x, y, w, h = (int(value) for value in stat[:4])
-    region = (labels[y : y + h, x : x + w] == index).astype(np.uint8)
+    region = (labels[y : y + h, x : x + w] == index).view(np.uint8)
     x, y = x + offset[0], y + offset[1]
     contour = _largest(region)
     if source == "dark" and min(w, h) > 2 * TRIM_PX:

@@ -130,8 +130,8 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
     strokes = inked | across | down
     paper = (_most_common(half[:, :, 0]), _most_common(half[:, :, 1]), _most_common(half[:, :, 2]))
     paper_grey = _most_common(grey)
-    dark_area = (smooth < paper_grey - SOLID_CONTRAST).astype(np.uint8)
-    solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).astype(bool)
+    dark_area = (smooth < paper_grey - SOLID_CONTRAST).view(np.uint8)
+    solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).view(bool)
     flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)
     return Sheet(
         grey, half, strokes, inked, faint, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way
@@ -161,13 +161,13 @@ def _long_lines(grey: Pixels, grain: float) -> tuple[Pixels, Pixels]:
             lifted = cv2.blur(lifted, (7, 1) if level else (1, 7))
         along = lifted > least
         size = (1, LINE_PX) if level else (LINE_PX, 1)
-        masks.append(cv2.morphologyEx(along.astype(np.uint8), cv2.MORPH_OPEN, np.ones(size, np.uint8)).astype(bool))
+        masks.append(cv2.morphologyEx(along.view(np.uint8), cv2.MORPH_OPEN, np.ones(size, np.uint8)).view(bool))
     return masks[0], masks[1]
 
 
 def _half_size(mask: Pixels, width: int, height: int) -> Pixels:
     """Share of ink (0 to 255) of a mask at half size."""
-    shares: Pixels = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
+    shares: Pixels = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
     return shares
 
 
@@ -244,7 +244,7 @@ def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, grain: float
         away = _strongest(cv2.absdiff(closed, np.full_like(closed, paper)))
     tinted = ((away > least) & (_half_size(solid, width, height) < 60)).astype(np.uint8)
     tinted = cv2.morphologyEx(tinted, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    found: Pixels = tinted.astype(bool)
+    found: Pixels = tinted.view(bool)
     return found
 
 
@@ -274,7 +274,7 @@ def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
             plane, *_ = np.linalg.lstsq(terms[known], values[known], rcond=None)
         row = (plane[0] + plane[1] * np.arange(width) / width).astype(np.float32)
         column = (plane[2] * np.arange(height) / height).astype(np.float32)
-        lit = np.add.outer(column, row).clip(0, 255).astype(np.uint8)
+        lit = cv2.convertScaleAbs(np.add.outer(column, row))
         far[:, :, channel] = cv2.absdiff(np.ascontiguousarray(image[:, :, channel]), lit)
     return far
 

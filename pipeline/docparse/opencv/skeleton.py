@@ -23,7 +23,8 @@ def _tables() -> tuple[Pixels, Pixels]:
         p = [(code >> bit) & 1 for bit in range(8)]  # clockwise from above
         count = sum(p)
         rises = sum(p[i] == 0 and p[(i + 1) % 8] == 1 for i in range(8))
-        if 2 <= count <= 6 and rises == 1:
+        # From three neighbours on (Lü and Wang 1986): from two on, slanted lines of two pixels vanish.
+        if 3 <= count <= 6 and rises == 1:
             first[code] = int(p[0] * p[2] * p[4] == 0 and p[2] * p[4] * p[6] == 0)
             second[code] = int(p[0] * p[2] * p[6] == 0 and p[0] * p[4] * p[6] == 0)
     return first, second

@@ -39,6 +39,9 @@ BULLET_CLEAR_PX = 9
 BULLET_REACH = 1.8
 """A bullet stands no further in front of its line than so many letter heights."""
 
+MARKER_LARGEST = 1.6
+"""Of its line's letter height."""
+
 _NUMBERING = re.compile(r"\d{1,2}[.)]?")
 
 
@@ -308,9 +311,12 @@ def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
 
 
 def _same_row(marker: TextLine, line: TextLine) -> bool:
-    return shared_span(marker.box[1], marker.box[3], line.box[1], line.box[3]) > 0.6 and 0 <= line.box[0] - marker.box[
-        2
-    ] <= 2.5 * max(marker.height, line.height)
+    level = shared_span(marker.box[1], marker.box[3], line.box[1], line.box[3]) > 0.6
+    away = line.box[0] - marker.box[2]
+    # A dot that is a node of its own is larger than a bullet.
+    return (
+        level and 0 <= away <= 2.5 * max(marker.height, line.height) and marker.height <= MARKER_LARGEST * line.height
+    )
 
 
 def held(lines: Sequence[TextLine], box: Box, share: float = 0.6) -> list[TextLine]:

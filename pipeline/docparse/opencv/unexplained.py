@@ -32,7 +32,7 @@ OUTLINE_COVER = 0.8
 
 def ink_of(sheet: Sheet) -> Pixels:
     """uint8: everything dark, thin or not."""
-    return (sheet.inked | sheet.solid).astype(np.uint8)
+    return (sheet.inked | sheet.solid).view(np.uint8)
 
 
 def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes: Sequence[Shape]) -> Pixels:
