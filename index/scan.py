@@ -286,25 +286,29 @@ def block_rows(rows: int, row_bytes: int, threads: int) -> int:
 
 
 def in_blocks(work: Callable[[int, int], None], rows: int, step: int, threads: int) -> None:
-    """Do work(start, end) for all rows, `step` at a time, by several threads; the first error is raised."""
+    """Do work(start, end) for all rows, `step` at a time, by several threads; the first error is raised.
+
+    Nobody waits for a thread that has not begun: on a machine whose other processors are busy, the caller does it all.
+    """
     starts = iter(range(0, rows, step))
+    blocks = -(-rows // step)
+    done_by_helpers = threading.Semaphore(0)
     errors: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            for start in starts:  # a range's iterator hands every number to one thread only
+    def run(done: Callable[[], object]) -> None:
+        for start in starts:  # a range's iterator hands every number to one thread only
+            try:
                 work(start, min(start + step, rows))
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
-            errors.append(error)
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+                errors.append(error)
+            done()
 
-    helpers = [
-        threading.Thread(target=run, name="scan", daemon=True) for _ in range(min(threads, -(-rows // step)) - 1)
-    ]
-    for helper in helpers:
-        helper.start()
-    run()
-    for helper in helpers:
-        helper.join()
+    for _ in range(min(threads, blocks) - 1):
+        threading.Thread(target=run, args=(done_by_helpers.release,), name="scan", daemon=True).start()
+    own: list[None] = []
+    run(lambda: own.append(None))
+    for _ in range(blocks - len(own)):
+        done_by_helpers.acquire()
     if errors:
         raise errors[0]
 

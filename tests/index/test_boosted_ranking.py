@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from index import scan
 from index.boosts import (
     TEXT,
     Boosts,
@@ -141,8 +143,8 @@ def test_the_best_20_under_1000_random_boosts_are_those_of_brute_force(world):
         assert weights.dtype == np.float32
         assert weights.tolist() == expected_weights
         expected = _brute_force(world.cosines[query], expected_weights, np.flatnonzero(shown), 20, above)
-        for scan in (fast, plain):
-            best = scan.best(world.queries[query], weights, shown, 20, above=above)
+        for either in (fast, plain):
+            best = either.best(world.queries[query], weights, shown, 20, above=above)
             assert [(-score, row) for score, row in zip(best.scores, best.rows, strict=True)] == expected, setting
             assert best.cosines.tolist() == world.cosines[query][best.rows].tolist()
         looked_up += fast.rescored
@@ -152,20 +154,19 @@ def test_the_best_20_under_1000_random_boosts_are_those_of_brute_force(world):
 
 def test_one_scan_for_several_masks_gives_what_a_scan_for_each_gives(world):
     text = np.array([kind not in VISUAL for kind in world.kinds])
-    scan = Scan(world.view)
-    together = scan.best_of_each(world.queries[3], None, [text, ~text, None], 50, above=0.1)
+    together = Scan(world.view).best_of_each(world.queries[3], None, [text, ~text, None], 50, above=0.1)
     for mask, best in zip((text, ~text, None), together, strict=True):
         alone = Scan(world.view, engine="float32").best(world.queries[3], None, mask, 50, above=0.1)
         assert (best.rows.tolist(), best.scores.tolist()) == (alone.rows.tolist(), alone.scores.tolist())
 
 
 def test_equal_scores_come_in_the_order_of_their_rows_and_also_those_of_0_are_there(world):
-    scan = Scan(world.view, engine="int8")
-    best = scan.best(world.queries[0], None, None, 5)
+    fast = Scan(world.view, engine="int8")
+    best = fast.best(world.queries[0], None, None, 5)
     assert best.rows[:2].tolist() == [7, 8]
-    worst = scan.best(-world.queries[0], None, np.isin(np.arange(ROWS), (8, 7)), 5)
+    worst = fast.best(-world.queries[0], None, np.isin(np.arange(ROWS), (8, 7)), 5)
     assert (worst.rows.tolist(), worst.scores.tolist()) == ([7, 8], [0.0, 0.0])
-    assert len(scan.best(-world.queries[0], None, np.isin(np.arange(ROWS), (8, 7)), 5, above=0.0).rows) == 0
+    assert len(fast.best(-world.queries[0], None, np.isin(np.arange(ROWS), (8, 7)), 5, above=0.0).rows) == 0
 
 
 def test_several_threads_and_blocks_give_what_one_gives():
@@ -177,6 +178,28 @@ def test_several_threads_and_blocks_give_what_one_gives():
         for threads in (1, 3):
             best = Scan(world, engine=engine, threads=threads).best(matrix[9], None, None, 20)
             assert [(-score, row) for score, row in zip(best.scores, best.rows, strict=True)] == expected
+
+
+def test_a_scan_waits_for_no_thread_that_has_not_begun(world, monkeypatch):
+    query = world.queries[4]
+    expected = world.view.scan.best(query, None, None, 20).rows.tolist()
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    monkeypatch.setattr(scan, "_LEAST_BLOCK_BYTES", 1_000)
+    for engine in ("int8", "float32"):
+        assert Scan(world.view, engine=engine, threads=3).best(query, None, None, 20).rows.tolist() == expected
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_where_the_scan_was_asked_for():
+    seen = []
+
+    def work(start, end):
+        seen.append((start, end))
+        if start == 20:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        scan.in_blocks(work, 45, 10, 3)
+    assert sorted(seen) == [(0, 10), (10, 20), (20, 30), (30, 40), (40, 45)]
 
 
 def test_a_query_of_another_length_is_refused(world):
