@@ -164,7 +164,7 @@ def write(workspace: Path, records: Sequence[tuple[str, str]]) -> float:
             for at, (kind, text) in enumerate(records[first : first + BATCH], first):
                 document, page = f"d{at // 400:04}", at // 20 % 20 + 1
                 region = None if kind in ("NarrativeText", "ListItem", "Table") else f"region-{at // 4 % 5:04}"
-                meta = {
+                meta: dict[str, Any] = {
                     "type": kind, "filename": f"{document}.pdf", "source_file": f"data/{document}.pdf",
                     "document_id": document, "page": page, "region_id": region, "tags": draw.sample(TAGS, 3),
                     "bbox_px": [10.0, 20.0, 300.0, 40.0], "page_size_px": [1240, 1754],
