@@ -79,6 +79,8 @@ def ingest(
             f"{result['added']} added, {result['updated']} updated, {result['unchanged']} unchanged, "
             f"{result['removed']} removed · {result['records']} in the index"
         )
+        if result["reviewed_out"]:
+            step.summary += f" · {count(result['reviewed_out'], 'record')} left out, rejected in a review"
         if result["spent"] is not None:
             step.summary += f" · {dollars(result['spent']['usd'])} for embedding"
             if result["spent"]["in_pieces"]:

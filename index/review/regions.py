@@ -126,7 +126,7 @@ class ReviewPage:
             try:
                 found.append(_region(path, self.run.tags))
             except (OSError, ValueError) as error:
-                lost.append(f"{path.name} cannot be read: {_why(error)}")
+                lost.append(_why(path, error))
         return sorted(found, key=lambda region: region.file.number), lost
 
 
@@ -186,9 +186,11 @@ def _page(run: ReviewRun, item: Item) -> ReviewPage:
 
 
 def _region(path: Path, tags: Mapping[str, Sequence[str]]) -> ReviewRegion:
-    raw = orjson.loads(path.read_bytes())
-    file = _File.model_validate(raw)
     problems: list[str] = []
+    raw = _parsed(path.read_bytes(), path.name, problems)
+    if raw is None:
+        raise ValueError(problems[0] if problems else f"{path.name} is empty")
+    file = _File.model_validate(raw)
     stem = path.name.removesuffix(".json")
 
     def beside(suffix: str) -> bytes:
@@ -214,17 +216,22 @@ def _parsed(data: bytes, name: str, problems: list[str]) -> Any:
     if not data.strip():
         return None
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
+        orjson.dumps(value)
     except orjson.JSONDecodeError as error:
         problems.append(f"{name} is not JSON: {error}")
         return None
+    except TypeError:  # what is nested deeper than orjson writes
+        problems.append(f"{name} is nested too deeply to be shown")
+        return None
+    return value
 
 
-def _why(error: Exception) -> str:
+def _why(path: Path, error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-    return str(error)
+        return f"{path.name}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+    return str(error) if isinstance(error, ValueError) else f"{path.name} cannot be read: {error}"
 
 
 def _tags(folder: Path) -> dict[str, tuple[str, ...]]:

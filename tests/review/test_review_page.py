@@ -333,6 +333,10 @@ def hostile(tmp_path: Path) -> Path:
     said |= {"label": "<b>\u2028label</b>", "prompt": HOSTILE, "mask_flags": [HOSTILE]}
     (regions / "region-0001.json").write_bytes(orjson.dumps(said))
     (regions / "region-0005.json").write_bytes(b"\x00\xff")
+    (regions / "region-0006.struct.json").write_text("[" * 400 + "]" * 400)
+    said = json.loads((regions / "region-0007.json").read_text())
+    said |= {"segmentation": {"size": [1, 10**9], "counts": "0PPPdkc3"}, "alternatives": "node", "mask_quality": "good"}
+    (regions / "region-0007.json").write_bytes(orjson.dumps(said))
     (pages[1] / "page.png").write_bytes((pages[1] / "page.png").read_bytes()[:3000])
     (pages[2] / "page.png").unlink()
     return root
@@ -352,7 +356,11 @@ def test_what_records_say_is_shown_as_text(browser: Browser, hostile: Path) -> N
         page.wait_for_function("document.querySelector('#details p .foreign').textContent.length > 1000000")
         press(page, "j")
         page.wait_for_selector("#details .problem:has-text('region-0004.struct.json is not JSON')")
-        page.wait_for_selector("#stage .note:has-text('region-0005.json cannot be read')")
+        page.wait_for_selector("#stage .note:has-text('region-0005.json is not JSON')")
+        press(page, "j")
+        page.wait_for_selector("#details .problem:has-text('nested too deeply')")
+        press(page, "j")
+        page.wait_for_selector("#details dd:has-text('NaN')")
         press(page, "]")
         page.wait_for_selector("#stage .note:has-text('page.png cannot be read')")
         press(page, "]")

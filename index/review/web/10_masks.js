@@ -1,6 +1,7 @@
 "use strict";
 /* Masks: COCO's compressed run lengths, column by column, drawn on a canvas over the page. */
 Review.masks = (() => {
+  const MOST_PX = 50000; // no page is larger; what a damaged file says of its size is not believed
   /** Lengths of runs, background first (`rleFrString` of the COCO API); a damaged text gives null. */
   const lengths = (counts) => {
     const runs = [];
@@ -30,7 +31,7 @@ Review.masks = (() => {
   const fill = (context, mask, colour, width, height) => {
     const [rows, columns] = mask.size;
     const runs = lengths(mask.counts);
-    if (runs === null || !rows || !columns || runs.reduce((sum, run) => sum + run, 0) !== rows * columns) return false;
+    if (runs === null || !(rows > 0 && rows <= MOST_PX) || !(columns > 0 && columns <= MOST_PX) || runs.reduce((sum, run) => sum + run, 0) !== rows * columns) return false;
     const across = width / columns;
     const down = height / rows;
     context.fillStyle = colour;

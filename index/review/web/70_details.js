@@ -42,7 +42,7 @@ Review.details = (() => {
     return told.length ? make("dl", {}, told.map(([name, value]) => [make("dt", {}, name), make("dd", {}, value instanceof Node ? value : foreign(value))])) : null;
   };
 
-  const percent = (value) => (value === null || value === undefined ? null : value.toFixed(3));
+  const percent = (value) => (value === null || value === undefined ? null : Number(value).toFixed(3));
 
   const source = (pageIndex) => {
     const page = head.pages[pageIndex];
