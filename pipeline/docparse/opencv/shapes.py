@@ -147,7 +147,8 @@ def _shape(
     patch = sheet.half[y : y + h, x : x + w][sample][region[sample] > 0]
     if not len(patch):
         patch = sheet.half[y : y + h, x : x + w][region > 0]
-    colour = np.median(patch, axis=0)
+    middle = len(patch) // 2
+    colour = np.partition(patch, middle, axis=0)[middle].astype(int)
     inner = (2.0 * (x + left), 2.0 * (y + top), 2.0 * (x + left + w2), 2.0 * (y + top + h2))
     away = np.array(sheet.paper) - colour
     least = FILLED_BY if sheet.noisy else FILLED_BY_CLEAN
