@@ -103,13 +103,19 @@ def at_size(folder: Path, records: int, dim: int, *, mirror: bool) -> dict[str, 
     with tempfile.TemporaryDirectory(dir=folder) as workspace:
         file = Path(workspace) / "records.ndjson"
         measured(records, sys.executable, "-c", GENERATE, file, records, dim)
-        steps = {
-            "import": measured(records, sys.executable, "-c", IMPORT, file, workspace),
-            "import_unchanged": measured(records, sys.executable, "-c", IMPORT, file, workspace),
+        commands: dict[str, tuple[object, ...]] = {
+            "import": ("-c", IMPORT, file, workspace),
+            "import_unchanged": ("-c", IMPORT, file, workspace),
+            "mirror": ("-m", "index", "mirror", "--workspace", workspace),
         }
-        file.unlink()
-        if mirror:
-            steps["mirror"] = measured(records, sys.executable, "-m", "index", "mirror", "--workspace", workspace)
+        steps = {}
+        for name, command in commands.items():
+            if name == "mirror":
+                file.unlink()
+                if not mirror:
+                    break
+            steps[name] = measured(records, sys.executable, *command)
+            print(f"{name}, {records:,} records: {steps[name].peak_rss_mb:.0f} MB", file=sys.stderr)
         return steps
 
 

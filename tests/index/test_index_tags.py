@@ -7,9 +7,11 @@ import sqlite3
 import pytest
 
 from index.chroma import Mirror
+from index.doctor import doctor
 from index.embed import OFFLINE, embedder
 from index.errors import IndexCorrupt
 from index.layout import Layout
+from index.rebuild import rebuild
 from index.snapshot import TagClaim, connect, read_meta
 from index.store import Store
 from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write_run
@@ -108,6 +110,9 @@ def to_version_1(workspace):
             """
         )
     db.close()
+    Layout(workspace).pointer.write_bytes(b'{"space":"%s"}' % current.space.id.encode())
+    current.state_file.unlink()
+    Layout(workspace).sources.unlink()
     return current
 
 
@@ -117,6 +122,9 @@ def test_a_snapshot_of_the_first_version_is_brought_up_to_date_by_the_next_write
         connect(current.folder, writable=False)
     result = ingest_runs(workspace)
     assert (result.unchanged, result.embedded, result.mirrored) == (2, 0, 0)
+    assert tags_of(workspace) == OWN
+    assert doctor(workspace).ok
+    assert rebuild(workspace, None).switched
     assert tags_of(workspace) == OWN
     db = connect(current.folder, writable=False)
     assert set(db.execute("SELECT id, region_id FROM record")) == {("a", "r-1"), ("b", None)}
