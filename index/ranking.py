@@ -22,7 +22,7 @@ from index.view import Mask, View, Weights
 Rows = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
-CANDIDATES = 200
+CANDIDATES = 100
 """Best rows by vector of each kind, text and visual, before anything is joined."""
 _KEPT_OF_EACH = 2
 """Of text and of the rest, so many times the rows that must be exact are handed on: more than repeats take away."""

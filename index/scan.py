@@ -6,7 +6,7 @@ The cosine of a row is the float32 dot product of that row alone (`np.vecdot`: o
 doesn't depend on which rows stand beside it. A matrix product would be as fast, but rounds a row by its place in a
 block, and two ways to the same row would disagree in the last bit. A single sdot is also too short for BLAS to split
 among threads, so no thread pool of BLAS wakes, whatever the user's environment says: the threads here are our own, and
-end with the scan.
+none outlives the last block.
 
 With quantised vectors (`index/quantised.py`) the scan reads a quarter of the bytes: int8 products give each row an
 interval that holds its cosine; only rows whose upper end could reach the k-th score are looked up in float32. The two
