@@ -37,7 +37,7 @@ def workspace(there: ModelServer, tmp_path: Path) -> Workspace:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
-    for _ in range(400):
+    for _ in range(2000):
         if condition():
             return
         await pilot.pause(0.05)

@@ -38,6 +38,9 @@ class ModelServer:
     max_request_tokens: int = 300_000
     refuses: str = "\0"
     """A text with this in it is not taken."""
+    timeout_s: float = 60.0
+    """How long its client waits; a busy machine must not be taken for a silent server."""
+    tries: int = 4
     delay_s: float = 0.0
     retry_after: str = "0.2"
     headers: dict[str, str] = field(default_factory=dict)
@@ -54,6 +57,9 @@ class ModelServer:
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.free = threading.Event()
+        """Cleared, it keeps every answer back."""
+        self.free.set()
         self.url = ""
 
     def asked(self) -> list[str]:
@@ -64,8 +70,8 @@ class ModelServer:
         """Make `folder` a workspace whose server `there` is this one."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "spotter.toml").write_text(
-            f'[providers.there]\nbase_url = "{self.url}"\nkey_env = "THERE_API_KEY"\ntimeout_s = 1.0\ntries = 4\n'
-            f"longest_pause_s = 0.05\n{more}\n"
+            f'[providers.there]\nbase_url = "{self.url}"\nkey_env = "THERE_API_KEY"\ntries = {self.tries}\n'
+            f"longest_pause_s = 0.05\ntimeout_s = {self.timeout_s}\n{more}\n"
             f'[providers.there.embeddings.tiny]\ndim = {DIM}\nusd_per_1m_tokens = {self.usd_per_1m}\n'
             'max_input_tokens = 8192\n'
             '[providers.there.chat.talker]\nusd_per_1m_input = 1.0\nusd_per_1m_output = 2.0\n',
@@ -104,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             there.outcomes.append(outcome)
         try:
             there.closing.wait(there.delay_s)
+            there.free.wait(120)
             self._answer(body, outcome)
         finally:
             with there.lock:
@@ -217,3 +224,4 @@ def serving(**settings: Any) -> Iterator[ModelServer]:
             yield there
         finally:
             there.closing.set()
+            there.free.set()

@@ -102,7 +102,7 @@ def test_a_killed_ingest_goes_on_from_the_cache(there, workspace, index):
     enough = threading.Event()
     there.on_answered = lambda: enough.set() if len(there.requests) >= 4 else None
     process = subprocess.Popen(command(workspace), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert enough.wait(60)
+    assert enough.wait(150)
     process.send_signal(signal.SIGKILL)
     process.wait()
     there.delay_s = 0.0
@@ -187,7 +187,7 @@ def test_a_query_under_way_does_not_meet_an_index_of_another_space_that_is_switc
     assert second is not None
     layout.switch_to(first)
     there.requests.clear()
-    there.delay_s = 0.5
+    there.free.clear()
     with Searcher(workspace) as searcher:
         results: list[Any] = []
         thread = threading.Thread(target=lambda: results.append(searcher.search("value stack layer 5")))
@@ -195,6 +195,7 @@ def test_a_query_under_way_does_not_meet_an_index_of_another_space_that_is_switc
         while not there.requests:
             thread.join(0.01)
         layout.switch_to(second)
+        there.free.set()
         thread.join()
     assert results[0].space == "there/other/16/v1"
     assert [body["model"] for body in there.requests] == ["tiny", "other"]
