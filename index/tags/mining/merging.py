@@ -1,7 +1,7 @@
 """Candidates that may be names of one thing, and tags that they may be another name of: proposed, never done.
 
-Three signs: a text that gives one name in brackets after another ("service level agreement (SLA)", a translation), the
-first letters of a phrase, and vectors whose mean cosine within a group is high (average link).
+Three signs: a text that puts two names side by side (an abbreviation in brackets, a translation in brackets or behind
+`·` or `/`), the first letters of a phrase, and vectors whose mean cosine within a group is high (average link).
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 MIN_COSINE = 0.88
 """Mean cosine between two groups of candidates from which they are proposed as one."""
-_BRACKETS = re.compile(r"([^\s()][^().;:!?\n]{2,80}?)\s*\((?:англ\.\s*|eng\.\s*)?([^()]{2,60})\)")
+_BESIDE = (
+    re.compile(r"([^\s()][^().;:!?\n]{2,80}?)\s*\((?:англ\.\s*|eng\.\s*)?([^()]{2,60})\)"),
+    re.compile(r"([^\s()·/.,;:!?\n][^()·/.,;:!?\n]{1,60}?)\s*[·/]\s*([^()·/.,;:!?\n]{2,60})"),
+)
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def propose_merges(
     by_key = {base_key(form): one for one in candidates for form in (one.name, *one.forms)}
     found = [
         *_near_tags(candidates, canonical),
-        *_bracketed(by_key, texts, canonical),
+        *_side_by_side(by_key, texts, canonical),
         *_initials(candidates),
         *(() if embedder is None else _close(candidates, embedder)),
     ]
@@ -75,19 +79,20 @@ def _near_tags(candidates: Sequence[Candidate], canonical: Canonicaliser) -> Ite
     for one in candidates:
         told = canonical.canonical(one.name)
         for tag in (told.tag,) if told.tag is not None else told.suggestions:
-            yield MergeProposal(one.name, tag, True, "spelled nearly like one of its names")
+            why = "spelled nearly like one of its names" if told.tag is None else "the last part of its id"
+            yield MergeProposal(one.name, tag, True, why)
 
 
-def _bracketed(
+def _side_by_side(
     by_key: Mapping[str, Candidate], texts: Iterable[str], canonical: Canonicaliser
 ) -> Iterable[MergeProposal]:
-    """Pairs that a text itself puts side by side: the words before a bracket, and what the bracket holds."""
+    """Pairs that a text itself puts side by side, of which one is an abbreviation or a translation."""
     for text in texts:
-        for match in _BRACKETS.finditer(text):
+        for match in (match for beside in _BESIDE for match in beside.finditer(text)):
             inner = match.group(2).strip()
             words = match.group(1).split()
             names = [inner, *(" ".join(words[-size:]) for size in range(1, 5) if size <= len(words))]
-            pairs = [(inner, name) for name in reversed(names[1:])]
+            pairs = [(inner, name) for name in reversed(names[1:]) if _may_be_one(inner, name)]
             for first, second in pairs:
                 here, there = by_key.get(base_key(first)), by_key.get(base_key(second))
                 why = f"the text says {match.group(0).strip()!r}"
@@ -99,6 +104,11 @@ def _bracketed(
                 if known is not None and tag.tag is not None and tag.how != "end of id":
                     yield MergeProposal(known.name, tag.tag, True, why)
                     break
+
+
+def _may_be_one(inner: str, name: str) -> bool:
+    """Whether one is written in other letters than the other, or in capitals alone."""
+    return bool(_CYRILLIC.search(inner)) != bool(_CYRILLIC.search(name)) or inner.isupper() != name.isupper()
 
 
 def _initials(candidates: Sequence[Candidate]) -> Iterable[MergeProposal]:

@@ -18,13 +18,14 @@ from index.words import Token, fold, tokens
 LONGEST = 4
 Term = tuple[str, ...]
 """Base forms of a term's words."""
-_BREAK = re.compile(r"[.,;:!?…()\[\]{}«»\"“”|\n•—–/]")
+_BREAK = re.compile(r"[.,;:!?…()\[\]{}«»\"“”|\n•·—–/]")
 _NO_NOUN = re.compile(
     r"(?:[оеё]го|[оеё]му|[ыи]ми|[ыи]й|ая|яя|[ыи]е|[ыи]х|ую|юю|ть|ться|[еи]тся|[ую]тся|лся|лась|лось|лись|[аяеу]ет|[аяеу]ют"
     r"|[ао]но|[ао]на|ло|ли|ed|ly|ize|ise|ould)$"
 )
 """Endings of words that are no nouns; a noun with one of them is lost as a single word, not in phrases."""
 _STOPPED = frozenset(base_form(word) for word in STOPWORDS)
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -132,12 +133,19 @@ def _is_term(found: Found) -> bool:
 
 
 def _clauses(text: str) -> list[list[Token]]:
-    """Words between marks that no term crosses."""
+    """Words between marks that no term crosses; nor from Russian into English, but for capitals (API)."""
     found: list[list[Token]] = []
-    end = -1
+    last: Token | None = None
     for word in tokens(text):
-        if end < 0 or _BREAK.search(text, end, word.start):
+        if last is None or _BREAK.search(text, last.end, word.start) or _changes_script(last, word, text):
             found.append([])
         found[-1].append(word)
-        end = word.end
+        last = word
     return found
+
+
+def _changes_script(last: Token, word: Token, text: str) -> bool:
+    if bool(_CYRILLIC.search(last.folded)) == bool(_CYRILLIC.search(word.folded)):
+        return False
+    latin = word if _CYRILLIC.search(last.folded) else last
+    return latin.folded.isalpha() and not text[latin.start : latin.end].isupper()

@@ -112,6 +112,12 @@ def test_terms_cross_no_comma_begin_with_no_stop_word_and_a_single_verb_is_none(
     assert ("opened",) not in terms
 
 
+def test_a_term_is_of_one_language_but_for_capitals() -> None:
+    text = "Engagement вовлечение · обмен, API шлюз"
+    terms = count_terms([Passage(str(at), text, "d", str(at)) for at in range(3)], 1).terms
+    assert [term for term in terms if len(term) > 1] == [("api", "шлюз")]
+
+
 def test_a_mention_in_a_heading_counts_more() -> None:
     def scored(weight: float) -> float:
         passages = [Passage(str(at), "alpha beta", "a", "1", weight) for at in range(6)]
@@ -130,11 +136,16 @@ def candidates(*names: str) -> Any:
 
 def test_merges_are_proposed_by_brackets_initials_and_spelling() -> None:
     mined = candidates("quantum flow rate", "QFR", "карта потоков", "stream chart", "Operational excelence")
-    texts = ["We measure the stream chart (карта потоков) every day.", "roadmap (stream chart)"]
+    texts = [
+        "We measure the stream chart (карта потоков) every day.", "Дорожная карта / stream chart",
+        "QFR (Operational excelence)", "stream chart (quantum flow rate)",
+    ]  # fmt: skip
     told = {(one.name, one.other): one.why for one in propose_merges(mined, texts, CANONICAL)}
     assert told["quantum flow rate", "QFR"] == "its first letters"
     assert "stream chart (карта потоков)" in told["stream chart", "карта потоков"]
-    assert "roadmap (stream chart)" in told["stream chart", "Document/Roadmap"]
+    assert "Дорожная карта / stream chart" in told["stream chart", "Document/Roadmap"]
+    assert ("QFR", "Operational excelence") in told
+    assert not {("stream chart", "quantum flow rate"), ("quantum flow rate", "stream chart")} & told.keys()
     assert ("Operational excelence", "Pillar/OperationalExcellence") in told
 
 
