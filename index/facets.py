@@ -54,6 +54,6 @@ def _counted(codes: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> dict[
 
     counts = np.bincount(codes, minlength=len(names)) if len(codes) else np.zeros(len(names), dtype=np.int64)
     by_name: dict[str, int] = {}
-    for code in np.flatnonzero(counts):
+    for code in np.flatnonzero(counts).tolist():
         by_name[names[code]] = by_name.get(names[code], 0) + int(counts[code])
     return dict(sorted(by_name.items(), key=lambda one: (-one[1], one[0]))[:_SHOWN])

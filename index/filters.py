@@ -73,7 +73,8 @@ def filters(
     if said is not None:
         by_kind["phrase"] = said
     if missing:
-        notes.append(f"Nowhere word by word: {', '.join(f'“{phrase}”' for phrase in missing)}; its words are looked for.")
+        named = ", ".join(f"“{phrase}”" for phrase in missing)
+        notes.append(f"Nowhere word by word: {named}; its words are looked for.")
     return Filters(view.alive, by_kind, " ".join(notes))
 
 
