@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def check(workspace: Path, report: Report = silent) -> Check:
         after = evaluate(workspace, read_queries(workspace / QUERIES), report=report, asking=asked_like(before))
     except DanglingAnswers as error:
         return Check(Verdict(False, str(error)), None, before)
-    except IndexProblem as error:
+    except (IndexProblem, OSError, sqlite3.Error) as error:
         return Check(None, None, before, note=f"not evaluated: {error}")
     return Check(gate(before, after), after, before)
 
@@ -91,7 +92,7 @@ def _judged(workspace: Path, candidate: Current, report: Report) -> Check:
         if before is None:
             return Check(Verdict(True, "There was no index before, and no baseline is saved: nothing to compare with."))
         after = evaluate(workspace, queries, report=report, asking=asked_like(before, candidate.name))
-    except IndexProblem as error:
+    except (IndexProblem, OSError, sqlite3.Error) as error:
         return Check(Verdict(False, str(error)), None, before)
     return Check(gate(before, after), after, before)
 
