@@ -15,7 +15,7 @@ from pipeline.docparse.words import Box
 ALIGNED_PX = 8.0
 CELL_GAP = 1.1
 """Between cells of a row lie at least so many letter heights."""
-CELL_GAP_MOST_PX = 420.0
+CELL_GAP_MOST_PX = 620.0
 ROW_REACH = 5.5
 """From row to row are no more than so many letter heights."""
 WIDEST_CELL_PX = 330.0
