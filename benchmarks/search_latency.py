@@ -12,7 +12,7 @@ cached, and costs about as little as the offline embedder's.
 - `p95_ms_*`: one search, wall time, 95th percentile over all keystrokes (`p50`, `max` beside it)
 - `scan_ms_*`: the products of the query with all rows, int8
 - `exact_ms_*`: all of what the search asks for: that scan, the bounds, the weights and the look-up in float32, which
-  give the exact best 200 text and 200 visual rows by weighted cosine; `rescored_rows_*` is how many were looked up
+  give the exact best 100 text and 100 visual rows by weighted cosine; `rescored_rows_*` is how many were looked up
 - `floor_ms_*`: the time to read what the scan must read, once: the greatest of all int8 values (`np.max`), in the same
   blocks of the same mapped file by as many threads as the scan has. In cache that loop is three times as fast as from
   memory, so memory is what it waits for; no arithmetic over the same bytes can be faster. `floor_one_thread_ms_*` is
@@ -24,8 +24,10 @@ cached, and costs about as little as the offline embedder's.
 - `chroma_p95_ms_*`: Chroma's own query (its approximate index, 20 hits, no words, no weights) for the same vectors
 
 Chroma takes some 100 to 400 records a second, so by default it gets 10,000 records, and `chroma_p95_ms_100k` is null;
-`--chroma-records 100000` fills it. `--keep` keeps the indexes in a folder and uses what is there. On a machine that is
-not quiet: `TMPDIR=/dev/shm chrt -r 10 python benchmarks/search_latency.py`. Needs 3 GB in TMPDIR.
+`--chroma-records 100000` fills it (once stopped midway, Chroma 1.5.9 crashed at every query of that folder). `--keep`
+keeps the indexes in a folder and uses what is there. On a machine that is not quiet:
+`TMPDIR=/dev/shm chrt -r 10 python benchmarks/search_latency.py`; the kernel then stops it for 50 ms in every second,
+which shows in `max_ms` and `stall_ms`. Needs 3 GB in TMPDIR.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ from index.boosts import Boosts
 from index.embed import Space
 from index.layout import Layout
 from index.quantised import quantise
+from index.ranking import CANDIDATES
 from index.search import Searcher
 from index.snapshot import NewRecord
 from index.store import Store
@@ -240,7 +243,7 @@ def scan_and_floor(view: View, queries: Matrix, repeats: int) -> dict[str, float
     greatest = np.zeros(1)
 
     def best(query: Matrix) -> Callable[[], object]:
-        return lambda: view.scan.best_of_each(query, weights, masks, 200, above=0.15)
+        return lambda: view.scan.best_of_each(query, weights, masks, CANDIDATES, above=0.15)
 
     def scan_all(query: Matrix) -> Callable[[], object]:
         vector = quantise(query[None]).values
@@ -369,7 +372,7 @@ def summary(figures: dict[str, dict[str, Any]], in_chroma: int, beside: dict[str
         for name in ("chroma_p50_ms", "chroma_p95_ms", "chroma_write_s"):
             result[f"{name}_{size}"] = round(chroma_here[name], 2) if name in chroma_here else None
     if beside is None or in_chroma != 100_000:
-        result["chroma_p95_ms_100k_reason"] = f"Chroma got {in_chroma} records; --chroma-records 100000 takes its time"
+        result["chroma_p95_ms_100k_reason"] = f"Chroma got {in_chroma} records; for all: --chroma-records 100000"
     if beside is not None:
         result |= {"chroma_records": in_chroma, "chroma_p95_ms": round(beside["chroma_p95_ms"], 2)}
     return result
