@@ -12,6 +12,8 @@ from pipeline.docparse.words import Box
 
 DASH_GAP_PX = 15
 MIN_LENGTH_PX = 90
+MIN_HEIGHT_PX = 52
+"""An upright side may be so much shorter: a frame around one row of nodes is wide and low."""
 MIN_INK_PX = 24
 """Dashes of a line so long have at least so much ink."""
 CORNER_PX = 24
@@ -46,7 +48,8 @@ def _long_lines(strokes: Pixels, *, vertical: bool) -> list[Box]:
         return []
     joined = cv2.morphologyEx(upright[full], cv2.MORPH_CLOSE, np.ones((1, DASH_GAP_PX), np.uint8))
     lines = np.zeros_like(upright)
-    lines[full] = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, MIN_LENGTH_PX), np.uint8))
+    least = MIN_HEIGHT_PX if vertical else MIN_LENGTH_PX
+    lines[full] = cv2.morphologyEx(joined, cv2.MORPH_OPEN, np.ones((1, least), np.uint8))
     if vertical:
         lines = np.ascontiguousarray(lines.T)
     contours, _ = cv2.findContours(lines, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -14,10 +14,16 @@ from pipeline.docparse.words import Box
 
 CELL_GAP_PX = 6.0
 MIN_CELL_PX = 12.0
+AT_RULE_PX = 6.0
 CELL_SOLIDITY = 0.6
 NOTE_FILL = 0.82
 """A note covers so much of its box, though a round frame cuts a corner off it."""
 BOARD_FILL = 0.35
+"""Share of a frame that notes of any size and place fill."""
+SPARSE_FILL = 0.18
+"""The same for notes of one size in rows and columns."""
+SIZE_SLACK = 0.12
+"""Notes of one size differ by no more."""
 MIN_COVER = 0.8
 """Share of its box that a grid's cells fill."""
 CANVAS_LINES = 2.0
@@ -43,6 +49,13 @@ class Grid:
     """y of the row rules, outer ones included."""
     cover: float
     """Share of the box that cells fill."""
+
+    def rules_around(self, box: Box) -> bool:
+        """Whether all four sides of a box lie at rules: a cell, though letters on its border spoil its outline."""
+        return all(
+            min(abs(side - rule) for rule in rules) <= AT_RULE_PX
+            for side, rules in zip(box, (self.columns, self.rows) * 2, strict=True)
+        )
 
 
 def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
@@ -156,8 +169,30 @@ def _between(rules: Sequence[float], spans: Sequence[tuple[float, float]], least
 
 
 def crowd(shapes: Sequence[Shape], frame: Shape) -> list[Shape]:
-    """The boxes right inside a frame, when at least three of them fill a good part of it: a board."""
+    """The boxes right inside a frame, when at least three of them fill a good part of it: a board.
+
+    They may fill less where they are notes of one size in rows and columns, of which some places are empty.
+    """
     within = [s for s in shapes if s is not frame and s.fill >= NOTE_FILL and share_inside(s.box, frame.box) > 0.95]
     direct = [s for s in within if not any(holds(other, s) for other in within)]
-    filled = sum(overlap(s.box, frame.box) for s in direct)
-    return direct if len(direct) >= 3 and filled >= BOARD_FILL * area(frame.box) else []
+    if len(direct) < 3:
+        return []
+    least = SPARSE_FILL if in_even_rows(direct) else BOARD_FILL
+    return direct if filled_share(direct, frame) >= least else []
+
+
+def filled_share(notes: Sequence[Shape], frame: Shape) -> float:
+    """Share of a frame that notes fill."""
+    return sum(overlap(note.box, frame.box) for note in notes) / area(frame.box)
+
+
+def in_even_rows(notes: Sequence[Shape]) -> bool:
+    """Whether at least four boxes of one size stand in at least two rows and two columns, a little out of line."""
+    wide, tall = median(note.width for note in notes), median(note.height for note in notes)
+    if len(notes) < 4 or any(
+        abs(note.width - wide) > SIZE_SLACK * wide or abs(note.height - tall) > SIZE_SLACK * tall for note in notes
+    ):
+        return False
+    columns = merge_close([(note.box[0] + note.box[2]) / 2 for note in notes], 0.2 * wide)
+    rows = merge_close([(note.box[1] + note.box[3]) / 2 for note in notes], 0.2 * tall)
+    return 2 <= len(columns) <= len(notes) - 1 and 2 <= len(rows) <= len(notes) - 1

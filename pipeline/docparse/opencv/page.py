@@ -18,10 +18,12 @@ from pipeline.docparse.opencv.drawings import Drawing, find_drawings
 from pipeline.docparse.opencv.frames import find_frames
 from pipeline.docparse.opencv.geometry import area, gap, grown, overlap, share_inside, union
 from pipeline.docparse.opencv.grids import (
+    BOARD_FILL,
     CANVAS_CELL_PX,
     Grid,
     completed,
     crowd,
+    filled_share,
     find_grids,
     is_canvas,
     is_table,
@@ -44,6 +46,8 @@ DOT_PX = (20.0, 64.0)
 BOARD_MIN_PAGE_SHARE = 0.035
 BOARD_MOST_INK_PX = 260
 """A board has no more ink between its notes: no arrows."""
+SPARSE_MOST_INK_PX = 120
+"""A board with few notes has less than a short arrow."""
 CONTAINER_MIN_HEIGHT_PX = 40.0
 
 
@@ -188,6 +192,7 @@ class PageFinds:
             and area(shape.box) < most
             and share_inside(shape.box, grid.box) > 0.9
             and not any(_same_place(shape.box, cell.box) for cell in grid.cells)
+            and not grid.rules_around(shape.box)
             and self._text_in(shape.box)
         ]
         return len(standing) >= 2
@@ -219,7 +224,10 @@ class PageFinds:
             ):
                 continue
             zones = [zone for zone in crowd(self._shapes, frame) if self._text_in(zone.box)]
-            if len(zones) < 3 or self._ink_between(frame, zones) > BOARD_MOST_INK_PX:
+            if len(zones) < 3:
+                continue
+            sparse = filled_share(zones, frame) < BOARD_FILL
+            if self._ink_between(frame, zones) > (SPARSE_MOST_INK_PX if sparse else BOARD_MOST_INK_PX):
                 continue
             boards.append(frame.box)
             self._zones += [zone.box for zone in zones]

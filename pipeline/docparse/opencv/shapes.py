@@ -18,6 +18,12 @@ Source = Literal["dark", "lined", "tinted"]
 MIN_SIDE_PX = 4
 """At half size."""
 MIN_AREA_PX = 20
+LEAST_INK = 0.2
+"""A shape covers so much of its box, holes left out."""
+LEAST_INK_BOARD = 0.07
+"""A large area between lines covers so much: a board that notes fill shows only at their edges."""
+BOARD_SIDE_PX = 90
+"""At half size, both sides of such an area."""
 MAX_PAGE_SHARE = 0.92
 EDGE_PX = 3.0
 """How far a shape's visible edge lies outside of its flat inside."""
@@ -114,7 +120,10 @@ def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4, ltype=cv2.CV_32S)
     w, h, ink = (stats[:, column] for column in (2, 3, 4))
     kept = (w >= MIN_SIDE_PX) & (h >= MIN_SIDE_PX) & (ink >= MIN_AREA_PX)
-    kept &= (w * h <= MAX_PAGE_SHARE * width * height) & (ink >= 0.2 * w * h)
+    least = np.full(len(stats), LEAST_INK)
+    if source == "lined":
+        least[(w >= BOARD_SIDE_PX) & (h >= BOARD_SIDE_PX)] = LEAST_INK_BOARD
+    kept &= (w * h <= MAX_PAGE_SHARE * width * height) & (ink >= least * w * h)
     kept[0] = False
     found = [_shape(labels, int(index), stats[index], (left, top), sheet, source) for index in np.flatnonzero(kept)]
     return [shape for shape in found if shape is not None]

@@ -16,6 +16,8 @@ ALIGNED_PX = 8.0
 CELL_GAP = 1.1
 """Between cells of a row lie at least so many letter heights."""
 CELL_GAP_MOST_PX = 620.0
+COLUMN_ROWS = 0.6
+"""The first and the last column of a table without lines stand in so many of its rows."""
 ROW_REACH = 5.5
 """From row to row are no more than so many letter heights."""
 WIDEST_CELL_PX = 330.0
@@ -194,6 +196,7 @@ def _aligned(lines: Sequence[TextLine]) -> list[Box]:
             home.append(row)
     found = []
     for chain in chains:
+        chain = _without_strays(chain)
         if len(chain) < 3:
             continue
         box = union([line.box for row in chain for line in row])
@@ -204,6 +207,27 @@ def _aligned(lines: Sequence[TextLine]) -> list[Box]:
                 box = union([box, line.box])
         found.append(box)
     return found
+
+
+def _without_strays(chain: Sequence[Sequence[TextLine]]) -> list[list[TextLine]]:
+    """Rows without what stands far to a side of the table in few of them: labels of a drawing, another column's text.
+
+    Outermost columns go while they stand in fewer than `COLUMN_ROWS` of the rows and three are left.
+    """
+    lines = sorted((line for row in chain for line in row), key=lambda line: line.box[0])
+    columns: list[list[TextLine]] = []
+    reached = 0.0
+    for line in lines:
+        if not columns or line.box[0] >= reached:
+            columns.append([])
+            reached = line.box[2]
+        columns[-1].append(line)
+        reached = max(reached, line.box[2])
+    while len(columns) > 3 and min(len(columns[0]), len(columns[-1])) < COLUMN_ROWS * len(chain):
+        columns.pop(0 if len(columns[0]) < len(columns[-1]) else -1)
+    kept = {id(line) for column in columns for line in column}
+    rows = [[line for line in row if id(line) in kept] for row in chain]
+    return [row for row in rows if len(row) >= 2]
 
 
 def _running(line: TextLine, lines: Sequence[TextLine]) -> bool:
