@@ -59,11 +59,13 @@ def _long_lines(strokes: Pixels, *, vertical: bool) -> list[Box]:
 
 
 def _side(lines: list[Box], x: float, top: float, bottom: float, corner: float, outward: int) -> float | None:
-    """Outer edge of the upright line that closes a frame near `x`, or None."""
+    """Outer edge of the upright lines that close a frame near `x`, or None; a shape on the side parts them."""
+    edge, longest, closed = x, 0.0, 0.0
     for line in lines:
-        edge = line[0] if outward < 0 else line[2]
-        away = (edge - x) * outward
+        there = line[0] if outward < 0 else line[2]
         covered = min(line[3], bottom) - max(line[1], top)
-        if -corner / 3 <= away <= corner and covered >= MIN_COVER * (bottom - top - 2 * corner):
-            return edge
-    return None
+        if -corner / 3 <= (there - x) * outward <= corner and covered > 0:
+            closed += covered
+            if covered > longest:
+                edge, longest = there, covered
+    return edge if longest and closed >= MIN_COVER * (bottom - top - 2 * corner) else None

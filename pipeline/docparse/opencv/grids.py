@@ -15,6 +15,9 @@ from pipeline.docparse.words import Box
 CELL_GAP_PX = 6.0
 MIN_CELL_PX = 12.0
 AT_RULE_PX = 6.0
+LETTER_PX = 20.0
+LETTERS_SHARE = 0.03
+"""Letters of a cell that run together to boxes cover less of it, and are lower, than cells do."""
 CELL_SOLIDITY = 0.6
 NOTE_FILL = 0.82
 """A note covers so much of its box, though a round frame cuts a corner off it."""
@@ -61,7 +64,7 @@ class Grid:
 def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
     """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips."""
     boxes = [shape for shape in shapes if _may_be_cell(shape)]
-    leaves = [shape for shape in boxes if not any(holds(shape, other) for other in boxes)]
+    leaves = [shape for shape in boxes if _holds_letters_at_most(shape, boxes)]
     grids = []
     for group in _adjacent(leaves, CELL_GAP_PX):
         cells = [leaves[index] for index in group]
@@ -75,6 +78,17 @@ def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
         if cover >= MIN_COVER and len(rows) >= 3 and (len(columns) >= 3 or strips):
             grids.append(Grid(box, tuple(cells), tuple(columns), tuple(rows), cover))
     return grids
+
+
+def _holds_letters_at_most(shape: Shape, boxes: Sequence[Shape]) -> bool:
+    """Whether no box stands in it but thick letters that look like one."""
+    held_area = 0.0
+    for other in boxes:
+        if holds(shape, other):
+            held_area += area(other.box)
+            if other.height > LETTER_PX or held_area > LETTERS_SHARE * area(shape.box):
+                return False
+    return True
 
 
 def _may_be_cell(shape: Shape) -> bool:
