@@ -1,0 +1,96 @@
+"""Boards, frames and tables that are easily taken for something else, on pages drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.docparse.documents import draw_page
+from pipeline.docparse.labels import LABELS
+from pipeline.docparse.media import PDF
+from pipeline.docparse.opencv.detector import OpenCvDetector
+from pipeline.docparse.opencv.geometry import iou
+from pipeline.docparse.regions import Detection
+from pipeline.docparse.words import Box, PageText
+from tests.pipeline.documents import new_page, save
+
+ZOOM = 150 / 72
+
+
+def found(path: Path, drawer: Callable[[Any], None]) -> list[Detection]:
+    page = draw_page(save(path, lambda document: drawer(new_page(document))), PDF, 1, 150, 50_000_000)
+    height, width = page.pixels.shape[:2]
+    return OpenCvDetector(0.3, LABELS).detect([(page.pixels, PageText(width, height, 150, page.words))])[0]
+
+
+def only(regions: list[Detection], label: str) -> Box:
+    """The box of the only region of a label, in points."""
+    (one,) = [region for region in regions if region.label == label]
+    left, top, right, bottom = (side / ZOOM for side in one.box)
+    return left, top, right, bottom
+
+
+def notes(page: Any, places: list[tuple[float, float]], width: float, height: float) -> None:
+    for number, (x, y) in enumerate(places):
+        page.draw_rect((x, y, x + width, y + height), color=(0.2, 0.3, 0.6), fill=(0.87, 0.91, 0.97))
+        page.insert_text((x + 6, y + 16), f"Note {number}", fontsize=8)
+
+
+def test_a_board_with_few_notes_of_one_size_is_a_canvas(tmp_path: Path) -> None:
+    def board(page: Any) -> None:
+        page.draw_rect((100, 100, 340, 340))
+        notes(page, [(184, 110), (112, 184), (186, 186), (260, 183), (184, 260)], 58, 58)
+
+    assert iou(only(found(tmp_path / "board.pdf", board), "canvas"), (100, 100, 340, 340)) > 0.9
+
+
+def test_boxes_that_an_arrow_joins_in_a_frame_are_no_board(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 340, 340))
+        notes(page, [(184, 110), (112, 184), (186, 186), (260, 183), (184, 260)], 58, 58)
+        page.draw_line((172, 213), (180, 213), width=1.5)
+        page.draw_polyline([(178, 208), (178, 218), (184, 213)], fill=(0, 0, 0), closePath=True)
+        page.draw_line((213, 170), (213, 180), width=1.5)
+        page.draw_polyline([(208, 178), (218, 178), (213, 184)], fill=(0, 0, 0), closePath=True)
+
+    labels = [one.label for one in found(tmp_path / "zone.pdf", zone)]
+    assert "diagram" in labels
+    assert "node" in labels
+
+
+def test_a_board_that_its_notes_fill_is_a_canvas(tmp_path: Path) -> None:
+    def board(page: Any) -> None:
+        page.draw_rect((54, 100, 544, 370))
+        notes(page, [(60 + 161 * column, 106 + 87 * row) for row in range(3) for column in range(3)], 150, 76)
+
+    regions = found(tmp_path / "board.pdf", board)
+    assert iou(only(regions, "canvas"), (54, 100, 544, 370)) > 0.9
+    assert not [one for one in regions if one.label == "diagram"]
+
+
+def test_a_low_dashed_frame_around_a_row_of_nodes_is_a_canvas_in_the_diagram(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 430, 150), dashes="[5 3] 0", color=(0.3, 0.5, 0.2), radius=0.16)
+        notes(page, [(112, 114), (232, 114), (352, 114)], 66, 26)
+        for x in (178, 298):
+            page.draw_line((x, 127), (x + 48, 127))
+            page.draw_polyline([(x + 46, 124), (x + 46, 130), (x + 54, 127)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "zone.pdf", zone)
+    assert iou(only(regions, "canvas"), (100, 100, 430, 150)) > 0.85
+    assert iou(only(regions, "diagram"), (100, 100, 430, 150)) > 0.85
+
+
+def test_a_table_without_lines_takes_nothing_from_the_drawing_beside_it(tmp_path: Path) -> None:
+    def beside(page: Any) -> None:
+        for row in range(6):
+            for column, word in enumerate(("Catalogue", f"{row}.8", "Gateway")):
+                page.insert_text((60 + 76 * column, 120 + 20 * row), word, fontsize=8)
+        for x, y, word in ((330, 128, "Courier"), (410, 128, "Pricing"), (330, 208, "Partner")):
+            page.draw_oval((x, y, x + 56, y + 26), color=(0.3, 0.2, 0.5), fill=(0.9, 0.87, 0.95))
+            page.insert_text((x + 14, y + 15), word, fontsize=8)
+        page.draw_line((386, 141), (404, 141))
+        page.draw_polyline([(403, 138), (403, 144), (410, 141)], fill=(0, 0, 0), closePath=True)
+
+    assert iou(only(found(tmp_path / "beside.pdf", beside), "table"), (60, 113, 240, 222)) > 0.8
