@@ -107,7 +107,7 @@ def holders_of_the_key(operator: Operator) -> list[str]:
 def test_without_its_key_a_run_rents_nothing_and_says_where_the_key_goes(operator: Operator, rude: RudeServer) -> None:
     draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     session, run = planned(operator, analyst(rude))
-    assert "1 pages guessed" in run.forecasts[0]
+    assert "1 page guessed" in run.forecasts[0]
     assert "capped at $1.00" in run.forecasts[0]
     with pytest.raises(SecretMissing, match=r"wants MODEL_KEY: put it in .*\.env"):
         drive(session, run.entry.run_id)

@@ -44,7 +44,7 @@ def test_every_section_that_the_template_offers_can_be_taken_as_it_stands(sessio
     offered = re.findall(r"(?m)^# \[pipelines\.docparse\.(.+)\]$", path.read_text())
     assert set(offered) == {"grounding-dino", "sam2", "given", "tesseract", "openai"}
     # vLLM or OpenAI: the line for the former is an alternative
-    path.write_text(re.sub(r"(?m)^# (?!server)(?=\[pipelines|\w+ = )", "", path.read_text()))
+    path.write_text(re.sub(r"(?m)^# (?!server)(?=\[|\w+ = )", "", path.read_text()))
     session = open_session(session.workspace)
     by_part = {"segmenter": "sam2", "ocr": "tesseract", "analyst": "openai"}
     for detector in ("grounding-dino", "given"):

@@ -4,8 +4,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from remote.agent.logs import FileShrank, LogPieceGone, LogWriter, make_pipe, pieces, read_at, size_of
@@ -153,8 +155,12 @@ def test_output_goes_on_when_the_log_writer_was_killed(sshd: Sshd, agent: Agent)
     program = "i=0; while test $i -lt 60; do echo line $i; i=$((i+1)); sleep 0.02; done"
     agent.launch(JobSpec("talker", ("sh", "-c", program)))
     eventually(lambda: b"line 3\n" in agent.follow("jobs/talker/log", 0), what="it talks")
-    ours = [process for process in sshd.leftovers() if f"{agent.root}/jobs/talker" in process.cmdline()]
-    writer = next(process for process in ours if process.ppid() in {each.pid for each in ours})
+    writer = None
+    while writer is None:
+        # Processes that come and go meanwhile are none of ours.
+        with suppress(psutil.NoSuchProcess):
+            ours = [process for process in sshd.leftovers() if f"{agent.root}/jobs/talker" in process.cmdline()]
+            writer = next(process for process in ours if process.ppid() in {each.pid for each in ours})
     writer.kill()
     assert agent.wait("talker", timeout_s=30).exit_code == 0
     lines = agent.follow("jobs/talker/log", 0).decode().splitlines()
