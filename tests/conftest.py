@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -22,20 +21,11 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-INDEXES = Path(__file__).parent / "index"
-
-
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: these tests wait for processes, connections and clocks half of the time."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, so that none of them is what all wait for at the end.
-
-    The tests of an index share what their module has built: they stay in one worker, so that it is built once.
-    """
-    for item in items:
-        if item.path.is_relative_to(INDEXES) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Begin with the slow ones, so that none of them is what all wait for at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

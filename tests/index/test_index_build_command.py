@@ -15,6 +15,8 @@ from index.layout import Layout
 from index.stats import stats
 from tests.index.index_world import RUN_1, in_chroma, record, write_run
 
+pytestmark = pytest.mark.xdist_group("index commands")
+
 OFFLINE_SLUG = "offline-hash3072-stem-char4-3072-v1"
 
 
