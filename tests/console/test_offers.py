@@ -271,6 +271,7 @@ def test_a_quote_without_its_disk_would_have_been_too_low() -> None:
 
 def market(here: Session, method: str, rule: dict[str, Any] | None) -> None:
     """Change the rules of the emulated market."""
+    here.cloud.instances()  # it runs from the first question on
     where = address(here.workspace.local_cloud)
     assert where is not None
     headers = {"Authorization": f"Bearer {where.api_key}"}
