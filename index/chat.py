@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from index.embedders.pieces import tokens_about, tokens_at_most
 from index.errors import IndexProblem
-from index.faults import one_line
 from index.provider import Bound, OddAnswer, Provider, Purse, provider
 from index.servers import ChatModel
+from pipeline.core.server_faults import one_line
 
 if TYPE_CHECKING:
     import openai

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.pace import retry_after_s
+from pipeline.core.server_faults import (
+    GATEWAY_GAVE_UP,
+    NO_MONEY,
+    RETRIED,
+    UNKNOWN_PARAMETER,
+    UNKNOWN_WORDS,
+    ServerFault,
+    message_of,
+    never_sent,
+)
 
 if TYPE_CHECKING:
     import openai
@@ -13,30 +22,7 @@ if TYPE_CHECKING:
 Verdict = Literal["again", "input", "refused", "quota"]
 """Try again · this input is not taken, others may be · nothing is until the operator mends something · no money."""
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-GATEWAY_GAVE_UP = frozenset({504, 520, 522, 524})
-"""What stands before a server did not wait for it: the answer may have been made, and billed."""
-NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
-UNKNOWN_PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value"})
-UNKNOWN_WORDS = (
-    "unrecognized request argument", "unknown parameter", "unsupported parameter", "extra inputs are not",
-    "extra_forbidden", "is not supported",
-)  # fmt: skip
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A request without an answer."""
-
-    verdict: Verdict
-    message: str
-    billed: bool
-    """Whether the server may have charged it: true whenever it did not plainly say that it failed."""
-    pause_s: float | None = None
-    """How long it asked to be left alone."""
-    unreached: bool = False
-    """There was not even a connection."""
+Fault = ServerFault[Verdict]
 
 
 def fault_of(error: Exception, where: str, section: str, key_env: str, timeout_s: float) -> Fault:
@@ -52,10 +38,10 @@ def fault_of(error: Exception, where: str, section: str, key_env: str, timeout_s
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return Fault("again", f"no answer from {where} within {timeout_s:g} s", billed=not _never_sent(error))
+        return Fault("again", f"no answer from {where} within {timeout_s:g} s", billed=not never_sent(error))
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
-        if _never_sent(error):
+        if never_sent(error):
             said = f"no connection to {where} ({cause}): see that it runs, and base_url of [{section}]"
             return Fault("again", said, billed=False, unreached=True)
         return Fault("again", f"the connection to {where} broke ({type(cause).__name__})", billed=True)
@@ -64,15 +50,10 @@ def fault_of(error: Exception, where: str, section: str, key_env: str, timeout_s
     return Fault("again", f"{type(error).__name__} from {where}", billed=True)
 
 
-def _never_sent(error: Exception) -> bool:
-    return type(error.__cause__).__name__ in _NEVER_SENT
-
-
 def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: str) -> Fault:
     status, code, kind = error.status_code, error.code or "", error.type or ""
-    key = error.request.headers.get("authorization", "").removeprefix("Bearer ")
-    message = error.message.replace(key, "…") if key else error.message  # some servers repeat the key that they refuse
-    said = f"{where} answers {status}: {one_line(message)}"
+    message = message_of(error)
+    said = f"{where} answers {status}: {message}"
     if {str(code), str(kind)} & NO_MONEY or status == 402:
         return Fault("quota", f"{said}. Add credit to the account, then say the same command again", False)
     if status in (401, 403):
@@ -85,9 +66,3 @@ def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: 
     if str(code) in UNKNOWN_PARAMETER or any(words in message.lower() for words in UNKNOWN_WORDS):
         return Fault("refused", f"{said}. The server does not take this: see the model's keys in [{section}]", False)
     return Fault("input", said, False)
-
-
-def one_line(text: Any, length: int = 300) -> str:
-    """A text without line ends, cut to a length."""
-    flat = " ".join(str(text).split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"

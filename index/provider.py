@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from index.errors import IndexProblem
-from index.faults import Fault, fault_of, one_line
+from index.faults import Fault, fault_of
 from index.servers import ChatModel, ProviderMissingKey, Server, read_key, read_servers
 from index.spending import CapReached, Purse, Stopped
 from pipeline.core.pace import Pace
+from pipeline.core.server_faults import ServerFault, one_line
 
 if TYPE_CHECKING:
     import ssl
@@ -177,7 +178,7 @@ class Provider:
             except BaseException:
                 self.purse.lose(ticket)  # whoever waits for what it gives back must not wait for ever
                 raise
-            if not isinstance(found, Fault):
+            if not isinstance(found, ServerFault):
                 return found[0]
             fault = found
             if fault.verdict == "refused":

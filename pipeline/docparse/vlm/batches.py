@@ -17,11 +17,12 @@ import orjson
 
 from pipeline.core.errors import Interrupted, PipelineError, StageCrash
 from pipeline.core.files import LineFile, read_lines
+from pipeline.core.server_faults import RETRIED
 from pipeline.docparse.vlm.answers import Answer, AnswerFolder
 from pipeline.docparse.vlm.asking import PageAsked, PageTold, page_told
 from pipeline.docparse.vlm.bodies import Ask, endpoint, hear
 from pipeline.docparse.vlm.client import FIRST_PAUSE_S, QuestionRefused, ServerBusy
-from pipeline.docparse.vlm.faults import RETRIED, fault_of
+from pipeline.docparse.vlm.faults import fault_of
 from pipeline.docparse.vlm.params import OpenAiParams
 from pipeline.docparse.vlm.spending import CapReached, Purse
 from pipeline.docparse.vlm.talk import Told, talk

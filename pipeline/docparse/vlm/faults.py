@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.pace import retry_after_s
+from pipeline.core.server_faults import (
+    GATEWAY_GAVE_UP,
+    NO_MONEY,
+    RETRIED,
+    UNKNOWN_PARAMETER,
+    UNKNOWN_WORDS,
+    ServerFault,
+    message_of,
+    never_sent,
+    one_line,
+)
 from pipeline.docparse.vlm.params import OpenAiParams
 
 if TYPE_CHECKING:
@@ -15,13 +25,7 @@ if TYPE_CHECKING:
 Verdict = Literal["again", "question", "stage"]
 """Try again · this question cannot be answered · no question can be until the operator mends something."""
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
-NO_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
-UNKNOWN_PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter", "unsupported_value"})
-UNKNOWN_WORDS = ("unrecognized request argument", "unknown parameter", "unsupported parameter", "extra inputs are not",
-                 "extra_forbidden", "is not supported")  # fmt: skip
-
 _LINES: Mapping[str, str] = {
     "text.format": "json_mode: schema, or object",
     "response_format": "json_mode: schema, or object",
@@ -37,22 +41,8 @@ _LINES: Mapping[str, str] = {
     "service_tier": "service_tier: null",
 }
 """A part of a parameter's name as the server tells it → the line of the analyst's parameters that leaves it out."""
-GATEWAY_GAVE_UP = frozenset({504, 520, 522, 524})
-"""What stands before a server did not wait for it: the answer may have been made, and billed."""
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A request without an answer."""
-
-    verdict: Verdict
-    message: str
-    billed: bool
-    """Whether the server may have charged it: true whenever it did not plainly say that it failed."""
-    pause_s: float | None = None
-    """How long it asked to be left alone."""
-    unreached: bool = False
-    """There was not even a connection."""
+Fault = ServerFault[Verdict]
 
 
 def fault_of(error: Exception, params: OpenAiParams) -> Fault:
@@ -60,29 +50,22 @@ def fault_of(error: Exception, params: OpenAiParams) -> Fault:
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return Fault("again", f"no answer within {params.timeout_s:g} s", billed=not _never_sent(error))
+        return Fault("again", f"no answer within {params.timeout_s:g} s", billed=not never_sent(error))
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         where = params.base_url or "OpenAI's server"
-        if _never_sent(error):
+        if never_sent(error):
             said = f"no connection to {where} ({cause}): see that it runs, and analyst.base_url"
             return Fault("again", said, billed=False, unreached=True)
         return Fault("again", f"the connection to {where} broke ({cause or type(cause).__name__})", billed=True)
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, params)
-    return Fault("again", f"{type(error).__name__}: {_one_line(error)}", billed=True)
-
-
-def _never_sent(error: Exception) -> bool:
-    """Whether the connection was not even made."""
-    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+    return Fault("again", f"{type(error).__name__}: {one_line(error)}", billed=True)
 
 
 def _of_status(error: openai.APIStatusError, params: OpenAiParams) -> Fault:
     status, code, kind = error.status_code, error.code or "", error.type or ""
-    key = error.request.headers.get("authorization", "").removeprefix("Bearer ")
-    message = error.message.replace(key, "…") if key else error.message  # some servers repeat the key that they refuse
-    said = f"{_where(params)} answers {status}: {_one_line(message)}"
+    said = f"{_where(params)} answers {status}: {message_of(error)}"
     if {code, kind} & NO_MONEY or status == 402:
         return Fault("stage", f"{said}. Add credit to the account, then go on with --resume: nothing is lost", False)
     if status == 401 or status == 403:
@@ -117,8 +100,3 @@ def _line_for(error: openai.APIStatusError) -> str | None:
 
 def _where(params: OpenAiParams) -> str:
     return params.base_url or "OpenAI"
-
-
-def _one_line(text: Any) -> str:
-    flat = " ".join(str(text).split())
-    return flat if len(flat) <= 300 else flat[:299] + "…"
