@@ -22,7 +22,7 @@ _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "Unsup
 VerdictT = TypeVar("VerdictT", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # a generic alias cannot call a frozen class with slots
 class ServerFault(Generic[VerdictT]):
     """A request without an answer."""
 
