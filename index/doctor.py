@@ -14,6 +14,7 @@ import numpy as np
 from index import quantised, vectors
 from index.chroma import MAX_BATCH, ChromaBroken, Mirror
 from index.chroma_place import chroma_place
+from index.chroma_probe import crash_of
 from index.errors import IndexCorrupt, IndexEmpty
 from index.generations import last_used, take_into_use
 from index.layout import Current, Layout
@@ -197,8 +198,12 @@ class _Visit:
                 f"write them: spotter index mirror; or {self._anew}" if waiting else "",
             )
         ]
+        place = chroma_place(self._layout, store.generation)
+        self._report(Progress("doctor", "chroma opens"))
+        if crash := crash_of(place):
+            return [*checks, Check("chroma opens", False, crash, self._anew)]
         try:
-            with Mirror(chroma_place(self._layout, store.generation)) as mirror:
+            with Mirror(place) as mirror:
                 checks += [
                     self._check("chroma holds the same records", lambda: _same_records(store, mirror), self._anew),
                     self._check("chroma's vectors", lambda: self._same_vectors(store, mirror), self._anew),

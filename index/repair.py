@@ -21,6 +21,7 @@ import orjson
 from index import vectors
 from index.chroma import ChromaBroken, ChromaRecord, Mirror
 from index.chroma_place import chroma_place
+from index.chroma_probe import crash_of
 from index.copying import copy_into
 from index.errors import BadSource, IndexCorrupt, WouldLose
 from index.generations import begin, clear_unfinished, note_state, remove, take_into_use
@@ -152,7 +153,7 @@ def _switch(layout: Layout, broken: Current, candidate: Current, why: str) -> No
 def _chroma(layout: Layout, broken: Current, closing: ExitStack) -> ChromaStock | None:
     """What Chroma holds of the broken generation; None when that can't be read either."""
     place = chroma_place(layout, broken)
-    if not place.begun:
+    if not place.begun or crash_of(place):
         return None
     try:
         return ChromaStock(closing.enter_context(Mirror(place)))

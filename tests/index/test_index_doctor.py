@@ -97,6 +97,36 @@ def test_a_chroma_whose_own_index_loses_its_records_is_found(workspace, monkeypa
     assert "of 30 drawn records" in report.checks[-1].detail
 
 
+def with_links_that_lead_nowhere(folder, name):
+    """A collection whose graph is on disk, every link of it pointing far outside: asking it is a segmentation fault."""
+    client = chromadb.PersistentClient(path=str(folder))
+    graph = {"space": "cosine", "sync_threshold": 200, "batch_size": 50}
+    collection = client.create_collection(name, embedding_function=None, configuration={"hnsw": graph})
+    vectors = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)
+    for first in range(0, len(vectors), 50):
+        some = vectors[first : first + 50]
+        collection.add(ids=[f"x{first + at}" for at in range(len(some))], embeddings=some, documents=["x"] * len(some))
+    client.close()
+    [level] = folder.glob("*/data_level0.bin")
+    links, numbers, label = 32, 16, 8
+    element = 4 + 4 * links + 4 * numbers + label
+    data = np.frombuffer(level.read_bytes(), np.uint8).reshape(-1, element).copy()
+    data[:, 4 : 4 + 4 * links] = 0x7F
+    level.write_bytes(data.tobytes())
+
+
+def test_a_chroma_that_kills_whoever_asks_it_is_found_and_repaired(workspace):
+    current = Layout(workspace).current()
+    assert current is not None
+    shutil.rmtree(current.chroma)
+    with_links_that_lead_nowhere(current.chroma, current.name)
+    report = doctor(workspace)
+    assert failed(report) == {"chroma opens"}
+    assert "dies of SIGSEGV" in report.checks[-1].detail
+    assert doctor(workspace, repair=True).ok
+    assert in_chroma(workspace).keys() == {r.id for r in RECORDS}
+
+
 def test_a_chroma_database_full_of_rubbish_is_found_and_repaired(workspace):
     database = Layout(workspace).chroma / "chroma.sqlite3"
     database.write_bytes(b"rubbish" * 1000)
