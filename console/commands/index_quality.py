@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from console.commands.frame import Json, print_json, reporting, workspace
-
-
-class AskedAs(StrEnum):
-    """How text and visual records share the list."""
-
-    balanced = "balanced"
-    text = "text"
-    visual = "visual"
-    raw = "raw"
-
-
-class JoinedBy(StrEnum):
-    """How words and vectors are joined."""
-
-    convex = "convex"
-    rrf = "rrf"
+from console.commands.search import JoinedBy, ListAs
 
 
 def evaluate(
@@ -45,7 +29,7 @@ def evaluate(
     boosts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Boosts to rank with; default: tags/boosts.json.")
     ] = None,
-    mode: Annotated[AskedAs | None, typer.Option(help="Default: as the baseline was asked, else balanced.")] = None,
+    mode: Annotated[ListAs | None, typer.Option(help="Default: as the baseline was asked, else balanced.")] = None,
     fusion: Annotated[JoinedBy | None, typer.Option(help="How words and vectors are joined.")] = None,
     words_only: Annotated[bool, typer.Option("--words-only", help="Without vectors.")] = False,
     save_baseline: Annotated[

@@ -132,11 +132,6 @@ def pipeline_and_sources(words: list[str]) -> tuple[str, list[Path]]:
     return "docparse", [base / word for word in words]
 
 
-def is_finished(entry: RunEntry) -> bool:
-    """Whether there is nothing left to do."""
-    return entry.phase == "done" and entry.state == "succeeded"
-
-
 def _refusals(here: Session, entry: RunEntry) -> Iterator[str]:
     """Why the run would be refused before anything is rented, as it is planned and as things stand here."""
     from console.errors import WrongInput
