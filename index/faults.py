@@ -52,8 +52,7 @@ def fault_of(error: Exception, where: str, section: str, key_env: str, timeout_s
 
 def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: str) -> Fault:
     status, code, kind = error.status_code, error.code or "", error.type or ""
-    message = message_of(error)
-    said = f"{where} answers {status}: {message}"
+    said = f"{where} answers {status}: {message_of(error)}"
     if {str(code), str(kind)} & NO_MONEY or status == 402:
         return Fault("quota", f"{said}. Add credit to the account, then say the same command again", False)
     if status in (401, 403):
@@ -63,6 +62,7 @@ def _of_status(error: openai.APIStatusError, where: str, section: str, key_env: 
         return Fault("refused", f"{said}. Check the model's name and base_url of [{section}]", False)
     if status in RETRIED or status >= 500:
         return Fault("again", said, status in GATEWAY_GAVE_UP, retry_after_s(error.response.headers))
-    if str(code) in UNKNOWN_PARAMETER or any(words in message.lower() for words in UNKNOWN_WORDS):
+    whole = error.message.lower()
+    if str(code) in UNKNOWN_PARAMETER or any(words in whole for words in UNKNOWN_WORDS):
         return Fault("refused", f"{said}. The server does not take this: see the model's keys in [{section}]", False)
     return Fault("input", said, False)

@@ -188,6 +188,7 @@ def test_a_server_that_takes_nothing_is_not_asked_about_every_text(there, worksp
         ("401", ProviderRefused, "Check the key in THERE_API_KEY"),
         ("moved", ProviderRefused, "307"),
         ("unknown-parameter", ProviderRefused, "does not take this"),
+        ("long-complaint", ProviderRefused, "does not take this"),
     ],
 )
 def test_what_only_the_operator_can_mend_is_one_sentence_and_not_asked_again(there, workspace, fault, error, words):

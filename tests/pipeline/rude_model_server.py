@@ -218,6 +218,8 @@ ERRORS: dict[str, tuple[int, dict[str, Any]]] = {
     "400": (400, {"message": "Invalid image", "type": "invalid_request_error", "code": "invalid_image"}),
     "unknown-parameter": (400, {"message": "Unknown parameter: 'prompt_cache_key'.", "type": "invalid_request_error",
                                 "param": "prompt_cache_key", "code": "unknown_parameter"}),
+    "long-complaint": (400, {"message": "1 error in body. " + "input: " * 80 + "Extra inputs are not permitted.",
+                             "type": "invalid_request_error"}),
     "too-long": (400, {"message": "maximum context length exceeded", "type": "invalid_request_error",
                        "code": "context_length_exceeded"}),
 }  # fmt: skip
