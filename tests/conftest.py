@@ -21,6 +21,7 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) nobody asks
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: these tests wait for processes, connections and clocks half of the time."""
     return (os.cpu_count() or 1) + 1

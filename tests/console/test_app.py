@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
-from textual.pilot import Pilot
-from textual.widgets import ContentSwitcher, Input, OptionList, Static
+from textual.widgets import ContentSwitcher, Input, OptionList
 
 from console.app import SpotterApp
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -17,6 +15,7 @@ from console.widgets.confirm import Confirm
 from console.widgets.help import Help
 from console.workspace import Workspace, create_workspace
 from pipeline.core.records import Record, RecordMeta
+from tests.console.piloting import note, until
 
 RUN = "01jtestrun0000000000000000"
 
@@ -50,18 +49,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         RunEntry(run_id=RUN, pipeline="docparse", plan_key="k", phase=Phase.DONE, state="succeeded", created_at=1.0)
     )
     return place
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"never saw {what}")
-
-
-def note(app: SpotterApp) -> str:
-    return str(app.query_one("#search-note", Static).render())
 
 
 async def test_every_keystroke_searches_and_enter_walks_from_query_to_page(workspace: Workspace) -> None:

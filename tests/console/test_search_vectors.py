@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 
 from console.app import SpotterApp
 from console.screens import search as search_screen
@@ -17,6 +16,7 @@ from console.screens.search import Search
 from console.workspace import Workspace, create_workspace
 from index.embed import embedder
 from index.ingest import ingest
+from tests.console.piloting import note, until
 from tests.index.index_world import RUN_1, record, write_run
 from tests.index.model_server import ModelServer, serving
 
@@ -34,18 +34,6 @@ def workspace(there: ModelServer, tmp_path: Path) -> Workspace:
     ingest([place.runs], place.root, embedder("there/tiny", place.root))
     there.requests.clear()
     return place
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"never saw {what}")
-
-
-def note(app: SpotterApp) -> str:
-    return str(app.query_one("#search-note", Static).render())
 
 
 async def test_words_answer_while_the_vector_is_under_way_and_it_joins_them(
