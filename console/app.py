@@ -1,4 +1,4 @@
-"""The shell of the app: top line, views, footer, palette, and the one session that they share."""
+"""The shell of the app: top line, views, line of keys, questions, and the one session that all views share."""
 
 from __future__ import annotations
 
@@ -6,59 +6,73 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.screen import Screen
-from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Footer, Input, Static
+from textual.widgets import ContentSwitcher
 
-from console.actions import ACTIONS, EVERYWHERE, bindings_of
-from console.screens.fleet import Fleet
-from console.screens.offers import Offers
-from console.screens.run import Run
-from console.screens.runs import Runs
-from console.screens.search import Search
+from console.actions.action import EVERYWHERE, TABLE, Action, Question
+from console.actions.registry import action_called, actions_of, bindings_of
+from console.language import _
+from console.nav import History, Place
+from console.screens.catalog import CLASSES, make_view
+from console.screens.view import PolledView, View
 from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
-from console.widgets.help import Help
-from console.widgets.keyed_table import KeyedTable
-from console.words import usd, usd_per_hour
+from console.widgets.burn_line import TopLine
+from console.widgets.confirm import Confirm
+from console.widgets.key_line import KeyLine
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
-    from console.models.fleet import FleetView
     from console.operations.session import Session
 
-NARROW_COLUMNS = 110
+SINGLE_COLUMNS, BESIDE_COLUMNS = 80, 120
 NOTE_CHARACTERS = 400
 """A note in the corner must leave the screen to be seen; the command of the same name tells all of it."""
-VIEWS: dict[str, type[Widget]] = {"fleet": Fleet, "offers": Offers, "runs": Runs, "run": Run, "search": Search}
+Severity = Literal["information", "warning", "error"]
 Answer = TypeVar("Answer")
 
 
 class SpotterApp(App[None]):
-    """Fleet, offers, runs and search over one workspace."""
+    """Views over one workspace, one on screen at a time, each made when it is first wanted."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in ("shell", *CLASSES))]  # noqa: RUF012
     TITLE = "Spotter"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW_COLUMNS, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-single"),
+        (SINGLE_COLUMNS, "-stacked"),
+        (BESIDE_COLUMNS, "-beside"),
+    ]
     BINDINGS = bindings_of(EVERYWHERE, but=("everywhere.palette",))
 
-    def __init__(self, workspace: Workspace, view: str = "fleet", query: str = "") -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        view: str = "fleet",
+        argument: str = "",
+        *,
+        live: bool = True,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         super().__init__()
         self.workspace = workspace
-        self._first_view = view
-        self._query = query
-        self._history: list[str] = []
-        self._burn = ""
-        self._complete = False
-        self._wanted: str | None = None
+        self.live = live
+        """Whether views ask by themselves; tests feed them instead."""
+        self.paused = False
+        self.read_only = read_only
+        self._clock = clock
+        self._history = History(Place(view, argument))
         self._session: Session | None = None
         self._session_lock = threading.Lock()
+
+    # ---- what views use ----
 
     def session(self) -> Session:
         """The workspace's session, opened at first use. Call it from a worker: it reads settings and the ledger.
@@ -73,82 +87,24 @@ class SpotterApp(App[None]):
                 self._session = open_session(self.workspace)
             return self._session
 
-    def compose(self) -> ComposeResult:
-        """Top line, views, footer."""
-        yield Static("", id="top", markup=False)
-        with ContentSwitcher(initial=self._first_view):
-            yield VIEWS[self._first_view](id=self._first_view)
-        yield Footer(show_command_palette=False, compact=True)
-
-    def on_mount(self) -> None:
-        """Dress up and show the first view."""
-        self.animation_level = "none"
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
-        self.theme = DARK.name
-        self.set_interval(1.0, self._draw_top)
-        self._draw_top()
-        self.call_after_refresh(self._mount_the_rest)
-
-    async def _mount_the_rest(self) -> None:
-        """The first frame shows one view; the others are made while the operator looks at it."""
-        for name, view in VIEWS.items():
-            if name != self._first_view:
-                await self.query_one(ContentSwitcher).add_content(view(id=name))
-        self._complete = True
-        if self._wanted is not None:
-            self.go(self._wanted)
-        if self._query:
-            query = self.query_one("#query", Input)
-            query.value = self._query
-            query.select_all()  # the next key begins a query of the operator's own
-
-    @property
-    def view(self) -> str:
-        """The view on screen."""
-        return self.query_one(ContentSwitcher).current or "fleet"
-
-    def go(self, view: str, *, remember: bool = True) -> None:
-        """Switch to a view; `escape` comes back."""
-        if view == self.view:
-            return
-        if not self._complete:
-            self._wanted = view
-            return
-        if remember:
-            self._history.append(self.view)
-        self.query_one(ContentSwitcher).current = view
-        self._draw_top()
-
-    def _draw_top(self) -> None:
-        crumbs = f" SPOTTER ▸ {self.view} "
-        clock = time.strftime("%H:%M:%S")
-        middle = self._burn
-        room = max(1, self.size.width - 2 - len(crumbs) - len(middle) - len(clock) - 1)
-        top = Text(no_wrap=True, overflow="ellipsis")
-        top.append(crumbs, style="bold")
-        top.append(" " * room)
-        top.append(middle)
-        top.append(f" {clock}")
-        for line in self.query("#top").results(Static):  # there is none any more while the console leaves
-            line.update(top)
-
-    def show_burn(self, view: FleetView) -> None:
-        """Money in the top line: burning now, today, and what is left."""
-        burn = view.money.burn_usd_per_hour if view.money is not None else 0.0
-        parts = ["EMULATED"] if view.emulated else []
-        parts += [usd_per_hour(burn), f"today {usd(view.spent_today_usd)}"]
-        if view.credit_usd is not None:
-            parts.append(f"credit {usd(view.credit_usd)}")
-        if view.error:
-            parts.append("STALE")
-        self._burn = "  ".join(parts)
-        self._draw_top()
+    def now(self) -> float:
+        """Unix seconds for everything that is drawn; a test holds it still."""
+        return self._clock()
 
     def say(self, message: str) -> None:
         """A short note in the corner."""
-        self.notify(message, markup=False)
+        self.tell(message)
+
+    def tell(self, message: str, severity: Severity = "information", title: str = "") -> None:
+        """A note in the corner, with its weight; data in it is text, never markup."""
+        short = shorten(message, NOTE_CHARACTERS, placeholder=" …") or _("no reason was given")
+        timeout = 5 if severity == "information" else 10
+        self.notify(short, title=title, severity=severity, markup=False, timeout=timeout)
+
+    def ring(self, title: str, text: str, severity: Severity = "information") -> None:
+        """Something ended, failed or was guarded while nobody may look: a note, and the terminal's bell."""
+        self.bell()
+        self.tell(text, severity, title)
 
     def in_background(self, ask: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         """Call `ask` in a thread that never holds the console back when it leaves, then `then` on the screen's loop.
@@ -160,8 +116,8 @@ class SpotterApp(App[None]):
             try:
                 answer = ask()
             except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                message = shorten(str(error) or type(error).__name__, NOTE_CHARACTERS, placeholder=" …")
-                self._from_thread(lambda: self.notify(message, severity="error", markup=False, timeout=10))
+                reason = str(error) or type(error).__name__
+                self._from_thread(partial(self.tell, reason, "error"))
                 return
             self._from_thread(lambda: then(answer))
 
@@ -172,42 +128,169 @@ class SpotterApp(App[None]):
             with contextlib.suppress(RuntimeError):  # the loop closed between the look and the call
                 self.call_from_thread(call)
 
-    def start_process(self, arguments: list[str], title: str) -> None:
-        """Run a command of the CLI beside the app: it outlives the console, and its failure is shown."""
+    def run_command(self, argv: tuple[str, ...], note: str) -> None:
+        """Run a command of the CLI beside the app: it outlives the console, and its end is shown and rings."""
         from console.operations.background import start_beside
 
-        beside = start_beside(self.workspace, arguments)
-        self.say(f"started: {title}")
+        entry = self.commands.begin(("spotter", *argv), note, self.now())
+        beside = start_beside(self.workspace, list(argv))
+        self.say(_("started: {what}").format(what=note))
 
         def look() -> None:
             if beside.exit_code is None:
                 return
             timer.stop()
-            severity: Literal["information", "error"] = "information" if beside.exit_code == 0 else "error"
-            self.notify(beside.last_line() or title, title=title, severity=severity, markup=False, timeout=10)
+            self.commands.end(entry, beside.exit_code, self.now())
+            self.ring(note, beside.last_line() or note, "information" if beside.exit_code == 0 else "error")
+            if isinstance(self.view, PolledView):
+                self.view.poll()
 
         timer = self.set_interval(0.5, look)
 
-    def on_runs_opened(self, event: Runs.Opened) -> None:
-        """Show one run."""
-        self.query_one(Run).open(event.run_id)
-        self.go("run")
+    def log_command(self, line: str, note: str) -> None:
+        """Write what was run otherwise, a shell or a viewer, in the command log."""
+        self.commands.note(line, note, self.now())
+
+    # ---- shell ----
+
+    def compose(self) -> ComposeResult:
+        """Top line, views, line of keys."""
+        yield TopLine()
+        with ContentSwitcher(id="views", initial=self._history.here.view):
+            yield make_view(self._history.here.view)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Dress up; the first view shows what was asked for."""
+        from console.models.command_log import CommandLog
+
+        self.animation_level = "none"
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
+        self.theme = DARK.name
+        self.commands = CommandLog(self.workspace.state / "commands.jsonl")
+        self.set_interval(1.0, self.draw_top)
+        self.call_after_refresh(self._first_view)
+
+    def _first_view(self) -> None:
+        if self._history.here.argument:
+            self.view.open(self._history.here.argument)
+        self.view.focus_main()
+        self.draw_top()
+
+    @property
+    def view(self) -> View:
+        """The view on screen."""
+        return self.view_called(self.query_one("#views", ContentSwitcher).current or "fleet")
+
+    def view_called(self, name: str) -> View:
+        """A view by name, made if it was never wanted before."""
+        views = self.screen_stack[0].query_one("#views", ContentSwitcher)
+        for child in views.children:
+            if child.id == name and isinstance(child, View):
+                return child
+        made = make_view(name)
+        made.display = False
+        views.mount(made)
+        return made
+
+    def go(self, view: str, argument: str = "", *, remember: bool = True) -> None:
+        """Show a view and, in it, what `argument` asks for."""
+        if remember:
+            self._history.visit(Place(view, argument))
+        shown = self.view_called(view)
+        self.screen_stack[0].query_one("#views", ContentSwitcher).current = view
+        if argument:
+            self.call_after_refresh(shown.open, argument)
+        self.draw_top()
+
+    def draw_top(self) -> None:
+        """Draw crumbs, money, clock and keys anew."""
+        if not self.is_running:
+            return
+        for line in self.screen_stack[0].query(TopLine):  # there is none any more while the console leaves
+            line.draw()
+        for keys in self.screen_stack[0].query(KeyLine):
+            keys.draw()
+
+    # ---- actions ----
+
+    async def action_do(self, action_id: str) -> None:
+        """Do what a key, the palette, the command line or a click named."""
+        action = action_called(action_id)
+        if reason := self.refusal(action):
+            self.tell(reason, "warning")
+        elif action.stake:
+            self._ask(action)
+        else:
+            method = getattr(self._owner(action), f"action_{action.name.removeprefix(TABLE + '_')}", None)
+            method = method or getattr(self._owner(action), f"action_{action.name}")
+            answer = method()
+            if answer is not None:
+                await answer
+
+    def _owner(self, action: Action) -> object:
+        """Who does it: the app, the view's table, or the view."""
+        if action.view == EVERYWHERE:
+            return self
+        if action.view == TABLE:
+            return self.view.table
+        return self.view if action.view == self.view.NAME else self.view_called(action.view)
+
+    def refusal(self, action: Action) -> str:
+        """Why an action cannot be done now; empty when it can."""
+        if action.stake and self.read_only:
+            return _("{action} is refused: the console is read-only (:ro allows it again)").format(
+                action=_(action.label)
+            )
+        if action.view == EVERYWHERE:
+            return ""
+        if action.view == TABLE:
+            return "" if self.view.table is not None else _("There are no rows here.")
+        return self.view.refusal(action) if action.view == self.view.NAME else ""
+
+    def _ask(self, action: Action) -> None:
+        """Ask before money or data is touched; what it is about was captured at the key press."""
+        view = self.view
+        targets = view.targets()
+        question: Question | str = getattr(view, f"question_{action.name}")(targets)
+        if isinstance(question, str):
+            self.tell(question, "warning")
+        else:
+            self.ask(question)
+
+    def ask(self, question: Question) -> None:
+        """Show a question; after a yes its commands run."""
+
+        def answered(yes: bool | None) -> None:
+            if not yes:
+                return
+            if self.read_only:
+                self.tell(_("The console is read-only by now; nothing was done."), "warning")
+                return
+            for command in question.commands:
+                self.run_command(command, question.note)
+
+        self.push_screen(Confirm(question), answered)
+
+    def on_key(self, event: events.Key) -> None:
+        """Esc in a field of a view goes one step out even where the field takes all other keys."""
+        if event.key == "escape" and len(self.screen_stack) == 1:
+            event.stop()
+            self.action_everywhere_back()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette offers what the registry lists for this view and everywhere."""
-        for action in ACTIONS:
-            if action.view == EVERYWHERE and action.id not in ("everywhere.palette", "everywhere.back"):
-                yield SystemCommand(action.label, action.help, lambda method=action.method: self.run_named(method))
-            elif action.view == self.view:
-                yield SystemCommand(action.label, action.help, lambda method=action.method: self.run_in_view(method))
+        """Nothing beside the registry's own."""
+        yield from ()
 
-    def run_named(self, method: str) -> None:
-        """Run one of the app's own actions by its method's name."""
-        self.call_later(self.run_action, method)
+    def keys_of(self, action: Action) -> str:
+        """The keys that do an action now, the user's own before the built-in ones."""
+        return self._keymap_keys.get(action.id, action.keys)
 
-    def run_in_view(self, method: str) -> None:
-        """Run an action of the view on screen."""
-        self.call_later(self.run_action, method, self.query_one(f"#{self.view}"))
+    _keymap_keys: dict[str, str] = {}  # noqa: RUF012 - replaced whole when the settings are read
+
+    # ---- actions offered everywhere ----
 
     def action_everywhere_fleet(self) -> None:
         """Show the instances."""
@@ -217,44 +300,102 @@ class SpotterApp(App[None]):
         """Show the market."""
         self.go("offers")
 
+    def action_everywhere_instance(self) -> None:
+        """Show one instance."""
+        self.go("instance")
+
     def action_everywhere_runs(self) -> None:
         """Show the runs."""
         self.go("runs")
 
-    def action_everywhere_search(self) -> None:
+    def action_everywhere_sync(self) -> None:
+        """Show what differs."""
+        self.go("sync")
+
+    def action_everywhere_index(self) -> None:
         """Show the search."""
-        self.go("search")
+        self.go("index")
 
-    def action_everywhere_help(self) -> None:
-        """Show the keys."""
-        self.push_screen(Help(self.view))
+    def action_everywhere_review(self) -> None:
+        """Show the review."""
+        self.go("review")
 
-    def action_everywhere_theme(self) -> None:
-        """Dark, light, dark."""
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+    def action_everywhere_metrics(self) -> None:
+        """Show the metrics."""
+        self.go("metrics")
 
-    def action_everywhere_dump(self) -> None:
-        """Save what is on screen."""
-        folder = self.workspace.state / "screens"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = self.save_screenshot(f"{self.view}-{time.strftime('%Y%m%d-%H%M%S')}.svg", str(folder))
-        self.say(f"saved {path}")
+    def action_everywhere_services(self) -> None:
+        """Show the services."""
+        self.go("services")
+
+    def action_everywhere_doctor(self) -> None:
+        """Show settings and checks."""
+        self.go("doctor")
+
+    def action_everywhere_pulse(self) -> None:
+        """Show everything's health."""
+        self.go("pulse")
+
+    def action_everywhere_log(self) -> None:
+        """Show the logs of all live runs."""
+        self.go("log")
 
     def action_everywhere_back(self) -> None:
-        """One step out: the filter first, then the view before."""
-        for table in self.query(KeyedTable):
-            if table.display and table.parent is not None and table.parent.id == self.view and table.close_filter():
-                return
-        if self._history:
-            self.go(self._history.pop(), remember=False)
-        else:
-            self.go("fleet", remember=False)
+        """One step out: what is open in the view first, then the view before."""
+        if self.view.step_out():
+            return
+        place = self._history.back()
+        if place is not None:
+            self.go(place.view, place.argument, remember=False)
+
+    def action_everywhere_previous(self) -> None:
+        """Back in the history."""
+        if (place := self._history.back()) is not None:
+            self.go(place.view, place.argument, remember=False)
+
+    def action_everywhere_next(self) -> None:
+        """Forward in the history."""
+        if (place := self._history.forward()) is not None:
+            self.go(place.view, place.argument, remember=False)
+
+    def action_everywhere_last(self) -> None:
+        """The view that was left last."""
+        if (place := self._history.last()) is not None:
+            self.go(place.view, place.argument, remember=False)
+
+    def action_everywhere_side(self) -> None:
+        """Show or hide the side pane."""
+        self.screen_stack[0].toggle_class("-no-side")
+
+    def action_everywhere_zoom(self) -> None:
+        """The focused pane over the whole screen, and back."""
+        self.screen_stack[0].toggle_class("-zoomed")
+
+    def action_everywhere_pause(self) -> None:
+        """Stop asking, or go on."""
+        self.paused = not self.paused
+        self.draw_top()
+
+    def action_everywhere_refresh(self) -> None:
+        """Ask now."""
+        if isinstance(self.view, PolledView):
+            self.view.poll()
+
+    def action_everywhere_read_only(self) -> None:
+        """Refuse whatever touches money or data, or allow it again."""
+        self.read_only = not self.read_only
+        self.say(_("read-only: money and data are safe") if self.read_only else _("money and data can be touched"))
+        self.draw_top()
+
+    def action_everywhere_theme(self) -> None:
+        """The next theme."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
     def action_everywhere_quit(self) -> None:
         """Leave; what runs beside the console goes on."""
         self.exit()
 
 
-def run_app(workspace: Workspace, view: str = "fleet", query: str = "") -> None:
+def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, read_only: bool = False) -> None:
     """Open the app on a workspace and stay until the operator leaves."""
-    SpotterApp(workspace, view, query).run()
+    SpotterApp(workspace, view, argument, read_only=read_only).run()

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from console.actions.action import Question
+from console.language import _, ngettext
+from console.words import visible
+
+COMMANDS_SHOWN = 3
+
 
 class Confirm(ModalScreen[bool]):
-    """Asks; Cancel has the focus. With `typed`, the operator must type these characters to go on."""
+    """Asks; Cancel has the focus, `y` is yes. Where characters must be typed, nothing else opens the way."""
 
     BINDINGS = [  # noqa: RUF012
         Binding("escape,n", "answer(False)", "Cancel", show=False),
@@ -18,36 +27,34 @@ class Confirm(ModalScreen[bool]):
         Binding("left,right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, title: str, detail: str, verb: str, typed: str | None = None) -> None:
+    def __init__(self, question: Question) -> None:
         super().__init__()
-        self._title = title
-        self._detail = detail
-        self._verb = verb
-        self._typed = typed
+        self.question = question
 
     def compose(self) -> ComposeResult:
-        """Title, what is at stake, the field if any, the two answers."""
+        """Title, what is at stake, what will run, the field if any, the two answers."""
+        question = self.question
         with Vertical(id="confirm"):
-            yield Static(self._title, id="confirm-title", markup=False)
-            yield Static(self._detail, id="confirm-detail", markup=False)
-            if self._typed:
-                yield Input(placeholder=f"type {self._typed} to go on", id="confirm-typed")
-            with Horizontal(id="confirm-answers"):
-                yield Button("Cancel (n)", id="cancel")
-                yield Button(
-                    self._verb if self._typed else f"{self._verb} (y)",
-                    id="go",
-                    variant="error",
-                    disabled=self._typed is not None,
+            yield Static(Text(question.title), id="confirm-title")
+            with VerticalScroll(id="confirm-detail", can_focus=False):
+                yield Static(Text(question.detail))
+                yield Static(_commands(question), id="confirm-commands")
+            if question.typed:
+                yield Input(
+                    placeholder=_("type {characters} to go on").format(characters=question.typed), id="confirm-typed"
                 )
+            with Horizontal(id="confirm-answers"):
+                yield Button(Text(_("Cancel (n)")), id="cancel")
+                verb = question.verb if question.typed else f"{question.verb} (y)"
+                yield Button(Text(verb), id="go", variant="error", disabled=bool(question.typed))
 
     def on_mount(self) -> None:
         """The less destructive answer is the one under the fingers."""
-        self.query_one("#confirm-typed" if self._typed else "#cancel").focus()
+        self.query_one("#confirm-typed" if self.question.typed else "#cancel").focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """The answer opens once the right characters are typed."""
-        self.query_one("#go", Button).disabled = event.value.strip() != self._typed
+        self.query_one("#go", Button).disabled = event.value.strip() != self.question.typed
 
     def on_input_submitted(self) -> None:
         """Enter answers only when the characters are right."""
@@ -60,9 +67,18 @@ class Confirm(ModalScreen[bool]):
 
     def action_agree(self) -> None:
         """Yes by key, where no characters have to be typed."""
-        if self._typed is None:
+        if not self.question.typed:
             self.dismiss(True)
 
     def action_answer(self, value: bool) -> None:
         """Answer by key."""
         self.dismiss(value)
+
+
+def _commands(question: Question) -> Text:
+    """The same thing as it is typed in a shell."""
+    lines = [visible(shlex.join(("spotter", *command))) for command in question.commands[:COMMANDS_SHOWN]]
+    more = len(question.commands) - len(lines)
+    if more > 0:
+        lines.append(ngettext("… and {n} more", "… and {n} more", more).format(n=more))
+    return Text("\n".join(lines), style="dim")
