@@ -39,6 +39,52 @@ class GuardView:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What a box's own figures say; of several GPUs the busiest counts. Shares are 0 to 1."""
+
+    at: float
+    """Unix seconds of this machine at which the newest was noted."""
+    gpu: tuple[float, ...] = ()
+    """How busy the GPU was, the oldest first, the newest last."""
+    vram: tuple[float, ...] = ()
+    """How full its memory was, likewise."""
+    span_s: float = 0.0
+    """From the oldest of these figures to the newest."""
+    vram_used_mb: float | None = None
+    vram_total_mb: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    cpu: tuple[float, ...] = ()
+    ram: tuple[float, ...] = ()
+    disk: float | None = None
+    disk_free_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The run on an instance, as far as this machine's copy of its files tells. Times are unix seconds, here."""
+
+    run_id: str
+    pipeline: str
+    state: str
+    done: int
+    total: int
+    driver: int | None
+    """The process of this machine that follows it; without one its files here do not grow."""
+    progressed_at: float | None
+    """When the last item was through, or a stage began."""
+    heard_at: float | None
+    """When its log or its events last grew here."""
+    last_lines: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def working(self) -> bool:
+        """Whether it should be making progress now."""
+        return self.state == "running"
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceView:
     """One instance, ready to draw."""
 
@@ -59,6 +105,20 @@ class InstanceView:
     """What it costs also while it is stopped; 0 when the ledger does not know it."""
     unpulled_run: str | None = None
     """The run that has results on it that are not here."""
+    gpus: int = 1
+    since: float | None = None
+    """When it entered the state that it is in, in the cloud's time; None when nobody noted it."""
+    disk_gb: float = 0.0
+    image: str = ""
+    note: str = ""
+    """What the operator wrote on it; nobody else sees it."""
+    load: Load | None = None
+    work: Work | None = None
+    offer_id: int | None = None
+    ends_at: float | None = None
+    """When the host ends the contract, unix seconds in the cloud's time."""
+    stale: bool = False
+    """Whether this is only how it was last known: the newest listing is missing, or cannot be trusted."""
 
     @property
     def orphan(self) -> bool:
@@ -86,6 +146,13 @@ class FleetView:
     """Monotonic seconds at which the credit was told."""
     now: float = 0.0
     """Unix seconds in the cloud's time, in which ages are counted."""
+    heard_now: float = 0.0
+    """The same at the last good listing: `heard_at` in the cloud's time."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the cloud listed what it has, and the list can be believed: without that nothing more is rented."""
+        return self.error is None and self.heard_at is not None
 
     @property
     def orphans(self) -> tuple[InstanceView, ...]:
