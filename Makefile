@@ -8,14 +8,15 @@ EXPORT := $(UV) export --frozen --offline --quiet --no-header --no-annotate --no
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo test check check-requirements requirements bench setup setup-dev setup-test clean
+.PHONY: help demo test check check-requirements requirements catalogs bench setup setup-dev setup-test clean
 
 help:
 	@echo "make demo    the main job, end to end, on this machine: no account, no key"
 	@echo "make test    every check and every test"
-	@echo "make check   lint, format, types, import contracts, the boxes' requirements"
+	@echo "make check   lint, format, types, import contracts, the boxes' requirements, translations"
 	@echo "make bench   the benchmarks, quick"
 	@echo "make requirements   write what boxes install, with hashes, from uv.lock"
+	@echo "make catalogs   compile the interface's translations"
 	@echo "make clean   remove the environment and the demo workspace"
 
 demo: setup
@@ -29,6 +30,7 @@ check: setup-dev check-requirements
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
+	@$(RUN) python -m console.catalogs --check
 
 check-requirements: setup-dev
 	@for group in $(WORKER_GROUPS); do \
@@ -41,6 +43,9 @@ requirements: .uv/ready
 	@for group in $(WORKER_GROUPS); do \
 	  $(EXPORT) worker-$$group --output-file $(REQUIREMENTS)/worker-$$group.txt >/dev/null || exit 1; \
 	done
+
+catalogs: setup-dev
+	@$(RUN) python -m console.catalogs
 
 bench: setup-test
 	@for bench in benchmarks/*.py; do echo "== $$bench"; $(RUN) python $$bench --quick || exit 1; done
