@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
-from console.actions.registry import action_called, actions_of, bindings_of
+from console.actions.registry import action_called, bindings_of
 from console.language import _
 from console.nav import History, Place
 from console.screens.catalog import CLASSES, make_view
@@ -25,6 +25,7 @@ from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
 from console.widgets.burn_line import TopLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
+from console.widgets.leave import Leave, Leaving
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -391,9 +392,42 @@ class SpotterApp(App[None]):
         """The next theme."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
 
+    def action_everywhere_dump(self) -> None:
+        """Save what is on screen, as a picture and as text."""
+        folder = self.workspace.state / "screens"
+        name = f"{self.view.NAME}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(self.now()))}"
+        svg = self.export_screenshot()
+        text = "\n".join(strip.text.rstrip() for strip in self.screen._compositor.render_strips())
+
+        def save() -> str:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+            (folder / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+            return str(folder / name)
+
+        self.in_background(save, lambda path: self.say(_("saved {path}.svg and .txt").format(path=path)))
+
     def action_everywhere_quit(self) -> None:
-        """Leave; what runs beside the console goes on."""
-        self.exit()
+        """Leave; where machines go on costing money, say so first."""
+        from console.models.burn import leaving
+
+        fleet = self.view_called("fleet")
+        known = fleet.news if isinstance(fleet, PolledView) else None
+        sentences = leaving(known, self.now()) if known is not None else []
+        if not sentences:
+            self.exit()
+            return
+        self.push_screen(Leave(sentences), self._leave)
+
+    def _leave(self, way: Leaving | None) -> None:
+        """Do what was chosen before leaving."""
+        if way == "leave":
+            self.exit()
+        elif way == "guard":
+            self.go("fleet")
+        elif way == "stop":
+            self.go("fleet")
+            self.call_after_refresh(self.run_action, "do('fleet.stop')")
 
 
 def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, read_only: bool = False) -> None:

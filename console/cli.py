@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from console import language
 from console.commands import (
     answer,
     bootstrap,
@@ -49,17 +50,27 @@ def root(
     directory: Annotated[
         Path | None, typer.Option("-C", metavar="DIR", help="The workspace, or a folder inside it.")
     ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Open the console so that money and data are safe.")
+    ] = False,
+    lang: Annotated[
+        str | None, typer.Option(metavar="en|ru", help="The console's language; else the system's.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Find out what is wanted."""
     Place.directory = directory
+    try:
+        language.use(lang or language.system_language())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lang") from None
     if version:
         from importlib.metadata import version as installed
 
         print(f"spotter {installed('spotter-console')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise typer.Exit(open_console(directory))
+        raise typer.Exit(open_console(directory, read_only=read_only))
 
 
 def _command(name: str, call: Callable[..., int], group: str) -> None:

@@ -21,10 +21,13 @@ def main() -> None:
 
             app(prog_name="spotter")
             return
+    from console import language
+
+    language.use(language.system_language())
     sys.exit(open_console(directory))
 
 
-def open_console(directory: Path | None) -> int:
+def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     """Open the app on the workspace at or above `directory`, or say why it can't be; returns the exit code."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in (None, "dumb"):
         print("spotter: the console needs a terminal; every screen is a command too: spotter --help", file=sys.stderr)
@@ -39,5 +42,5 @@ def open_console(directory: Path | None) -> int:
         return 2
     from console.app import run_app
 
-    run_app(here)
+    run_app(here, read_only=read_only)
     return 0

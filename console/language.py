@@ -24,7 +24,7 @@ def use(language: str) -> None:
     Raises:
         ValueError: there are no catalogs for it.
     """
-    global _current  # noqa: PLW0603 - one process speaks one language
+    global _current
     if language not in LANGUAGES:
         raise ValueError(f"Spotter speaks {' and '.join(LANGUAGES)}, not {language!r}")
     _current = language

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LEVEL_STYLES = {"ok": "", "warning": "bold yellow", "error": "bold red"}
 LONGEST_CRUMB = 30
+LEAVES = ("today", "runway", "emulated", "alarms", "burn")
+"""What a narrow line does without, the first first."""
 
 
 class TopLine(Static):
@@ -93,3 +95,7 @@ class TopLine(Static):
             age = f" {duration(max(0.0, now - view.heard_at))}" if view.heard_at is not None else ""
             return Text.assemble(words, (f" {_('STALE')}{age}", "bold red"))
         return Text.assemble(words, (f" {_('live')}", "green"))
+
+
+def _joined(kept: dict[str, Text], clock: Text) -> Text:
+    return Text("  ").join([*kept.values(), clock])
