@@ -42,6 +42,8 @@ __all__ = [
     "LogPieceGone",
     "NoSuchJob",
     "Ready",
+    "RemoteEntry",
+    "RemoteFolder",
     "Retry",
 ]
 
@@ -86,6 +88,30 @@ class SqliteCopy:
     path: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEntry:
+    """One name in a folder on the box."""
+
+    name: str
+    """As it is there: undecodable bytes are surrogates."""
+    kind: str
+    """file | folder | link | other"""
+    size: int
+    mtime: float
+    """Unix seconds by the box's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFolder:
+    """A folder on the box."""
+
+    path: str
+    """Absolute there."""
+    entries: tuple[RemoteEntry, ...]
+    count: int
+    """How many there are, shown or not."""
 
 
 class Agent:
@@ -187,6 +213,12 @@ class Agent:
         """`exists`, and then `folder`, `size`, `mtime` of a path below the root."""
         return self._ask("stat", timeout_s, path=path)
 
+    def folder(self, path: str, *, limit: int = 5000, timeout_s: float = 20) -> RemoteFolder:
+        """What lies in a folder below the root, folders first, each by name; at most `limit` of it."""
+        answer = self._ask("folder", timeout_s, path=path, limit=limit)
+        entries = tuple(RemoteEntry(**each) for each in answer["entries"])
+        return RemoteFolder(str(answer["path"]), entries, int(answer["count"]))
+
     def sha256(self, path: str, *, timeout_s: float = 600) -> str:
         """The sha256 of a file below the root."""
         return str(self._ask("sha256", timeout_s, path=path)["sha256"])
@@ -201,11 +233,11 @@ class Agent:
         return self.write(f"secrets/{name}", value.encode(), mode=0o600, timeout_s=timeout_s)
 
     def sample(self, *, timeout_s: float = 20) -> dict[str, Any]:
-        """How busy the box is now: CPU, memory, disk, GPUs."""
+        """How busy the box is now: CPU, memory, disk, network, GPUs. To the box's guard this is no use of it."""
         return self._ask("sample", timeout_s)
 
     def samples(self, since: float = 0.0, *, limit: int = 1000, timeout_s: float = 20) -> builtins.list[dict[str, Any]]:
-        """Samples of the last 24 hours, taken every 5 s also while no laptop was there, oldest first.
+        """Samples of the last 24 hours, taken every 5 s also while no laptop was there, oldest first; no use either.
 
         Args:
             since: unix seconds by the box's clock; later samples only.

@@ -19,6 +19,7 @@ from console.settings import Secrets, Settings, SettingsError, load_secrets, loa
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
+    from console.models.recorder import Recorder
     from remote.cloud import Cloud, CloudError, Instance
     from remote.keys import KeyPair
     from remote.ledger import Ledger, RentedInstance
@@ -88,6 +89,14 @@ class Session:
 
         self.workspace.prepare()
         return Ledger(self.workspace.ledger, clock=self.clock)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What boxes measured and what happened to them; its times are this machine's."""
+        from console.models.recorder import FILE, Recorder
+
+        self.workspace.prepare()
+        return Recorder(self.workspace.state / FILE, self.cloud_name)
 
     @property
     def clock(self) -> SessionClock:

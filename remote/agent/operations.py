@@ -14,6 +14,7 @@ from remote.agent.deadman_status import deadman_status
 from remote.agent.files import sha256_of, write_atomically
 from remote.agent.inside import resolve_inside
 from remote.agent.jobs import Jobs
+from remote.agent.listing import folder_of
 from remote.agent.resume_script import write_resume_script
 from remote.agent.samples import Sampler
 from remote.agent.snapshot import snapshot_sqlite
@@ -38,6 +39,7 @@ class BoxOperations:
             "list": lambda: ({"jobs": [each.to_json() for each in self._jobs.all()]}, b""),
             "cancel": lambda job: (self._jobs.cancel(job).to_json(), b""),
             "sha256": lambda path: ({"sha256": sha256_of(self._inside(path))}, b""),
+            "folder": lambda path, limit: (folder_of(root, path, limit), b""),
             "write": self._write,
             "sample": self._sample,
             "samples": lambda since, limit: ({"samples": self._box_samples.since(since, limit)}, b""),

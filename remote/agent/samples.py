@@ -1,4 +1,4 @@
-"""How busy the box is now: CPU, memory, disk and GPUs; and rings of such samples in files."""
+"""How busy the box is now: CPU, memory, disk, network and GPUs; and rings of such samples in files."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Sampler:
         before, self._cpu_before = self._cpu_before, now
         disk = shutil.disk_usage(self._folder)
         memory = _memory_bytes()
+        net = _net_bytes()
         return {
             "ts": time.time(),
             "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -39,6 +40,8 @@ class Sampler:
             "ram_total_mb": memory and memory[1] >> 20,
             "disk_used_gb": round(disk.used / 1e9, 2),
             "disk_total_gb": round(disk.total / 1e9, 2),
+            "net_in_bytes": net and net[0],
+            "net_out_bytes": net and net[1],
             "gpus": self._gpus(),
         }
 
@@ -113,6 +116,16 @@ def _cpu_percent(before: tuple[int, int] | None, now: tuple[int, int] | None) ->
     if before is None or now is None or now[1] <= before[1]:
         return None
     return round(100 * (now[0] - before[0]) / (now[1] - before[1]), 1)
+
+
+def _net_bytes() -> tuple[int, int] | None:
+    """(received, sent) since boot over all interfaces but loopback."""
+    try:
+        rows = [line.split(":", 1) for line in Path("/proc/net/dev").read_text().splitlines() if ":" in line]
+        counts = [numbers.split() for name, numbers in rows if name.strip() != "lo"]
+        return sum(int(words[0]) for words in counts), sum(int(words[8]) for words in counts)
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _memory_bytes() -> tuple[int, int] | None:

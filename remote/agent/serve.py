@@ -30,6 +30,8 @@ FIRST_POLL_S, LONGEST_POLL_S = 0.01, 0.1
 """How often a file that shall grow is looked at: at once while it does, seldom while it rests."""
 GATHER_S, GATHER_BYTES = 0.01, 16 * 1024
 """A follower that may wait gets few bytes a moment later, with those that follow them: each answer costs both sides."""
+LOOKS = frozenset({"sample", "samples"})
+"""A console that only looks how busy the box is does not use it: an idle box must not live on because it is watched."""
 MAX_READ_BYTES = 8 * 1024 * 1024
 SETTLE_AFTER_S = 1.0
 
@@ -64,9 +66,11 @@ class Server:
         return self._operations.get(name) or self._all().table[name]
 
     def answer(self, request: dict[str, Any], payload: bytes) -> bytes:
-        """The frame that answers one request; a failure is an answer too. Each request is the laptop's heartbeat."""
-        with contextlib.suppress(OSError):  # a full disk must not silence the agent
-            self._heartbeat.beat()
+        """The frame that answers one request; a failure is an answer too. Requests are the laptop's heartbeat, but for
+        looks."""
+        if request.get("op") not in LOOKS:
+            with contextlib.suppress(OSError):  # a full disk must not silence the agent
+                self._heartbeat.beat()
         arguments = dict(request.get("with") or {})
         if payload:
             arguments["data"] = payload
