@@ -1,0 +1,124 @@
+"""The operator's own keys over the registry's."""
+
+from itertools import combinations
+
+import pytest
+from textual.binding import BindingsMap
+from textual.keys import _character_to_key
+
+from console.actions.action import EVERYWHERE, TABLE, Action
+from console.actions.registry import ACTIONS, bindings_of
+from console.models.keymap import OF_LISTS, canonical, is_key, resolve
+
+SOME = (
+    Action("everywhere.help", "question_mark,f1", "Help", "h"),
+    Action("everywhere.theme", "T", "Theme", "t"),
+    Action("everywhere.log", "L", "Log", "l"),
+    Action("table.mark", "space", "Mark", "m"),
+    Action("fleet.destroy", "D", "Destroy", "d", stake="money"),
+    Action("fleet.shell", "s", "Shell", "s"),
+    Action("fleet.log", "l", "Log", "l"),
+    Action("runs.new", "n", "New", "n"),
+    Action("log.error", "E", "Error", "e"),
+)
+
+
+def test_without_wishes_the_registrys_keys_stand() -> None:
+    keymap = resolve(SOME, {})
+    assert keymap.of("everywhere.help") == ("question_mark", "f1")
+    assert (keymap.changed(), keymap.problems, keymap.source("fleet.shell")) == ({}, (), "default")
+
+
+def test_a_wish_applies_and_is_known_as_the_operators() -> None:
+    keymap = resolve(SOME, {"fleet.shell": "ctrl+t, $", "runs.new": ["ctrl+n"]})
+    assert keymap.of("fleet.shell") == ("ctrl+t", "dollar_sign")
+    assert keymap.changed() == {"fleet.shell": "ctrl+t,dollar_sign", "runs.new": "ctrl+n"}
+    assert keymap.source("fleet.shell") == "user"
+
+
+def test_an_action_may_lose_its_key_but_not_help() -> None:
+    keymap = resolve(SOME, {"fleet.shell": "", "everywhere.help": []})
+    assert keymap.changed() == {"fleet.shell": "unbound"}
+    assert keymap.of("fleet.shell") == ()
+    assert keymap.problems == ("everywhere.help: it must have a key",)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "named"),
+    [
+        ({"fleet.destory": "D"}, "fleet.destory: there is no such action (did you mean fleet.destroy?)"),
+        ({"zzz": "x"}, "zzz: there is no such action"),
+        ({"fleet.shell": "ctrll+x"}, "fleet.shell: 'ctrll+x' is no key"),
+        ({"fleet.shell": "squiggle"}, "fleet.shell: 'squiggle' is no key"),
+        ({"fleet.shell": "ctrl+i"}, "fleet.shell: terminals send tab for ctrl+i"),
+        ({"fleet.shell": "j"}, "fleet.shell: j moves about on every screen"),
+        ({"fleet.destroy": "d"}, "fleet.destroy: what touches money or data wants an upper-case letter"),
+        ({"fleet.shell": "T"}, "fleet.shell: T is taken by everywhere.theme; it keeps s"),
+        ({"fleet.shell": "l"}, "fleet.shell: l is taken by fleet.log"),
+        ({"everywhere.theme": "space"}, "everywhere.theme: space is taken by table.mark"),
+        ({"everywhere.theme": "n"}, "everywhere.theme: n is taken by runs.new"),
+        ({"fleet.shell": "ctrl+t", "fleet.log": "ctrl+t"}, "fleet.log: ctrl+t is taken by fleet.shell"),
+    ],
+)
+def test_what_cannot_be_is_told_and_the_rest_applies(wishes: dict[str, str], named: str) -> None:
+    keymap = resolve(SOME, {**wishes, "log.error": "ctrl+e"})
+    assert [problem for problem in keymap.problems if problem.startswith(named)], keymap.problems
+    assert len(keymap.problems) == 1
+    assert keymap.of("log.error") == ("ctrl+e",)
+    for one, other in combinations(SOME, 2):
+        if one.view == other.view or {one.view, other.view} & {EVERYWHERE, TABLE}:
+            assert not set(keymap.of(one.id)) & set(keymap.of(other.id)), (one, other)
+
+
+def test_views_that_are_never_on_screen_together_may_share_a_key() -> None:
+    assert resolve(SOME, {"runs.new": "s"}).problems == ()
+
+
+def test_two_actions_may_exchange_their_keys() -> None:
+    keymap = resolve(SOME, {"fleet.shell": "l", "fleet.log": "s"})
+    assert (keymap.problems, keymap.of("fleet.shell"), keymap.of("fleet.log")) == ((), ("l",), ("s",))
+
+
+def test_a_key_that_was_given_up_is_free() -> None:
+    assert resolve(SOME, {"everywhere.theme": "ctrl+t", "fleet.shell": "T"}).problems == ()
+
+
+@pytest.mark.parametrize("sign", list("?/:@[]-<>^!;,.'\"#$%&*()_+={}|\\~`"))
+def test_a_sign_has_the_name_that_the_framework_gives_it(sign: str) -> None:
+    assert canonical(sign) == _character_to_key(sign)
+    assert is_key(canonical(sign))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("ctrl+X", "ctrl+shift+x"),
+        ("ctrl+/", "ctrl+slash"),
+        ("Alt+1", "alt+1"),
+        ("esc", "escape"),
+        ("ctrl++", "ctrl+plus"),
+        ("Ж", "Ж"),
+    ],
+)
+def test_keys_are_written_as_hands_write_them(written: str, name: str) -> None:
+    assert canonical(written) == name
+    assert is_key(name)
+
+
+def test_the_framework_takes_the_changed_keys() -> None:
+    bindings = BindingsMap(bindings_of("table"))
+    keymap = resolve(ACTIONS, {"table.mark": "ctrl+x", "table.range": ""})
+    assert keymap.problems == ()
+    assert not bindings.apply_keymap(keymap.changed()).clashed_bindings
+    assert [binding.id for binding in bindings.get_bindings_for_key("ctrl+x")] == ["table.mark"]
+    assert "space" not in bindings.key_to_bindings
+    assert "V" not in bindings.key_to_bindings
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action.keys], ids=lambda action: action.id)
+def test_every_key_of_the_registry_is_one(action: Action) -> None:
+    for key in action.keys.split(","):
+        assert is_key(key)
+        assert canonical(key) == key
+        if action.view in (EVERYWHERE, TABLE):
+            assert key not in OF_LISTS
