@@ -77,6 +77,14 @@ def texts_of(folder: Path = HERE) -> list[Text]:
     return [Text(one, many, tuple(places)) for (one, many), places in found.items()]
 
 
+def all_texts() -> list[Text]:
+    """The texts of the console's source, and of the command line's help."""
+    from console.cli import app
+    from console.commands.translated import texts_of as texts_of_help
+
+    return [*texts_of(), *(Text(each, places=("spotter --help",)) for each in texts_of_help(app))]
+
+
 def problems(texts: Iterable[Text], language: str, locale: Path = LOCALE) -> list[str]:
     """What is wrong with a language's catalogs: sentences, none when they are complete and fit the source."""
     said: list[str] = []
@@ -145,9 +153,10 @@ def missing(language: str, locale: Path = LOCALE) -> str:
     """Empty entries, ready for a translator, of all texts that no catalog of the language has."""
     known = {_one(each) for path in (locale / language / "LC_MESSAGES").glob("*.po") for each in _messages(read(path))}
     catalog = Catalog(locale=language)
-    for text in texts_of():
+    for text in all_texts():
         if text.one not in known:
-            places = [(file, int(line)) for file, _colon, line in (place.partition(":") for place in text.places)]
+            parts = (place.rpartition(":") for place in text.places if ":" in place)
+            places = [(file, int(line)) for file, _colon, line in parts]
             catalog.add((text.one, text.many) if text.many else text.one, locations=places)
     out = io.BytesIO()
     write_po(out, catalog, width=WIDEST_LINE, omit_header=True)
@@ -177,7 +186,7 @@ def main(arguments: list[str]) -> int:
             print("\n".join(missing(language) for language in others))
             return 0
         case ["--check"]:
-            texts = texts_of()
+            texts = all_texts()
             said = [problem for language in others for problem in problems(texts, language)]
             print("\n".join(said) or f"{len(texts)} texts, translated", file=sys.stderr if said else sys.stdout)
             return 1 if said else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -16,15 +17,23 @@ def main() -> None:
             directory = None
         case ["-C", folder]:
             directory = Path(folder)
-        case _:
+        case arguments:
+            _speak(arguments)
             from console.cli import app
+            from console.commands.translated import command_of
 
-            app(prog_name="spotter")
+            command_of(app)(prog_name="spotter")
             return
+    _speak([])
+    sys.exit(open_console(directory))
+
+
+def _speak(arguments: list[str]) -> None:
+    """Choose the language before anything is drawn, help included; the command line refuses one that there is not."""
     from console import language
 
-    language.use(language.system_language())
-    sys.exit(open_console(directory))
+    asked = next((given for option, given in pairwise([*arguments, ""]) if option == "--lang"), "")
+    language.use(asked if asked in language.LANGUAGES else language.system_language())
 
 
 def open_console(directory: Path | None, *, read_only: bool = False) -> int:
