@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -29,6 +29,7 @@ from console.widgets.leave import Leave, Leaving
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
+    from console.operations.samples import Sampling
     from console.operations.session import Session
 
 SINGLE_COLUMNS, BESIDE_COLUMNS = 80, 120
@@ -87,6 +88,13 @@ class SpotterApp(App[None]):
 
                 self._session = open_session(self.workspace)
             return self._session
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """What brings the figures of boxes here, in threads of its own; views say which they want."""
+        from console.operations.samples import Sampling
+
+        return Sampling.of(self.session)
 
     def now(self) -> float:
         """Unix seconds for everything that is drawn; a test holds it still."""
