@@ -10,7 +10,6 @@ from functools import cached_property, partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
@@ -282,12 +281,6 @@ class SpotterApp(App[None]):
                 self.run_command(command, question.note)
 
         self.push_screen(Confirm(question), answered)
-
-    def on_key(self, event: events.Key) -> None:
-        """Esc in a field of a view goes one step out even where the field takes all other keys."""
-        if event.key == "escape" and len(self.screen_stack) == 1:
-            event.stop()
-            self.action_everywhere_back()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Nothing beside the registry's own."""
