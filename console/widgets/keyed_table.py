@@ -1,150 +1,371 @@
-"""A table whose rows have keys: the cursor stays on its row when rows are added, removed, sorted or filtered."""
+"""A table whose rows have keys: the cursor and the marks stay on their rows when rows are added, removed or sorted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
+from console.actions.action import TABLE
+from console.actions.registry import actions_of
+from console.language import _, ngettext
+from console.models.filter import FilterError
+from console.models.marks import Marks
+from console.models.rows import Column, Row, exported, filter_of, names_of, ordered
+from console.widgets.table_lines import TableLines
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: a key that never changes, and its cells as they are drawn."""
+if TYPE_CHECKING:
+    from console.screens.view import Listing
 
-    key: str
-    cells: tuple[Text, ...]
-
-    def matches(self, words: Sequence[str]) -> bool:
-        """Whether every word occurs in some cell; `!word` asks that it occurs in none."""
-        text = " ".join(cell.plain for cell in self.cells).casefold()
-        return all((word[1:] not in text) if word.startswith("!") and len(word) > 1 else word in text for word in words)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column's heading and its width in cells; `min_screen` hides it on narrower screens."""
-
-    title: str
-    width: int
-    min_screen: int = 0
+__all__ = ["Column", "KeyedTable", "Row"]
 
 
 class KeyedTable(Vertical):
-    """A `DataTable` with a filter line and a note under it; `show` swaps all rows at once."""
+    """Rows under a header, a filter line, and a note that says what is shown; `show` swaps all rows at once.
+
+    Filter, order, marks and cursor are the table's own and survive every `show`. `targets` is what an action is about.
+    """
+
+    DEFAULT_CSS = "KeyedTable { height: 1fr; } KeyedTable > .filter { display: none; }"
+    BINDINGS = [  # noqa: RUF012
+        # straight to this table: a view may have several, and the one with the keyboard is meant
+        Binding(action.keys, action.name, action.label, show=False, id=action.id)
+        for action in actions_of(TABLE)
+    ]
 
     class Opened(Message):
-        """Enter was pressed on a row."""
+        """Enter was pressed on a row, or it was clicked twice."""
 
-        def __init__(self, key: str) -> None:
+        def __init__(self, table: KeyedTable, key: str) -> None:
             super().__init__()
-            self.key = key
+            self.table, self.key = table, key
+
+        @property
+        def control(self) -> KeyedTable:
+            """The table, for `on` selectors."""
+            return self.table
+
+    class Highlighted(Message):
+        """The cursor stands on another row's key now; None where there is no row."""
+
+        def __init__(self, table: KeyedTable, key: str | None) -> None:
+            super().__init__()
+            self.table, self.key = table, key
+
+        @property
+        def control(self) -> KeyedTable:
+            """The table, for `on` selectors."""
+            return self.table
+
+    class Marked(Message):
+        """Other rows are marked now."""
+
+        def __init__(self, table: KeyedTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> KeyedTable:
+            """The table, for `on` selectors."""
+            return self.table
 
     def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._columns = tuple(columns)
-        self._visible: tuple[int, ...] = ()
         self._rows: tuple[Row, ...] = ()
-        self._drawn: dict[str, tuple[Text, ...]] = {}
+        self._shown: tuple[Row, ...] = ()
+        self._names: tuple[str, ...] | None = None
+        """What the rows know beyond the columns; gathered when a filter is first typed over them."""
+        self._marks = Marks()
+        self._lines = TableLines(self._columns, self._marks)
+        self._field = Input(placeholder=_("filter: words, !word, ~fuzzy, column:value, column>5"), classes="filter")
+        self._note_line = Static("", classes="note", markup=False)
         self._note = ""
+        self._complaint = ""
+        """Why the filter cannot be understood; all rows stay then."""
+        self._sort_by: int | None = None
+        self._reverse = False
+        self._only_problems = False
+        self._told: str | None = None
 
     def compose(self) -> ComposeResult:
-        """Table, filter (hidden until asked for), note."""
-        yield DataTable(cursor_type="row", zebra_stripes=False)
-        yield Input(placeholder="filter: words, !word to leave out", classes="filter")
-        yield Static("", classes="note", markup=False)
+        """Rows, filter (hidden until asked for), note."""
+        yield self._lines
+        yield self._field
+        yield self._note_line
+
+    # ---- what views use ----
+
+    def show(self, rows: Sequence[Row], note: str) -> None:
+        """Draw `rows`, in their order where the operator chose none, and `note` below; cursor and marks stay."""
+        self._rows, self._note = tuple(rows), note
+        self._names = None
+        self._draw()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one(DataTable)
-
-    def on_mount(self) -> None:
-        """The filter stays out of the way until `/`."""
-        self.query_one(".filter").display = False
-
-    def on_resize(self) -> None:
-        """Narrow screens show fewer columns."""
-        visible = tuple(index for index, column in enumerate(self._columns) if self.app.size.width >= column.min_screen)
-        if visible == self._visible:
-            return
-        key = self.cursor_key
-        self._visible = visible
-        self._table.clear(columns=True)
-        self._drawn = {}
-        for index in visible:
-            column = self._columns[index]
-            self._table.add_column(column.title, width=column.width, key=str(index))
-        self._draw(key)
+    def rows(self) -> tuple[Row, ...]:
+        """The rows on screen, filtered and sorted."""
+        return self._shown
 
     @property
     def cursor_key(self) -> str | None:
         """Key of the row under the cursor."""
-        table = self._table
-        if not table.row_count:
-            return None
-        return table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
+        return self._marks.cursor
 
-    def show(self, rows: Sequence[Row], note: str) -> None:
-        """Draw `rows` in their order, and `note` below; the cursor stays on its key."""
-        self._rows, self._note = tuple(rows), note
-        if self._visible:
-            self._draw(self.cursor_key)
+    @property
+    def marked(self) -> frozenset[str]:
+        """Keys of all marked rows, hidden ones too."""
+        return frozenset(self._marks.marked)
 
-    def _draw(self, cursor: str | None) -> None:
-        words = self.query_one(Input).value.casefold().split()
-        rows = [row for row in self._rows if row.matches(words)]
-        table = self._table
-        cells = {row.key: tuple(row.cells[index] for index in self._visible) for row in rows}
-        if list(cells) == list(self._drawn):
-            for key, new in cells.items():
-                for index, (cell, old) in enumerate(zip(new, self._drawn[key], strict=True)):
-                    if cell != old:
-                        table.update_cell(key, str(self._visible[index]), cell)
-        else:
-            with self.app.batch_update():
-                table.clear()
-                for key, new in cells.items():
-                    table.add_row(*new, key=key)
-            if cursor in cells:
-                table.move_cursor(row=list(cells).index(cursor), scroll=True)
-        self._drawn = cells
-        shown = f"{len(rows)} of {len(self._rows)} · " if words else ""
-        self.query_one(".note", Static).update(shown + self._note)
+    def targets(self) -> tuple[str, ...]:
+        """What an action is about: the marked rows on screen from the top down, or else the one under the cursor."""
+        return self._marks.targets()
 
-    def open_filter(self) -> None:
-        """Show the filter line and go there."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
-
-    def close_filter(self) -> bool:
-        """Clear and hide the filter; returns whether there was one."""
-        field = self.query_one(Input)
-        if not field.display:
+    def put_cursor(self, key: str) -> bool:
+        """Put the cursor on a row; returns whether it is on screen."""
+        place = self._marks.place_of(key)
+        if place is None:
             return False
-        field.value = ""
-        field.display = False
-        self._table.focus()
+        self._go(place)
         return True
 
-    def on_input_changed(self) -> None:
-        """Filter as it is typed."""
-        self._draw(self.cursor_key)
+    def listing(self, name: str) -> Listing:
+        """The rows on screen as data, every column, also those that the screen is too narrow for."""
+        from console.screens.view import Listing
 
-    def on_input_submitted(self) -> None:
-        """Enter goes back to the rows, filtered."""
-        self._table.focus()
+        return Listing(
+            name,
+            tuple(column.called for column in self._columns),
+            tuple(
+                tuple(exported(row, column, index) for index, column in enumerate(self._columns)) for row in self._shown
+            ),
+        )
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Pass the row's key on."""
-        event.stop()
-        if event.row_key.value is not None:
-            self.post_message(self.Opened(event.row_key.value))
+    @property
+    def only_problems(self) -> bool:
+        """Whether rows without a problem are hidden."""
+        return self._only_problems
+
+    @only_problems.setter
+    def only_problems(self, only: bool) -> None:
+        self._only_problems = only
+        self._draw()
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Names of the columns that the screen has room for."""
+        return tuple(self._columns[index].called for index in self._lines.shown_columns)
+
+    @property
+    def note(self) -> str:
+        """The line under the table, as it is drawn."""
+        return str(self._note_line.render())
 
     def focus_rows(self) -> None:
         """Put the keyboard on the rows."""
-        self._table.focus()
+        self._lines.focus()
+
+    def open_filter(self) -> None:
+        """Show the filter line and go there."""
+        self._field.display = True
+        self._field.focus()
+
+    def set_filter(self, text: str) -> None:
+        """Filter by `text`, as if it had been typed; the empty text shows all rows."""
+        self._field.display = bool(text)
+        self._field.value = text
+        self._draw()
+
+    @property
+    def filter_text(self) -> str:
+        """What is typed on the filter line."""
+        return self._field.value
+
+    def step_out(self) -> bool:
+        """Undo the innermost of what narrows or marks: filter line, marks, problems; returns whether there was one."""
+        if self._field.has_focus or (self._field.value and not self._marks.marked):
+            self.set_filter("")
+            self.focus_rows()
+        elif self._marks.clear():
+            self._marks_changed()
+        elif self._only_problems:
+            self.only_problems = False
+        else:
+            return False
+        return True
+
+    # ---- actions ----
+
+    def action_table_down(self) -> None:
+        """The next row."""
+        self._go(self._marks.place + 1)
+
+    def action_table_up(self) -> None:
+        """The row before."""
+        self._go(self._marks.place - 1)
+
+    def action_table_top(self) -> None:
+        """The first row."""
+        self._go(0)
+
+    def action_table_bottom(self) -> None:
+        """The last row."""
+        self._go(len(self._shown) - 1)
+
+    def action_table_page_down(self) -> None:
+        """A page of rows down."""
+        self._go(self._marks.place + self._lines.page)
+
+    def action_table_page_up(self) -> None:
+        """A page of rows up."""
+        self._go(self._marks.place - self._lines.page)
+
+    def action_table_open(self) -> None:
+        """Open the row under the cursor."""
+        if self.cursor_key is not None:
+            self.post_message(self.Opened(self, self.cursor_key))
+
+    def action_table_filter(self) -> None:
+        """Type a filter."""
+        self.open_filter()
+
+    def action_table_mark(self) -> None:
+        """Mark the row under the cursor, or unmark it."""
+        self._marks.toggle()
+        self._marks_changed()
+
+    def action_table_range(self) -> None:
+        """Mark from the last mark to the cursor."""
+        self._marks.mark_range()
+        self._marks_changed()
+
+    def action_table_problems(self) -> None:
+        """Only rows with a problem, or all again."""
+        self.only_problems = not self.only_problems
+
+    def action_table_sort_left(self) -> None:
+        """Sort by the column to the left; beyond the first, as the view orders them."""
+        self._sort_step(-1)
+
+    def action_table_sort_right(self) -> None:
+        """Sort by the column to the right; beyond the last, as the view orders them."""
+        self._sort_step(1)
+
+    def action_table_reverse(self) -> None:
+        """Turn the order round."""
+        self._reverse = not self._reverse
+        self._draw()
+
+    # ---- inside ----
+
+    def _go(self, place: int) -> None:
+        self._marks.go(place)
+        self._lines.see_cursor()
+        self._lines.draw_changes()
+        self._tell_cursor()
+
+    def _tell_cursor(self) -> None:
+        if self._told != self._marks.cursor:
+            self._told = self._marks.cursor
+            self.post_message(self.Highlighted(self, self._told))
+
+    def _marks_changed(self) -> None:
+        self._lines.draw_changes()
+        self._draw_note()
+        self.post_message(self.Marked(self))
+
+    def _sort_step(self, by: int) -> None:
+        shown: list[int | None] = [None, *self._lines.shown_columns]
+        at = shown.index(self._sort_by) if self._sort_by in shown else 0
+        self._sort_by, self._reverse = shown[(at + by) % len(shown)], False
+        self._draw()
+
+    def _draw(self) -> None:
+        """Filter, sort and hand the rows to the lines."""
+        kept: Sequence[Row] = self._rows
+        self._complaint = ""
+        if text := self._field.value.strip():
+            try:
+                if self._names is None:
+                    self._names = names_of(self._rows)
+                kept = filter_of(text, self._columns, self._names).kept(kept)
+            except FilterError as error:
+                self._complaint = str(error)
+        if self._only_problems:
+            kept = [row for row in kept if row.problem]
+        if self._sort_by is not None or self._reverse:
+            kept = ordered(kept, self._columns, self._sort_by, reverse=self._reverse)
+        self._shown = tuple(kept)
+        narrowed = len(self._shown) != len(self._rows)
+        had = len(self._marks.marked)
+        self._marks.keep([row.key for row in kept], frozenset(row.key for row in self._rows) if narrowed else None)
+        self._lines.show(self._shown, (self._sort_by, self._reverse))
+        self._draw_note()
+        self._tell_cursor()
+        if len(self._marks.marked) != had:
+            self.post_message(self.Marked(self))
+
+    def _draw_note(self) -> None:
+        if self._complaint:
+            self._note_line.update(self._complaint)
+            return
+        parts = []
+        if len(self._shown) != len(self._rows) or self._field.value.strip():
+            parts.append(_("{n} of {all}").format(n=len(self._shown), all=len(self._rows)))
+        if self._only_problems:
+            parts.append(_("problems only"))
+        if marked := len(self._marks.marked):
+            on_screen = sum(row.key in self._marks.marked for row in self._shown)
+            parts.append(ngettext("{n} marked", "{n} marked", marked).format(n=marked))
+            if on_screen < marked:
+                parts[-1] += " " + _("({n} hidden, left alone)").format(n=marked - on_screen)
+        if self._sort_by is not None:
+            arrow = "↓" if self._reverse else "↑"
+            parts.append(_("sort {column}").format(column=_(self._columns[self._sort_by].title)) + arrow)
+        elif self._reverse:
+            parts.append(_("reversed"))
+        if self._note:
+            parts.append(self._note)
+        self._note_line.update(" · ".join(parts))
+
+    # ---- what the widgets inside say ----
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        event.stop()
+        self._draw()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes back to the rows, filtered."""
+        event.stop()
+        self._field.display = bool(self._field.value)
+        self.focus_rows()
+
+    def on_table_lines_clicked(self, event: TableLines.Clicked) -> None:
+        """A click moves the cursor, a second opens; with ctrl it marks, with shift from the last mark to here."""
+        event.stop()
+        self._click(event.place, event.event)
+
+    def _click(self, place: int, click: events.Click) -> None:
+        self._go(place)
+        if click.ctrl:
+            self.action_table_mark()
+        elif click.shift:
+            self.action_table_range()
+        elif click.chain >= 2:
+            self.action_table_open()
+
+    def on_table_lines_header_clicked(self, event: TableLines.HeaderClicked) -> None:
+        """A click on a heading sorts by it, another turns the order round."""
+        event.stop()
+        if self._sort_by == event.column:
+            self._reverse = not self._reverse
+        else:
+            self._sort_by, self._reverse = event.column, False
+        self._draw()

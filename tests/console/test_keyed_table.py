@@ -1,90 +1,390 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import App, ComposeResult
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input
 
-from console.widgets.keyed_table import Column, KeyedTable, Row
+from console.models.fitting import fit, layout
+from console.models.marks import Marks
+from console.models.rows import Column, Row, ordered
+from console.widgets.keyed_table import KeyedTable
+from console.widgets.table_lines import TableLines
+
+COLUMNS = (
+    Column("id", 6),
+    Column("value", 20, name="value"),
+    Column("$/h", 8, name="usd", numeric=True),
+    Column("place", 10, min_screen=60),
+)
+HARD = [*"aé漢字👍🏽\u200d🔥\u0301\u202eא\u0627[/x]\x1b\x07\t\n", "e\u0301", "👩\u200d💻", "❤️"]
+WORLD = st.lists(st.sampled_from(HARD)).map("".join)
 
 
-def rows(*keys: str, value: str = "v") -> list[Row]:
-    return [Row(key, (Text(key), Text(f"{value} {key}"))) for key in keys]
+def row(key: str, value: str = "", usd: float | None = None, **more: bool) -> Row:
+    price = "" if usd is None else f"${usd:.3f}/h"
+    return Row(key, (Text(key), Text(value or f"v {key}"), Text(price), Text("Iceland")), {"usd": usd}, **more)
+
+
+def rows(*keys: str) -> list[Row]:
+    return [row(key) for key in keys]
 
 
 class Table(App[None]):
-    opened: str | None = None
+    def __init__(self, first: Sequence[Row] = ()) -> None:
+        super().__init__()
+        self.first = first
+        self.opened: list[str] = []
+        self.went: list[str | None] = []
 
     def compose(self) -> ComposeResult:
-        yield KeyedTable([Column("id", 6), Column("value", 20, min_screen=60)])
+        yield KeyedTable(COLUMNS)
+
+    def on_mount(self) -> None:
+        self.table.show(self.first, "")
+        self.table.focus_rows()
+
+    @property
+    def table(self) -> KeyedTable:
+        return self.query_one(KeyedTable)
+
+    @property
+    def lines(self) -> list[str]:
+        inside = self.query_one(TableLines)
+        return [inside.render_line(y).text for y in range(inside.size.height)]
 
     def on_keyed_table_opened(self, event: KeyedTable.Opened) -> None:
-        self.opened = event.key
+        self.opened.append(event.key)
+
+    def on_keyed_table_highlighted(self, event: KeyedTable.Highlighted) -> None:
+        self.went.append(event.key)
+
+
+# ---- the cursor and the marks ----
 
 
 async def test_the_cursor_stays_on_its_row_when_rows_come_go_and_move() -> None:
-    app = Table()
+    app = Table(rows("a", "b", "c", "d"))
     async with app.run_test() as pilot:
-        table = app.query_one(KeyedTable)
-        table.show(rows("a", "b", "c", "d"), "")
-        table.focus_rows()
-        await pilot.press("down", "down")
-        assert table.cursor_key == "c"
-        table.show(rows("x", "c", "a"), "")
-        assert table.cursor_key == "c"
-        table.show(rows("d", "a", "x", "c"), "")
-        assert table.cursor_key == "c"
+        await pilot.press("down", "j")
+        assert app.table.cursor_key == "c"
+        app.table.show(rows("x", "c", "a"), "")
+        assert app.table.cursor_key == "c"
+        app.table.show(rows("d", "a", "x", "c"), "")
+        assert app.table.cursor_key == "c"
+        app.table.show([], "")
+        assert app.table.cursor_key is None
+        assert app.table.targets() == ()
+
+
+async def test_a_removed_rows_cursor_goes_to_the_row_that_took_its_place_and_says_so_once() -> None:
+    app = Table(rows("a", "b", "c", "d"))
+    async with app.run_test() as pilot:
+        await pilot.press("down")
+        app.table.show(rows("a", "c", "d"), "")
+        app.table.show(rows("a", "c", "d"), "again")
+        assert app.table.cursor_key == "c"
+        app.table.show(rows("a"), "")
+        assert app.table.cursor_key == "a"
+        await pilot.pause()
+        assert app.went == ["a", "b", "c", "a"]
+
+
+async def test_keys_move_by_rows_pages_and_to_the_ends_and_the_cursor_is_always_on_screen() -> None:
+    keys = [f"k{number:03}" for number in range(100)]
+    app = Table(rows(*keys))
+    async with app.run_test(size=(80, 12)) as pilot:
+        page = app.query_one(TableLines).size.height - 2
+        for pressed, place in (
+            ("G", 99), ("k", 98), ("up", 97), ("g", 0), ("ctrl+d", page), ("pagedown", 2 * page), ("ctrl+u", page),
+            ("pageup", 0), ("k", 0), ("end", 99), ("j", 99), ("home", 0), ("down", 1),
+        ):  # fmt: skip
+            await pilot.press(pressed)
+            assert app.table.cursor_key == keys[place], pressed
+            assert any(line.strip().startswith(keys[place]) for line in app.lines), pressed
+
+
+async def test_marks_belong_to_keys_and_targets_come_in_the_order_of_the_rows() -> None:
+    app = Table(rows("a", "b", "c", "d"))
+    async with app.run_test() as pilot:
+        assert app.table.targets() == ("a",)
+        await pilot.press("space", "down", "down", "space")
+        app.table.show(rows("d", "c", "b", "a"), "")
+        assert app.table.targets() == ("c", "a")
+        assert sum("●" in line for line in app.lines) == 2
+        app.table.show(rows("d", "b", "a"), "")
+        assert app.table.targets() == ("a",)
+        app.table.show(rows("d", "c", "b", "a"), "")
+        assert app.table.targets() == ("a",), "a row that left comes back unmarked"
+        assert app.table.step_out()
+        assert app.table.targets() == (app.table.cursor_key,)
+        assert not app.table.step_out()
+
+
+async def test_a_range_reaches_from_the_last_mark_to_the_cursor() -> None:
+    app = Table(rows("a", "b", "c", "d", "e"))
+    async with app.run_test() as pilot:
+        await pilot.press("down", "space", "down", "down", "V")
+        assert app.table.targets() == ("b", "c", "d")
+        await pilot.press("g", "V")
+        assert app.table.targets() == ("a", "b", "c", "d")
+
+
+async def test_hidden_marks_are_no_targets_and_the_note_says_so() -> None:
+    app = Table([row("a"), row("b", problem=True), row("c")])
+    async with app.run_test() as pilot:
+        await pilot.press("space", "down", "space", "exclamation_mark")
+        assert app.table.targets() == ("b",)
+        assert "1 of 3" in app.table.note
+        assert "2 marked (1 hidden, left alone)" in app.table.note
+        app.table.only_problems = False
+        assert app.table.targets() == ("a", "b")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["keep", "go", "toggle", "range"]), st.permutations("abcdef")), max_size=20))
+def test_whatever_happens_the_cursor_is_on_a_row_and_marks_are_of_rows_that_are_there(
+    steps: list[tuple[str, list[str]]],
+) -> None:
+    marks = Marks()
+    for step, keys in steps:
+        if step == "keep":
+            before = marks.cursor
+            order = keys[: ord(keys[0]) % 6]
+            marks.keep(order)
+            assert before not in order or marks.cursor == before
+        elif step == "go":
+            marks.go(ord(keys[0]) % 9 - 1)
+        elif step == "toggle":
+            marks.toggle()
+        else:
+            marks.mark_range()
+        assert (marks.cursor in marks.order) if marks.order else marks.cursor is None
+        assert marks.marked <= set(marks.order)
+        assert set(marks.targets()) <= set(marks.order)
+
+
+# ---- opening, mouse ----
 
 
 async def test_enter_opens_the_row_under_the_cursor_by_its_key() -> None:
-    app = Table()
+    app = Table(rows("a", "b"))
     async with app.run_test() as pilot:
-        table = app.query_one(KeyedTable)
-        table.show(rows("a", "b"), "")
-        table.focus_rows()
         await pilot.press("down", "enter")
-        assert app.opened == "b"
+        assert app.opened == ["b"]
 
 
-async def test_the_filter_hides_rows_as_it_is_typed_and_escape_like_closing_brings_them_back() -> None:
-    app = Table()
+async def test_a_click_moves_the_cursor_a_second_opens_and_a_heading_sorts() -> None:
+    app = Table([row("a", usd=2.0), row("b", usd=1.0)])
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.click(TableLines, offset=(5, 2))
+        assert (app.table.cursor_key, app.opened) == ("b", [])
+        await pilot.click(TableLines, offset=(5, 2), times=2)
+        assert app.opened == ["b"]
+        price = app.lines[0].index("$/h")
+        await pilot.click(TableLines, offset=(price, 0))
+        assert [each.key for each in app.table.rows] == ["b", "a"]
+        await pilot.click(TableLines, offset=(price, 0))
+        assert [each.key for each in app.table.rows] == ["a", "b"]
+        await pilot.click(TableLines, offset=(5, 2), control=True)
+        assert app.table.marked == {"b"}
+        assert app.table.cursor_key == "b"
+
+
+# ---- sorting ----
+
+
+async def test_sorting_is_by_number_stable_and_what_has_no_value_comes_last_either_way() -> None:
+    app = Table([row("a", usd=10.0), row("b"), row("c", usd=9.0), row("d", usd=10.0)])
     async with app.run_test() as pilot:
-        table = app.query_one(KeyedTable)
-        table.show(rows("alpha", "beta", "alps"), "all")
-        table.open_filter()
-        await pilot.press(*"alp")
-        assert app.query_one(DataTable).row_count == 2
-        assert "2 of 3" in str(app.query_one(".note", Static).render())
-        assert table.close_filter()
-        await pilot.pause()
-        assert app.query_one(DataTable).row_count == 3
-        assert not table.close_filter()
-        assert not app.query_one(Input).display
+        await pilot.press("greater_than_sign", "greater_than_sign", "greater_than_sign")
+        assert [each.key for each in app.table.rows] == ["c", "a", "d", "b"]
+        assert "$/h↑" in app.lines[0]
+        assert "sort $/h↑" in app.table.note
+        await pilot.press("circumflex_accent")
+        assert [each.key for each in app.table.rows] == ["a", "d", "c", "b"]
+        assert "$/h↓" in app.lines[0]
+        await pilot.press("less_than_sign", "less_than_sign", "less_than_sign")
+        assert [each.key for each in app.table.rows] == ["a", "b", "c", "d"], "the view's own order"
+        assert "sort" not in app.table.note
 
 
-async def test_text_from_the_world_is_not_markup() -> None:
-    app = Table()
-    async with app.run_test() as pilot:
-        table = app.query_one(KeyedTable)
-        table.show([Row("k", (Text("[/x]"), Text("[red]not red")))], "[/note]")
-        await pilot.pause()
-        assert "[/note]" in str(app.query_one(".note", Static).render())
-
-
-async def test_narrow_screens_show_fewer_columns() -> None:
-    app = Table()
-    async with app.run_test(size=(50, 10)):
-        app.query_one(KeyedTable).show(rows("a"), "")
-        assert len(app.query_one(DataTable).columns) == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "found"), [(["alp"], True), (["alp", "v"], True), (["!alp"], False), (["!zzz"], True), (["!"], False)]
+@given(
+    st.lists(st.one_of(st.none(), st.floats(), st.integers(), st.text("aбё1", max_size=2)), max_size=12), st.booleans()
 )
-def test_a_row_matches_when_all_words_agree(words: list[str], found: bool) -> None:
-    assert rows("alpha")[0].matches(words) is found
+def test_sorting_loses_nothing_and_puts_the_missing_last(values: list[float | str | None], reverse: bool) -> None:
+    given_rows = [Row(str(at), (Text(""),), {"c": value}) for at, value in enumerate(values)]
+    found = ordered(given_rows, [Column("c", 5)], 0, reverse=reverse)
+    assert sorted(each.key for each in found) == sorted(each.key for each in given_rows)
+    missing = [value is None or value == "" or value != value for value in (each.values["c"] for each in found)]
+    assert missing == sorted(missing)
+    numbers = [v for v in (each.values["c"] for each in found) if isinstance(v, (int, float)) and v == v]
+    assert numbers == sorted(numbers, reverse=reverse)
 
 
-@given(st.lists(st.text(min_size=1)))
-def test_no_filter_raises(words: list[str]) -> None:
-    assert rows("alpha")[0].matches(words) in (True, False)
+# ---- filtering ----
+
+
+async def test_the_filter_narrows_as_it_is_typed_arrows_still_move_and_escape_brings_all_back() -> None:
+    app = Table(rows("alpha", "beta", "alps"))
+    async with app.run_test() as pilot:
+        await pilot.press("slash", *"alp", "down")
+        assert [each.key for each in app.table.rows] == ["alpha", "alps"]
+        assert app.table.cursor_key == "alps"
+        assert app.table.note.startswith("2 of 3")
+        await pilot.press("enter", "j")
+        assert app.query_one(TableLines).has_focus
+        assert app.query_one(Input).display
+        assert app.table.step_out()
+        await pilot.pause()
+        assert len(app.table.rows) == 3
+        assert not app.query_one(Input).display
+        assert not app.table.step_out()
+
+
+async def test_a_filter_that_makes_no_sense_says_so_and_hides_nothing() -> None:
+    app = Table(rows("alpha", "beta"))
+    async with app.run_test():
+        app.table.set_filter("plase:x")
+        assert len(app.table.rows) == 2
+        assert "place" in app.table.note
+        app.table.set_filter("usd<0.6 !beta")
+        assert app.table.note.startswith("0 of 2")
+        app.table.set_filter("")
+        assert app.table.note == ""
+
+
+async def test_problems_only_and_back() -> None:
+    app = Table([row("a"), row("b", problem=True)])
+    async with app.run_test() as pilot:
+        assert sum(line.startswith(" ! ") for line in app.lines) == 1
+        await pilot.press("exclamation_mark")
+        assert [each.key for each in app.table.rows] == ["b"]
+        assert "problems only" in app.table.note
+        assert app.table.step_out()
+        assert len(app.table.rows) == 2
+
+
+async def test_what_is_on_screen_can_be_exported_with_its_values() -> None:
+    app = Table([row("a", usd=0.5), row("b"), row("c", usd=2.0)])
+    async with app.run_test(size=(40, 12)):
+        app.table.set_filter("!b")
+        listing = app.table.listing("things")
+        assert listing.columns == ("id", "value", "usd", "place")
+        assert listing.rows == (("a", "v a", 0.5, "Iceland"), ("c", "v c", 2, "Iceland"))
+
+
+# ---- drawing ----
+
+
+async def test_only_lines_that_look_otherwise_are_painted_again() -> None:
+    app = Table(rows("a", "b", "c"))
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        inside = app.query_one(TableLines)
+        painted: list[int] = []
+        render = inside.render_line
+
+        def counting(y: int):  # type: ignore[no-untyped-def]
+            painted.append(y)
+            return render(y)
+
+        inside.render_line = counting  # type: ignore[method-assign]
+        app.table.show([row("a"), row("b", "other"), row("c")], "")
+        await pilot.pause()
+        assert painted == [2]
+        painted.clear()
+        await pilot.press("down")
+        assert sorted(painted) == [1, 2]
+        painted.clear()
+        recoloured = Row("c", (Text("c"), Text("v c", style="bold red"), Text(""), Text("Iceland")), {"usd": None})
+        app.table.show([row("a"), row("b", "other"), recoloured], "")
+        await pilot.pause()
+        assert painted == [3], "another colour is another look"
+
+
+async def test_stale_rows_are_dimmed_and_have_a_sign() -> None:
+    app = Table([row("a", stale=True), row("b")])
+    async with app.run_test():
+        inside = app.query_one(TableLines)
+        assert inside.render_line(1).text.startswith(" ~ a")
+        styles = [segment.style for segment in inside.render_line(1) if segment.text.strip()]
+        assert all(style is not None and style.dim for style in styles)
+
+
+@pytest.fixture
+def no_color() -> Iterator[None]:
+    os.environ["NO_COLOR"] = "1"
+    yield
+    os.environ.pop("NO_COLOR", None)
+
+
+@pytest.mark.usefixtures("no_color")
+async def test_without_colour_the_cursor_is_reversed_and_marks_have_a_sign() -> None:
+    app = Table(rows("a", "b"))
+    async with app.run_test() as pilot:
+        await pilot.press("space")
+        strip = app.query_one(TableLines).render_line(1)
+        assert strip.text.startswith("●")
+        assert all(segment.style is not None and segment.style.reverse for segment in strip)
+        assert not any(segment.style and segment.style.reverse for segment in app.query_one(TableLines).render_line(2))
+
+
+@pytest.mark.parametrize(("width", "shown"), [(30, "id value usd"), (50, "id value usd"), (70, "id value usd place")])
+async def test_narrow_screens_show_fewer_columns(width: int, shown: str) -> None:
+    app = Table(rows("a"))
+    async with app.run_test(size=(width, 10)) as pilot:
+        assert " ".join(app.table.shown_columns) == shown
+        await pilot.resize_terminal(100, 10)
+        await pilot.pause()
+        assert " ".join(app.table.shown_columns) == "id value usd place"
+
+
+async def test_words_from_the_world_are_no_markup_and_no_escape_reaches_the_screen() -> None:
+    app = Table([Row("k", (Text("[/x]"), Text("\x1b[31mred\x1b[0m"), Text("1"), Text("\u202eevil")))])
+    async with app.run_test():
+        app.table.show(app.first, "[/note]")
+        assert app.table.note == "[/note]"
+        assert "[/x]" in app.lines[1]
+        assert "\\x1b[31mred" in app.lines[1]
+        assert all(line.isprintable() for line in app.lines)
+
+
+@given(WORLD, st.integers(1, 40), st.booleans())
+@settings(max_examples=300)
+def test_a_cell_is_exactly_as_wide_as_its_column_and_what_is_cut_says_so(words: str, width: int, right: bool) -> None:
+    plain = fit(Text(words), width, right=right)
+    assert isinstance(plain, str)
+    assert cell_len(plain) == width
+    assert plain.isprintable()
+    styled = Text(words)
+    styled.stylize("red", 0, 1)
+    spanned = fit(styled, width, right=right)
+    found = spanned if isinstance(spanned, str) else spanned.plain
+    assert cell_len(found) == width
+    assert found.isprintable()
+
+
+@given(st.integers(1, 250), st.integers(20, 250))
+def test_columns_never_reach_beyond_the_list(width: int, screen: int) -> None:
+    places = layout(COLUMNS, width, screen)
+    assert 3 + sum(place.gap + place.width for place in places) <= max(width, 4)
+    assert [place.index for place in places] == sorted(place.index for place in places)
+    if width >= 3 + 4 + 1 + 4 + 1 + 8:
+        assert len(places) >= 3, "words are cut before a column is left out"
+
+
+async def test_the_list_holds_ten_thousand_rows_and_shrinks_under_the_cursor() -> None:
+    app = Table([row(str(number), usd=number / 7) for number in range(10_000)])
+    async with app.run_test() as pilot:
+        await pilot.press("G")
+        assert app.table.cursor_key == "9999"
+        app.table.show(rows("1", "2"), "")
+        await pilot.pause()
+        assert app.table.cursor_key == "2"
+        assert [line.strip()[:1] for line in app.lines[1:4]] == ["1", "2", ""]
