@@ -5,25 +5,32 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property, partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from textual.app import App, ComposeResult, SystemCommand
-from textual.screen import Screen
+from textual.app import App, ComposeResult
 from textual.widgets import ContentSwitcher
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
-from console.actions.registry import action_called, bindings_of
+from console.actions.registry import ACTIONS, action_called, bindings_of
 from console.language import _
+from console.models.command_line import Do, Go, Wrong, parse_command
+from console.models.command_log import CommandLog
+from console.models.keymap import default_keymap
 from console.nav import History, Place
+from console.operations.known_names import KnownNames, known_names
+from console.palette import Palette
+from console.running import LOOK_S, Running
 from console.screens.catalog import CLASSES, make_view
 from console.screens.view import PolledView, View
 from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
 from console.widgets.burn_line import TopLine
+from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
+from console.widgets.key_names import key_names
 from console.widgets.leave import Leave, Leaving
 from console.workspace import Workspace
 
@@ -51,6 +58,7 @@ class SpotterApp(App[None]):
         (BESIDE_COLUMNS, "-beside"),
     ]
     BINDINGS = bindings_of(EVERYWHERE, but=("everywhere.palette",))
+    COMMANDS = {Palette}  # noqa: RUF012
 
     def __init__(
         self,
@@ -69,6 +77,9 @@ class SpotterApp(App[None]):
         self.paused = False
         self.read_only = read_only
         self._clock = clock
+        self.running = Running(self)
+        self._known = KnownNames()
+        self.keymap = default_keymap(ACTIONS)
         self._history = History(Place(view, argument))
         self._session: Session | None = None
         self._session_lock = threading.Lock()
@@ -138,22 +149,11 @@ class SpotterApp(App[None]):
 
     def run_command(self, argv: tuple[str, ...], note: str) -> None:
         """Run a command of the CLI beside the app: it outlives the console, and its end is shown and rings."""
-        from console.operations.background import start_beside
+        self.running.run(argv, note)
 
-        entry = self.commands.begin(("spotter", *argv), note, self.now())
-        beside = start_beside(self.workspace, list(argv))
-        self.say(_("started: {what}").format(what=note))
-
-        def look() -> None:
-            if beside.exit_code is None:
-                return
-            timer.stop()
-            self.commands.end(entry, beside.exit_code, self.now())
-            self.ring(note, beside.last_line() or note, "information" if beside.exit_code == 0 else "error")
-            if isinstance(self.view, PolledView):
-                self.view.poll()
-
-        timer = self.set_interval(0.5, look)
+    def complete(self, word: str) -> list[str]:
+        """Names that begin like `word`: instances, runs, documents, as they were last read."""
+        return self._known.beginning(word)
 
     def log_command(self, line: str, note: str) -> None:
         """Write what was run otherwise, a shell or a viewer, in the command log."""
@@ -166,18 +166,18 @@ class SpotterApp(App[None]):
         yield TopLine()
         with ContentSwitcher(id="views", initial=self._history.here.view):
             yield make_view(self._history.here.view)
+        yield CommandLine()
         yield KeyLine()
 
     def on_mount(self) -> None:
         """Dress up; the first view shows what was asked for."""
-        from console.models.command_log import CommandLog
-
         self.animation_level = "none"
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
         self.theme = DARK.name
         self.commands = CommandLog(self.workspace.state / "commands.jsonl")
+        self.set_interval(LOOK_S, self.running.look)
         self.set_interval(1.0, self.draw_top)
         self.call_after_refresh(self._first_view)
 
@@ -227,24 +227,31 @@ class SpotterApp(App[None]):
     async def action_do(self, action_id: str) -> None:
         """Do what a key, the palette, the command line or a click named."""
         action = action_called(action_id)
-        if reason := self.refusal(action):
+        if action.view in CLASSES and action.view != self.view.NAME:
+            self._go_and_do(action)
+        elif reason := self.refusal(action):
             self.tell(reason, "warning")
+        elif action.view == EVERYWHERE and action.verb in CLASSES:
+            self.go(action.verb)
         elif action.stake:
             self._ask(action)
         else:
-            method = getattr(self._owner(action), f"action_{action.name.removeprefix(TABLE + '_')}", None)
-            method = method or getattr(self._owner(action), f"action_{action.name}")
-            answer = method()
+            answer = getattr(self._owner(action), f"action_{action.name}")()
             if answer is not None:
                 await answer
 
     def _owner(self, action: Action) -> object:
         """Who does it: the app, the view's table, or the view."""
-        if action.view == EVERYWHERE:
-            return self
-        if action.view == TABLE:
-            return self.view.table
-        return self.view if action.view == self.view.NAME else self.view_called(action.view)
+        return self if action.view == EVERYWHERE else self.view.table if action.view == TABLE else self.view
+
+    def _go_and_do(self, action: Action) -> None:
+        """An action of another view: go there; what has a stake waits for its key, for its row was not seen."""
+        self.go(action.view)
+        if action.stake:
+            keys = key_names(self.keys_of(action))
+            self.say(_("Choose the row, then press {keys}: {what}").format(keys=keys, what=_(action.help)))
+        else:
+            self.call_after_refresh(self.run_action, f"do('{action.id}')")
 
     def refusal(self, action: Action) -> str:
         """Why an action cannot be done now; empty when it can."""
@@ -282,65 +289,33 @@ class SpotterApp(App[None]):
 
         self.push_screen(Confirm(question), answered)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Nothing beside the registry's own."""
-        yield from ()
-
     def keys_of(self, action: Action) -> str:
-        """The keys that do an action now, the user's own before the built-in ones."""
-        return self._keymap_keys.get(action.id, action.keys)
+        """The keys that do an action now, comma between, the operator's own where he chose some."""
+        return ",".join(self.keymap.of(action.id))
 
-    _keymap_keys: dict[str, str] = {}  # noqa: RUF012 - replaced whole when the settings are read
+    def on_command_line_given(self, event: CommandLine.Given) -> None:
+        """Go where a typed line asks to, or do it."""
+        match parse_command(event.text, tuple(CLASSES), tuple(action.id for action in ACTIONS)):
+            case Go(view, argument):
+                self.go(view, argument)
+            case Do(action_id):
+                self.call_later(self.run_action, f"do('{action_id}')")
+            case Wrong(sentence):
+                self.tell(sentence, "warning")
 
     # ---- actions offered everywhere ----
 
-    def action_everywhere_fleet(self) -> None:
-        """Show the instances."""
-        self.go("fleet")
+    def action_everywhere_command(self) -> None:
+        """Open the line that takes names of views and actions."""
+        self.query_one(CommandLine).open()
+        self.in_background(partial(known_names, self.workspace), self._learn_names)
 
-    def action_everywhere_offers(self) -> None:
-        """Show the market."""
-        self.go("offers")
+    def _learn_names(self, known: KnownNames) -> None:
+        self._known = known
 
-    def action_everywhere_instance(self) -> None:
-        """Show one instance."""
-        self.go("instance")
-
-    def action_everywhere_runs(self) -> None:
-        """Show the runs."""
-        self.go("runs")
-
-    def action_everywhere_sync(self) -> None:
-        """Show what differs."""
-        self.go("sync")
-
-    def action_everywhere_index(self) -> None:
-        """Show the search."""
-        self.go("index")
-
-    def action_everywhere_review(self) -> None:
-        """Show the review."""
-        self.go("review")
-
-    def action_everywhere_metrics(self) -> None:
-        """Show the metrics."""
-        self.go("metrics")
-
-    def action_everywhere_services(self) -> None:
-        """Show the services."""
-        self.go("services")
-
-    def action_everywhere_doctor(self) -> None:
-        """Show settings and checks."""
-        self.go("doctor")
-
-    def action_everywhere_pulse(self) -> None:
-        """Show everything's health."""
-        self.go("pulse")
-
-    def action_everywhere_log(self) -> None:
-        """Show the logs of all live runs."""
-        self.go("log")
+    def action_everywhere_palette(self) -> None:
+        """Open the palette."""
+        self.action_command_palette()
 
     def action_everywhere_back(self) -> None:
         """One step out: what is open in the view first, then the view before."""
@@ -380,8 +355,7 @@ class SpotterApp(App[None]):
 
     def action_everywhere_refresh(self) -> None:
         """Ask now."""
-        if isinstance(self.view, PolledView):
-            self.view.poll()
+        self.view.refresh_news()
 
     def action_everywhere_read_only(self) -> None:
         """Refuse whatever touches money or data, or allow it again."""

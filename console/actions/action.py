@@ -41,6 +41,11 @@ class Action:
         return self.id.partition(".")[0]
 
     @property
+    def verb(self) -> str:
+        """What it does: the id without the view."""
+        return self.id.partition(".")[2]
+
+    @property
     def name(self) -> str:
         """The id as part of a method's name."""
         return self.id.replace(".", "_").replace("-", "_")

@@ -55,7 +55,7 @@ def _translate(command: Any) -> None:
 
 
 def _context_class(base: Any) -> Any:
-    """The library's context with a formatter that looks its own words up too; its classes are known at run time only."""
+    """The library's context with a formatter that looks its own words up too; both are known at run time only."""
     plain = base.formatter_class
 
     def write_usage(self: Any, prog: str, args: str = "", prefix: str | None = None) -> None:

@@ -129,6 +129,9 @@ class View(Vertical):
         """Keys go to the main pane."""
         self.focus_main()
 
+    def refresh_news(self) -> None:
+        """Ask now for what may have changed; a view that asks nothing has nothing to do."""
+
     def in_background(self, ask: Callable[[], News], then: Callable[[News], None]) -> None:
         """`app.in_background`, whose answer is dropped when this view has left the screen for good."""
         self.app.in_background(ask, lambda answer: then(answer) if self.is_attached else None)
@@ -168,6 +171,10 @@ class PolledView(View, Generic[News]):
     def show_stale(self, reason: str) -> None:
         """Say that there was no answer; what is on screen stays."""
         self.app.tell(reason, severity="warning")
+
+    def refresh_news(self) -> None:
+        """Ask now."""
+        self.poll()
 
     def on_mount(self) -> None:
         """Begin once the first frame is out."""
