@@ -1,4 +1,4 @@
-"""Commands about machines: rent, ps, destroy."""
+"""Commands about machines: rent, ps, destroy, stop, label, rerent."""
 
 from __future__ import annotations
 
@@ -19,19 +19,26 @@ if TYPE_CHECKING:
 def rent(
     offer: Annotated[int | None, typer.Argument(help="An offer's id; default: the cheapest of the profile.")] = None,
     profile: Annotated[str | None, typer.Option(help="A [profiles.…] of spotter.toml.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many cards; default: the profile's.", min=1)] = None,
+    disk: Annotated[float | None, typer.Option(help="Disk to order, GB; default: the profile's.", min=8)] = None,
+    max_usd_per_hour: Annotated[
+        float | None, typer.Option(help="Refuse what costs more by now, disk and all.", min=0)
+    ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
     """Rent a machine and wait until it is verified. It is billed until `spotter destroy`."""
-    from console.operations.offers import quote
+    from console.operations.offers import Wishes, quote
     from console.operations.rent import rent as rent_machine
 
     here = session()
+    wishes = Wishes(gpu_count=count, disk_gb=disk, max_usd_per_hour=max_usd_per_hour if offer is None else None)
     if not yes:
-        ask(f"Rent {quote(here, profile, offer)}? It is billed until it is destroyed.", yes=yes)
+        ask(f"Rent {quote(here, profile, offer, wishes)}? It is billed until it is destroyed.", yes=yes)
     stop_on_signals(also_hangup=True)
+    agreed = max_usd_per_hour if offer is not None else None
     with reporting(as_json=as_json) as report:
-        rental = rent_machine(here, profile, offer_id=offer, report=report)
+        rental = rent_machine(here, profile, offer_id=offer, wishes=wishes, agreed_usd_per_hour=agreed, report=report)
     _refresh_names(here)
     if as_json:
         print_json(asdict(rental.instance) | {"usd_per_hour": rental.price.usd_per_hour})
@@ -114,6 +121,74 @@ def destroy(
     if as_json:
         print_json({"instance": instance, "destroyed": True})
     return 0
+
+
+def stop(
+    instance: Annotated[int, typer.Argument(help="The instance's id.")],
+    yes: Yes = False,
+    as_json: Json = False,
+) -> int:
+    """Stop an instance: its GPU's bill ends, its disk's goes on, and it may not get its GPU back."""
+    from console.operations.stop import stop as stop_instance
+
+    here = session()
+    ask(f"Stop instance {instance}? Its disk is billed on, and its GPU may be gone when it is started.", yes=yes)
+    with reporting(as_json=as_json) as report:
+        price = stop_instance(here, instance, report)
+    if as_json:
+        print_json({"instance": instance, "stopped": True, "disk_usd_per_hour": price})
+    return 0
+
+
+def label(
+    instance: Annotated[int, typer.Argument(help="The instance's id.")],
+    text: Annotated[str, typer.Argument(help="What to call it; nothing takes the label away.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Write a label on an instance, for your own eyes: it stays on this machine, no cloud is told."""
+    from console.operations.notes import write_note
+
+    kept = write_note(session(), instance, text)
+    if as_json:
+        print_json({"instance": instance, "label": kept})
+    else:
+        print(f"instance {instance} is labelled {kept!r}" if kept else f"instance {instance} has no label")
+    return 0
+
+
+def rerent(
+    instance: Annotated[int, typer.Argument(help="The instance's id.")],
+    offer: Annotated[int | None, typer.Option(help="An offer's id; default: the best on the same terms.")] = None,
+    max_usd_per_hour: Annotated[float | None, typer.Option(min=0.0, help="What the new one may cost an hour.")] = None,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Go on without what cannot be fetched from the old one.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> int:
+    """Rent another machine in an instance's place, on the same terms, and move its run; the old one is destroyed."""
+    from console.commands.bootstrap import drive_and_decide
+    from console.commands.runs import EXIT_OF_STATE
+    from console.operations.rerent import plan_rerent
+    from console.operations.rerent import rerent as rerent_instance
+    from console.operations.run import Wishes
+
+    here = session()
+    plan = plan_rerent(here, instance, offer_id=offer, max_usd_per_hour=max_usd_per_hour)
+    if not yes:
+        ask(f"Replace {plan.words}?", yes=yes)
+    stop_on_signals(also_hangup=True)
+    with reporting(as_json=as_json) as report:
+        done = rerent_instance(here, plan, report, give_up=give_up)
+    _refresh_names(here)
+    state = None
+    if done.run_id is not None:
+        state = drive_and_decide(here, done.run_id, Wishes(), as_json=as_json).state
+    if as_json:
+        print_json(asdict(done) | {"state": state})
+    elif not done.old_is_gone:
+        print(f"spotter: instance {instance} is STILL BILLED: `spotter destroy {instance} --force`", file=sys.stderr)
+    return EXIT_OF_STATE.get(state or "succeeded", 1) or (0 if done.old_is_gone else 1)
 
 
 def _refresh_names(here: Session) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from console.models.fleet_facts import FleetFacts
     from console.operations.session import Session
     from remote.cloud import Cloud, Instance
     from remote.ledger import RentedInstance
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
 
 LISTING_LAG_S = 60.0
 """How long a new instance may be missing from the cloud's list: clouds list what they rent with a delay."""
+MOST_ASKED = 5
+"""Of instances that an empty list leaves out: one that is known is enough to doubt the list."""
+TOLD_HERE = ("run_id", "unpulled_run", "work", "load", "note", "guard", "spent_usd")
+"""Fields of an instance that this machine's own files tell, whether the cloud answers or not."""
 CREDIT_LIFE_S = 60.0
 """How long a credit that was told is good enough for a screen."""
 
 Standing = Literal["ours", "orphan", "foreign", "missing"]
 """ours: the ledger knows it. orphan: our label, but the ledger does not hold it for alive. foreign: somebody else's.
 missing: the ledger holds it for alive, the cloud does not list it."""
+
+
+class ListingDoubted(Exception):
+    """The cloud's list contradicts what the cloud says of a single instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +155,6 @@ class FleetView:
     """Monotonic seconds at which the credit was told."""
     now: float = 0.0
     """Unix seconds in the cloud's time, in which ages are counted."""
-    heard_now: float = 0.0
-    """The same at the last good listing: `heard_at` in the cloud's time."""
 
     @property
     def trusted(self) -> bool:
@@ -160,43 +167,57 @@ class FleetView:
         return tuple(each for each in self.instances if each.orphan)
 
 
-def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView:
-    """Ask the cloud; when it doesn't answer, the last known rows stay and `error` says so."""
+def read_fleet(session: Session, previous: FleetView | None = None, facts: FleetFacts | None = None) -> FleetView:
+    """Ask the cloud, and join what it lists with what is known here.
+
+    When it does not answer, or answers what cannot be, the last known rows stay, marked stale, and `error` says why: an
+    error never reads as "nothing is rented".
+
+    Args:
+        session: the workspace's session.
+        previous: the view before, for what stays when nobody answers.
+        facts: kept by the caller between two looks, so that each reads only what is new.
+    """
+    from console.models.fleet_facts import FleetFacts
     from remote.cloud import CloudError
-    from remote.labels import is_ours
     from remote.money import midnight_before, money_now
 
     ledger, clock, name = session.ledger, session.clock, session.cloud_name
-    try:
-        cloud = session.living_cloud()
-        instances = session.provisioner.look_after(listed=cloud.instances()) if cloud else []
-        credit, credit_at = _credit(cloud, previous)
-    except CloudError as error:
-        return replace(previous or FleetView(emulated=session.emulated), error=str(error))
     now = clock.time()
-    runs, unpulled = _runs(session)
+    seen = (facts or FleetFacts(session)).look()
     known = {row.instance_id: row for row in session.living_rentals()}
-    listed = {instance.id for instance in instances}
 
     def more(instance_id: int) -> dict[str, Any]:
         return {
+            **seen.of(instance_id),
             "spent_usd": ledger.spent_usd(cloud=name, instance_id=instance_id),
-            "run_id": runs.get(instance_id),
-            "unpulled_run": unpulled.get(instance_id),
             "guard": _guard(session, instance_id),
+            "since": _since(session, instance_id),
         }
 
+    try:
+        cloud = session.living_cloud()
+        instances = cloud.instances() if cloud else []
+        if cloud is not None and not instances:
+            refuse_empty(cloud, list(known.values()), now)
+        if cloud is not None:
+            session.provisioner.look_after(listed=instances)
+        credit, credit_at = _credit(cloud, previous)
+    except (CloudError, ListingDoubted) as error:
+        held = [_unlisted_view(row, more(row.instance_id), stale=True) for row in known.values()]
+        return last_known(previous or FleetView(emulated=session.emulated), held, str(error), now)
+    now = clock.time()
+    known = {row.instance_id: row for row in session.living_rentals()}  # looking after them may have moved some
+    listed = {instance.id for instance in instances}
     views = []
     for each in instances:
         row = known.get(each.id)
-        standing: Standing = "ours" if row is not None else "orphan" if is_ours(each.label, ledger.mark) else "foreign"
-        views.append(_listed_view(each, row, standing, more(each.id)))
+        views.append(_listed_view(each, row, _standing(each, row, ledger.mark), more(each.id)))
     views += [
-        _missing_view(row, more(row.instance_id))
+        _unlisted_view(row, more(row.instance_id))
         for row in known.values()
         if row.instance_id not in listed and now - row.opened_at > LISTING_LAG_S
     ]
-    money = money_now(ledger, name, credit, clock, cap_usd=session.settings.money.max_usd_per_day)
     return FleetView(
         tuple(sorted(views, key=lambda view: (view.standing == "foreign", view.id))),
         ledger.spent_usd(midnight_before(now), cloud=name),
@@ -204,10 +225,42 @@ def read_fleet(session: Session, previous: FleetView | None = None) -> FleetView
         session.emulated,
         time.time(),
         None,
-        money,
+        money_now(ledger, name, credit, clock, cap_usd=session.settings.money.max_usd_per_day),
         credit_at,
         now,
     )
+
+
+def refuse_empty(cloud: Cloud, known: Sequence[RentedInstance], now: float) -> None:
+    """See that a list without any instance can be believed: those of the ledger are asked for one by one.
+
+    Raises:
+        ListingDoubted: the cloud lists nothing, and knows one of them all the same.
+        remote.cloud.CloudError: it does not answer.
+    """
+    for row in [row for row in known if now - row.opened_at > LISTING_LAG_S][:MOST_ASKED]:
+        if cloud.instance(row.instance_id) is not None:
+            raise ListingDoubted(
+                f"the cloud lists no instance at all, but knows {row.instance_id}: its list cannot be believed"
+            )
+
+
+def last_known(view: FleetView, held: Sequence[InstanceView], reason: str, now: float) -> FleetView:
+    """The view as it was before nobody answered, with what the ledger holds for alive and that view did not know.
+
+    What is told here, money and runs, is as new as ever; an instance that the ledger closed meanwhile is gone.
+    """
+    fresh = {each.id: each for each in held}
+    kept = [
+        replace(each, stale=True, **{name: getattr(fresh[each.id], name) for name in TOLD_HERE})
+        if each.id in fresh
+        else replace(each, stale=True)
+        for each in view.instances
+        if each.id in fresh or each.standing in ("orphan", "foreign")
+    ]
+    known = {each.id for each in kept}
+    kept += [each for each in held if each.id not in known]
+    return replace(view, instances=tuple(kept), error=reason, now=now)
 
 
 def guard_view(evidence: Mapping[str, Any]) -> GuardView | None:
@@ -238,29 +291,43 @@ def _credit(cloud: Cloud | None, previous: FleetView | None) -> tuple[float | No
     return (cloud.account().credit_usd if cloud else None), now
 
 
-def _runs(session: Session) -> tuple[dict[int, str], dict[int, str]]:
-    """Which run works on each instance, and which has results there that are not here."""
-    from console.operations.runbook import Phase, Runbook
+def _since(session: Session, instance_id: int) -> float | None:
+    """When an instance entered the state that the ledger has it in."""
+    history = session.ledger.history(session.cloud_name, instance_id)
+    if not history:
+        return None
+    since = history[-1].at
+    for each in reversed(history):
+        if each.state != history[-1].state:
+            break
+        since = each.at
+    offline = session.ledger.offline_since(session.cloud_name, instance_id)
+    return since if offline is None else max(since, offline)
 
-    working: dict[int, str] = {}
-    unpulled: dict[int, str] = {}
-    for entry in Runbook(session.workspace).entries():
-        for machine in entry.machines:
-            if entry.phase is not Phase.DONE:
-                working[machine] = entry.run_id
-            if entry.phase.reached(Phase.LAUNCHED) and not entry.phase.reached(Phase.PULLED):
-                unpulled[machine] = entry.run_id
-    return working, unpulled
+
+def _standing(instance: Instance, row: RentedInstance | None, mark: str) -> Standing:
+    from remote.labels import is_ours
+
+    if row is not None:
+        return "ours"
+    return "orphan" if is_ours(instance.label, mark) else "foreign"
+
+
+def _state(instance: Instance, row: RentedInstance | None) -> str:
+    """The ledger knows better than the cloud what a running instance is ready for, and what was asked to end."""
+    if row is not None and (row.state == "destroying" or instance.status == "running"):
+        return row.state
+    return instance.status.value
 
 
 def _listed_view(
     instance: Instance, row: RentedInstance | None, standing: Standing, more: Mapping[str, Any]
 ) -> InstanceView:
-    """An instance that the cloud lists; the ledger knows better than the cloud what a running one is ready for."""
+    """An instance that the cloud lists."""
     return InstanceView(
         id=instance.id,
         gpu=instance.gpu_name if instance.gpu_count == 1 else f"{instance.gpu_count}× {instance.gpu_name}",
-        state=row.state if row is not None and instance.status == "running" else instance.status.value,
+        state=_state(instance, row),
         usd_per_hour=instance.usd_per_hour,
         started_at=instance.started_at if row is None else row.opened_at,
         label=instance.label,
@@ -268,13 +335,21 @@ def _listed_view(
         endpoints=tuple(map(str, sorted(instance.endpoints, key=lambda each: each.kind != "direct"))),
         message=instance.status_message.strip(),
         disk_usd_per_hour=row.disk_usd_per_hour if row is not None else 0.0,
+        gpus=instance.gpu_count,
+        disk_gb=instance.disk_gb,
+        image=instance.image,
+        offer_id=row.offer_id if row is not None else None,
+        ends_at=instance.ends_at,
         standing=standing,
         **more,
     )
 
 
-def _missing_view(row: RentedInstance, more: Mapping[str, Any]) -> InstanceView:
-    """An instance that was rented, whose end nobody confirmed, and that the cloud does not list."""
+def _unlisted_view(row: RentedInstance, more: Mapping[str, Any], *, stale: bool = False) -> InstanceView:
+    """An instance that was rented, whose end nobody confirmed, and that the cloud does not list.
+
+    `stale`: the cloud was not heard, so that nothing is known of its being listed.
+    """
     return InstanceView(
         id=row.instance_id,
         gpu=row.gpu_name,
@@ -284,7 +359,10 @@ def _missing_view(row: RentedInstance, more: Mapping[str, Any]) -> InstanceView:
         label=row.label,
         location="–",
         endpoints=(),
-        message="the cloud does not list it; destroying it settles the ledger",
-        standing="missing",
+        message="" if stale else "the cloud does not list it; destroying it settles the ledger",
+        disk_usd_per_hour=row.disk_usd_per_hour,
+        offer_id=row.offer_id,
+        standing="ours" if stale else "missing",
+        stale=stale,
         **more,
     )

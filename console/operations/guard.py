@@ -125,6 +125,32 @@ def extend(
     return _arm(session, agent, instance_id, _order(session, left_s, _box_time(agent)), allowance, report)
 
 
+def prolong(
+    session: Session, agent: Agent, instance_id: int, *, add_hours: float, report: Report = silent
+) -> DeadmanStatus:
+    """Let this instance go on `add_hours` longer than it may now: whichever limit is in the way is raised.
+
+    What is in the settings for all instances, `guard.longest_hours`, is not: it is told when it decides.
+
+    Raises:
+        Unguarded, remote.transport.ConnectionLost: as `guard`.
+    """
+    before = allowed(session, instance_id)
+    limits = _limits_s(session, instance_id, before)
+    wanted_s = max(0.0, min(limits.values())) + add_hours * 3600
+    row = session.ledger.instance(session.cloud_name, instance_id)
+    usd_per_hour = row.usd_per_hour if row is not None else session.instance(instance_id).usd_per_hour
+    max_usd = max_hours = None
+    if limits.get("max_usd", wanted_s) < wanted_s:
+        max_usd = before.max_usd + (wanted_s - limits["max_usd"]) / 3600 * usd_per_hour
+    if before.max_hours is not None and limits["max_hours"] < wanted_s:
+        max_hours = before.max_hours + (wanted_s - limits["max_hours"]) / 3600
+    if limits["longest_hours"] < wanted_s:
+        words = f"guard.longest_hours in spotter.toml ends it in {duration(max(0.0, limits['longest_hours']))} anyhow"
+        report(OperationEvent("guard", "progress", words))
+    return extend(session, agent, instance_id, max_usd=max_usd, max_hours=max_hours, report=report)
+
+
 def allowed(session: Session, instance_id: int) -> Allowance:
     """What this instance may cost: what the operator allowed it last, else the settings."""
     settings = session.settings.guard

@@ -21,7 +21,7 @@ MONEY = Money("vast", 1, 0.4, 1.2, 3.4, 10.0, 24.0, 24.0 / 0.4 * HOUR)
 
 
 def fleet(*instances: InstanceView, money: Money | None = MONEY, **more: object) -> FleetView:
-    return FleetView(instances, money=money, heard_at=NOW, now=NOW, heard_now=NOW, **more)  # type: ignore[arg-type]
+    return FleetView(instances, money=money, heard_at=NOW, now=NOW, **more)  # type: ignore[arg-type]
 
 
 def test_the_line_names_what_burns_what_today_cost_and_how_long_the_credit_lasts() -> None:

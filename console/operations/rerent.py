@@ -1,0 +1,388 @@
+"""Re-rent: another machine on the same terms in a machine's place, with the run that works on it.
+
+Pull down, rent, give the old one back, push, resume. Each step is on disk before the next, and the same command goes on
+where it stood. The old machine goes only once everything on it is verified to be here, or was given up by name; the new
+one is rented before that, unless the day's cap has no room for both.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from console.errors import WrongInput
+from console.operations.destroy import StillNeeded, check_may_go, check_nothing_is_lost, destroy
+from console.operations.events import OperationEvent, Report, Step, silent
+from console.operations.offers import OfferNotThere, Wishes
+from console.operations.prepare import GRACE_S
+from console.operations.pull import pull
+from console.operations.rent import rent
+from console.operations.rerent_book import RerentBook, RerentEntry
+from console.operations.rerent_book import Step as Stage
+from console.operations.rerent_offers import RankedOffer, offers_like, same_terms
+from console.operations.runbook import Phase, Runbook, RunEntry
+from console.operations.session import InstanceGone, Session
+from console.operations.watch import watch
+from console.words import usd_per_hour
+from remote.states import IN_USE
+
+if TYPE_CHECKING:
+    from remote.cloud import Instance
+    from remote.ledger import RentedInstance
+
+MOST_TRIED = 3
+"""Offers that are tried in turn: the best may have gone between the search and the deal."""
+SWEEP_S = 15.0
+LET_GO_S = 10.0
+
+
+class CannotRerent(WrongInput):
+    """There is nothing to put in this machine's place; the text says what can be done instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerentPlan:
+    """What a re-rent would do, as things stand."""
+
+    old: RentedInstance
+    run: RunEntry | None
+    """The run that moves."""
+    driver: int | None
+    """The process that follows it now, and is ended."""
+    wishes: Wishes
+    offers: tuple[RankedOffer, ...]
+    """The best first."""
+    note: str
+    """The market's words, when there is none."""
+
+    @property
+    def words(self) -> str:
+        """For the question before it."""
+        if not self.offers:
+            return f"instance {self.old.instance_id}: go on where it stood"
+        best = self.offers[0]
+        place = f"{best.offer.gpu_name} in {best.offer.location} (offer {best.offer.id}, {best.history.words})"
+        words = f"instance {self.old.instance_id} at {usd_per_hour(self.old.usd_per_hour)} by {place} at "
+        words += usd_per_hour(best.usd_per_hour)
+        if self.run is not None:
+            words += f", and move run {self.run.run_id} there"
+        return words + (f" (process {self.driver}, which follows it, is ended)" if self.driver is not None else "")
+
+
+def plan_rerent(
+    session: Session, instance_id: int, *, offer_id: int | None = None, max_usd_per_hour: float | None = None
+) -> RerentPlan:
+    """What a re-rent of this instance would do; nothing is changed.
+
+    Raises:
+        CannotRerent: it was not rented from here, or the run on it cannot move.
+        remote.cloud.CloudError: the cloud does not answer.
+    """
+    old = _old(session, instance_id)
+    entry = RerentBook(session).read(instance_id)
+    run = _run_on(session, instance_id, entry)
+    wishes = same_terms(session, old, max_usd_per_hour=max_usd_per_hour)
+    rented = entry is not None and entry.step.reached(Stage.RENTED)
+    offers, note = ([], "") if rented else offers_like(session, old, run, wishes, offer_id)
+    driver = Runbook(session.workspace).holder(run.run_id) if run is not None else None
+    return RerentPlan(old, run, driver, wishes, tuple(offers), note)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerented:
+    """What came of it."""
+
+    old_id: int
+    new_id: int
+    run_id: str | None
+    """The run that is to be driven on, on the new machine."""
+    old_is_gone: bool
+
+
+def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_up: bool = False) -> Rerented:
+    """Put another machine in the place of the old one, and the run on it; the caller drives the run on.
+
+    Args:
+        session: the workspace's session.
+        plan: what was asked about.
+        report: is told of every step.
+        give_up: go on without what cannot be fetched from the old machine, and destroy it all the same.
+
+    Raises:
+        StillNeeded: something on the old machine is not here and cannot be fetched; nothing was rented.
+        OfferNotThere: the market has nothing like it; what is done so far stays done.
+        remote.provision.ProvisionError: no machine could be had, or the day's cap forbids it.
+        remote.cloud.CloudError: the cloud does not answer.
+    """
+    book, runbook = RerentBook(session), Runbook(session.workspace)
+    old_id, run = plan.old.instance_id, plan.run
+    entry = book.begin(old_id, run.run_id if run is not None else None)
+    with ExitStack() as stack:
+        if run is not None and not entry.step.reached(Stage.MOVED):
+            _take_over_driving(runbook, run.run_id, report)
+            stack.enter_context(runbook.hold(run.run_id))
+            run = _still_movable(runbook.read(run.run_id), old_id)
+        try:
+            return _Move(session, book, replace(plan, run=run), entry, report, give_up).do()
+        except KeyboardInterrupt:
+            report(OperationEvent("rerent", "failed", _where_it_stands(book.read(old_id) or entry)))
+            raise
+        except Exception as error:
+            error.add_note(_where_it_stands(book.read(old_id) or entry))
+            raise
+
+
+class _Move:
+    """One pass over what is still to do."""
+
+    def __init__(
+        self, session: Session, book: RerentBook, plan: RerentPlan, entry: RerentEntry, report: Report, give_up: bool
+    ) -> None:
+        self._session = session
+        self._book = book
+        self._plan = plan
+        self._entry = entry
+        self._report = report
+        self._give_up = give_up
+        self._old_id = plan.old.instance_id
+
+    def do(self) -> Rerented:
+        """From the step on disk to the last."""
+        if not self._entry.step.reached(Stage.HOME):
+            self._bring_home()
+        if not self._entry.step.reached(Stage.RENTED):
+            self._rent()
+        new_id = self._entry.new_id
+        assert new_id is not None
+        if not self._entry.step.reached(Stage.MOVED):
+            self._move_run(new_id)
+        gone = self._give_old_back()
+        self._book.forget(self._old_id)
+        return Rerented(self._old_id, new_id, self._entry.run_id, gone)
+
+    def _update(self, **changes: object) -> None:
+        self._entry = self._book.update(self._entry, **changes)
+
+    def _say(self, message: str) -> None:
+        self._report(OperationEvent("rerent", "progress", message))
+
+    def _bring_home(self) -> None:
+        """Fetch what the run did and see that nothing on the old machine would be lost."""
+        old = _seen(self._session, self._old_id)
+        if old is None:
+            self._say(f"instance {self._old_id} is gone: the run goes on from what is here")
+            self._update(step=Stage.HOME)
+            return
+        try:
+            run = self._plan.run
+            if run is not None and run.phase.reached(Phase.LAUNCHED):
+                self._end_job_and_pull(run)
+                check_nothing_is_lost(self._session, self._old_id)
+            elif run is None:
+                check_may_go(self._session, self._old_id)
+            else:
+                check_nothing_is_lost(self._session, self._old_id)
+        except Exception as error:
+            if not self._give_up:
+                raise StillNeeded(
+                    f"instance {self._old_id} stays as it is, for not everything on it is here ({error}); "
+                    f"`spotter rerent {self._old_id} --give-up` goes on without it"
+                ) from error
+            self._say(f"what is not here is given up: {error}")
+            self._update(step=Stage.HOME, given_up=True)
+        else:
+            self._update(step=Stage.HOME)
+
+    def _end_job_and_pull(self, run: RunEntry) -> None:
+        """Let the job finish what is in flight, then fetch all that it listed."""
+        from remote.jobs import Agent, NoSuchJob
+
+        session, root = self._session, self._session.settings.cloud.remote_root
+        assert run.job_id is not None
+        reach = session.reacher(self._old_id)
+        with Step("rerent", f"stopping run {run.run_id} on instance {self._old_id}", self._report) as step:
+            with reach() as transport, Agent.start(transport, root, reconnect=reach) as agent:
+                try:
+                    agent.cancel(run.job_id)
+                    agent.wait(run.job_id, timeout_s=GRACE_S + SWEEP_S)
+                    watch(session, agent, run, self._report)
+                except NoSuchJob:
+                    step.summary = "its job was never started there"
+                    return
+            step.summary = "its job has ended in order"
+        pull(session, self._old_id, run.run_id, self._report, orderly=False)
+
+    def _rent(self) -> None:
+        from remote.provision import NoOffers, OverBudget
+
+        found = self._rented_before()
+        if found is not None:
+            self._say(f"instance {found} was rented for this already")
+            self._update(step=Stage.RENTED, new_id=found)
+            return
+        if not self._plan.offers:
+            raise OfferNotThere(f"nothing like instance {self._old_id} is on offer: {self._plan.note}")
+        run = self._plan.run
+        refused: Exception | None = None
+        for each in self._plan.offers[:MOST_TRIED]:
+            self._update(step=Stage.RENTING, offer_id=each.offer.id, renting_at=self._session.clock.time())
+            try:
+                rental = self._rent_one(each, run)
+            except NoOffers as error:
+                refused = error
+                self._say(f"offer {each.offer.id} is gone; trying the next")
+                continue
+            except OverBudget:
+                if _seen(self._session, self._old_id) is None:
+                    raise
+                self._say("the day's cap has no room for both: the old machine goes first, its results are here")
+                destroy(self._session, self._old_id, force=True, report=self._report)
+                rental = self._rent_one(each, run)
+            self._update(step=Stage.RENTED, new_id=rental)
+            return
+        assert refused is not None
+        raise refused
+
+    def _rent_one(self, each: RankedOffer, run: RunEntry | None) -> int:
+        rental = rent(
+            self._session,
+            run.profile if run is not None else None,
+            offer_id=each.offer.id,
+            run_id=run.run_id if run is not None else None,
+            wishes=self._plan.wishes,
+            report=self._report,
+        )
+        return rental.instance.id
+
+    def _rented_before(self) -> int | None:
+        """What a pass that was killed had rented and did not come to write down."""
+        entry = self._entry
+        if entry.step is not Stage.RENTING:
+            return None
+        for row in self._session.living_rentals():
+            if (
+                row.instance_id != self._old_id
+                and row.offer_id == entry.offer_id
+                and row.opened_at >= entry.renting_at
+                and row.state in IN_USE
+            ):
+                return row.instance_id
+        return None
+
+    def _move_run(self, new_id: int) -> None:
+        """Let the run's book name the new machine: from here on `run --resume`, too, goes on there."""
+        if self._entry.run_id is not None:
+            Runbook(self._session.workspace).update(
+                self._entry.run_id,
+                instance_id=new_id,
+                phase=Phase.RENTED,
+                state="queued",
+                problem=None,
+                exit_code=None,
+                job_id=None,
+            )
+            self._say(f"run {self._entry.run_id} goes on with instance {new_id}")
+        self._update(step=Stage.MOVED)
+
+    def _give_old_back(self) -> bool:
+        """Destroy the old machine; the run goes on whether it resists or not, but nobody is left to think it gone."""
+        try:
+            destroy(self._session, self._old_id, force=True, report=self._report)
+        except InstanceGone:
+            return True
+        except Exception as error:  # noqa: BLE001 - it is told now, and again when the run is through
+            self._report(
+                OperationEvent(
+                    "rerent", "failed",
+                    f"STILL BILLED: instance {self._old_id} could not be destroyed ({error}): "
+                    f"`spotter destroy {self._old_id} --force` tries again",
+                )
+            )  # fmt: skip
+            return False
+        return True
+
+
+def _old(session: Session, instance_id: int) -> RentedInstance:
+    row = session.ledger.instance(session.cloud_name, instance_id)
+    if row is None:
+        raise CannotRerent(
+            f"instance {instance_id} was not rented from this workspace: its terms are not known here; "
+            "`spotter offers` and `spotter rent` take any"
+        )
+    return row
+
+
+def _run_on(session: Session, instance_id: int, begun: RerentEntry | None) -> RunEntry | None:
+    """The run that moves.
+
+    Raises:
+        CannotRerent: it is spread over several machines, or is through with this one.
+    """
+    runbook = Runbook(session.workspace)
+    if begun is not None and begun.run_id is not None:
+        return runbook.read(begun.run_id)
+    for run in runbook.entries():
+        if instance_id not in run.machines or run.phase is Phase.DONE:
+            continue
+        return _still_movable(run, instance_id)
+    return None
+
+
+def _still_movable(run: RunEntry, instance_id: int) -> RunEntry:
+    if run.sharded:
+        raise CannotRerent(
+            f"run {run.run_id} is spread over several machines, which are replaced by themselves: "
+            f"`spotter destroy {instance_id} --force` gives this one up"
+        )
+    if run.phase.reached(Phase.ENDED):
+        raise CannotRerent(
+            f"run {run.run_id} is through with instance {instance_id}: `spotter run --resume {run.run_id}` "
+            "fetches what is there and finishes"
+        )
+    return run
+
+
+def _seen(session: Session, instance_id: int) -> Instance | None:
+    try:
+        return session.instance(instance_id)
+    except InstanceGone:
+        return None
+
+
+def _take_over_driving(runbook: Runbook, run_id: str, report: Report) -> None:
+    """End the process that follows the run. It is killed: asked in order, it would destroy the machine at once.
+
+    A run survives that anywhere, by its book on disk; what works on the box goes on until it is asked to end.
+    """
+    driver = runbook.holder(run_id)
+    if driver is None or driver == os.getpid():
+        return
+    report(OperationEvent("rerent", "progress", f"ending process {driver}, which follows run {run_id}"))
+    try:
+        os.kill(driver, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    deadline = time.monotonic() + LET_GO_S
+    while runbook.holder(run_id) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _where_it_stands(entry: RerentEntry) -> str:
+    """For whoever reads why it stopped: what is done, what is billed, and how to go on."""
+    again = f"`spotter rerent {entry.old_id}` goes on"
+    run = f"run {entry.run_id}" if entry.run_id else "the work"
+    match entry.step:
+        case Stage.BEGUN:
+            return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
+        case Stage.HOME | Stage.RENTING:
+            kept = "what it did and is not here was given up" if entry.given_up else "what it did is here"
+            return (
+                f"{run} is stopped and {kept}; no other machine was rented; instance {entry.old_id} is still billed "
+                f"unless it says otherwise above: {again}, `spotter destroy {entry.old_id}` gives it up"
+            )
+        case _:
+            return f"instance {entry.new_id} is rented in place of {entry.old_id}: {again}"
