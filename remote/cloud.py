@@ -46,6 +46,8 @@ class Offer:
     rentable: bool
     open_ports: int
     max_duration_s: float
+    dlperf: float = 0.0
+    """The market's own score of all its cards at deep learning; 0 where it tells none."""
 
     def price(self, disk_gb: float, *, traffic_gb: float = 0.0, upload_gb: float = 0.0) -> Price:
         """The full price with `disk_gb` of storage, and once `traffic_gb` pulled in and `upload_gb` fetched from it."""

@@ -25,6 +25,8 @@ class RentRequest:
     """Likewise over 24 hours; nothing more is rented either once as much was spent since UTC midnight."""
     offer_id: int | None = None
     """Rent exactly this offer, and no other."""
+    agreed_usd_per_hour: float | None = None
+    """What was agreed to with the offer's price in sight; one that is dearer by now, disk and all, is not rented."""
     run_id: str | None = None
     onstart: str = ""
     environment: dict[str, str] = field(default_factory=dict)

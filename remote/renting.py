@@ -104,6 +104,12 @@ class Renting:
                     f"offer {self.request.offer_id} is not on the market with {query.gpu_count} GPU and "
                     f"{query.disk_gb:g} GB of disk: somebody rented it, or it was withdrawn; search again"
                 )
+            price = self._budget.price(chosen[0]).usd_per_hour
+            if _above(self.request.agreed_usd_per_hour, price):
+                raise OverBudget(
+                    f"offer {chosen[0].id} costs ${price:.4f}/h by now, more than the "
+                    f"${self.request.agreed_usd_per_hour:.4f}/h that was agreed to: nothing was rented; look again"
+                )
             if (known := bad.get(chosen[0].machine_id)) is not None:
                 self.track.tell(f"its machine failed not long ago ({known.reason}); it is rented because you chose it")
             return chosen
@@ -169,6 +175,8 @@ class Renting:
                 self.request.query.max_usd_per_day, instance.usd_per_hour * 24
             ):
                 raise OverBudget("it is dearer than the search allows")
+            if _above(self.request.agreed_usd_per_hour, instance.usd_per_hour):
+                raise OverBudget("it is dearer than what was agreed to")
         except OverBudget as error:
             raise Unusable(f"{changed}; {error}") from error
         finally:

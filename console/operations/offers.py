@@ -200,7 +200,9 @@ def market_cache(session: Session) -> MarketCache:
     return MarketCache(session.workspace.state / "market")
 
 
-def quote(session: Session, profile_name: str | None = None, offer_id: int | None = None) -> str:
+def quote(
+    session: Session, profile_name: str | None = None, offer_id: int | None = None, wishes: Wishes = NO_WISHES
+) -> str:
     """What would be rented and at which price, for the question before the deal.
 
     Raises:
@@ -211,10 +213,10 @@ def quote(session: Session, profile_name: str | None = None, offer_id: int | Non
     from remote.offers import expected_cost, just
 
     if offer_id is None:
-        found = find_offers(session, profile_name)
+        found = find_offers(session, profile_name, wishes)
         offers, query, why = found.offers, found.query, found.note
     else:
-        query = query_of(session, profile_name)
+        query = query_of(session, profile_name, wishes)
         offers = session.cloud.search(just(query, offer_id))
         why = f"offer {offer_id} is not on the market: somebody rented it, or it was withdrawn; search again"
     if not offers:

@@ -23,9 +23,12 @@ def rent(
     offer_id: int | None = None,
     run_id: str | None = None,
     wishes: Wishes = NO_WISHES,
+    agreed_usd_per_hour: float | None = None,
     report: Report = silent,
 ) -> Rental:
     """Rent a machine, see it verified and guarded; stopped by Ctrl-C, it leaves none behind.
+
+    `agreed_usd_per_hour`: what an offer that is named by `offer_id` may cost at most, disk and all.
 
     Raises:
         console.operations.guard.Unguarded: it cannot end its own bill, and the settings allow no such machine.
@@ -44,6 +47,7 @@ def rent(
         image_gb=profile.image_gb,
         max_usd_per_day=session.settings.money.max_usd_per_day,
         offer_id=offer_id,
+        agreed_usd_per_hour=agreed_usd_per_hour,
         run_id=run_id,
         onstart=onstart_line(session.settings.cloud.remote_root),
     )

@@ -55,6 +55,7 @@ def offer_of(row: Row, storage_gb: float) -> Offer:
         rentable=bool(row.get("rentable")) and not row.get("rented"),
         open_ports=int(_number(row, "direct_port_count")),
         max_duration_s=_number(row, "duration"),
+        dlperf=_number(row, "dlperf"),
     )
 
 
