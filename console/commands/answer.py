@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,9 @@ def answer(
     ] = None,
     kind: Annotated[list[str] | None, typer.Option("--type", help="Only records of this type.")] = None,
     document: Annotated[list[str] | None, typer.Option("--document", help="Only this document.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Also write the answer to this file, as JSON.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Answer a question from what was parsed; each claim's quote, page and numbers are checked.
@@ -41,6 +45,10 @@ def answer(
     found = answer_question(
         session(), " ".join(words), model=model, max_usd=max_usd, types=kind or (), documents=document or ()
     )
+    if out is not None:
+        from console.operations.answers import write_answer
+
+        write_answer(found, out)
     if as_json:
         print_json(asdict(found))
     else:

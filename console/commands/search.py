@@ -56,6 +56,7 @@ def search(
         typer.Option("--type-weights", metavar="BOOSTS", help="Boosts of types, as Text=1,VisualFact=1.05."),
     ] = "",
     words_only: Annotated[bool, typer.Option("--words-only", help="Without vectors.")] = False,
+    vectors_only: Annotated[bool, typer.Option("--vectors-only", help="By vectors alone.")] = False,
     generation: Annotated[
         str | None, typer.Option(metavar="NAME", help="Ask this generation; default: the one in use.")
     ] = None,
@@ -84,6 +85,7 @@ def search(
         type_weights=type_weights,
         fusion=None if fusion is None else fusion.value,
         words_only=words_only,
+        vectors_only=vectors_only,
         generation=generation,
         facets=facets,
     )

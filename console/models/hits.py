@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from index.search import Hit, SearchResult
 
 MARKED = "bold reverse"
+NAME_CHARACTERS = 200
 
 _SIGNS = {"VisualCaption": "▣", "VisualFact": "◆", "Table": "▤", "Image": "▨", "Title": "¶"}
+
+
+def short(name: str) -> str:
+    """A name from the world for one line of a list: no control characters, and not without end."""
+    return visible(name[:NAME_CHARACTERS])
 
 
 def place(hit: Hit) -> str:
     """Where a hit stands: file, page, region."""
     page = f" p{hit.page}" if hit.page else ""
-    label = f" · {hit.label}" if hit.label else ""
-    return f"{visible(hit.filename or hit.document_id or '?')}{page}{label}"
+    label = f" · {short(hit.label)}" if hit.label else ""
+    return f"{short(hit.filename or hit.document_id or '?')}{page}{label}"
 
 
 def head_line(hit: Hit) -> Text:
@@ -30,7 +36,7 @@ def head_line(hit: Hit) -> Text:
     text.append(f"{hit.rank:>2} ", style="dim")
     text.append(f"{_SIGNS.get(hit.type, '·')} ", style="cyan")
     text.append(place(hit), style="bold")
-    text.append(f"  {hit.type} {hit.score:.2f}", style="dim")
+    text.append(f"  {short(hit.type)} {hit.score:.2f}", style="dim")
     if hit.similar:
         text.append(f"  +{len(hit.similar)} similar", style="cyan")
     return text
@@ -38,7 +44,8 @@ def head_line(hit: Hit) -> Text:
 
 def snippet_line(hit: Hit, indent: str = "     ") -> Text:
     """Second line: why it was found, the matches marked."""
-    text = Text(indent + hit.snippet.text, no_wrap=True, overflow="ellipsis")
+    shown = "".join(letter if letter.isprintable() else "·" for letter in hit.snippet.text)  # matches keep their places
+    text = Text(indent + shown, no_wrap=True, overflow="ellipsis")
     for start, end in hit.snippet.matches:
         text.stylize(MARKED, start + len(indent), end + len(indent))
     return text
@@ -85,7 +92,7 @@ def card_line(card: Card) -> Text:
     """The head of a page's hits: where, and how many more there are."""
     page = f" p{card.page}" if card.page else ""
     more = f"  +{len(card.more)} more" if card.more else ""
-    return Text.assemble((f"{visible(card.document or '?')}{page}", "bold underline"), (more, "cyan"))
+    return Text.assemble((f"{short(card.document or '?')}{page}", "bold underline"), (more, "cyan"))
 
 
 def facet_lines(result: SearchResult) -> list[Text]:

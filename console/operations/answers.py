@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from console.errors import WrongInput
 from console.operations.search import open_searcher
 from console.operations.session import Session
 
@@ -50,3 +52,41 @@ def answer(
             question, searcher, root, chat,
             passages=said.passages, context_tokens=said.context_tokens, types=types, documents=documents,
         )  # fmt: skip
+
+
+def write_answer(found: Answer, out: Path) -> None:
+    """Write an answer as JSON, whole or not at all.
+
+    Raises:
+        WrongInput: the file cannot be written.
+    """
+    from dataclasses import asdict
+
+    import orjson
+
+    from pipeline.core.files import write_atomic
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, orjson.dumps(asdict(found)) + b"\n")
+    except OSError as error:
+        raise WrongInput(f"{out} cannot be written ({error.strerror}): name another --out.") from error
+
+
+def read_answer(path: Path) -> dict[str, Any] | None:
+    """What `write_answer` wrote; None while it is not there.
+
+    Raises:
+        WrongInput: it is no answer.
+    """
+    import orjson
+
+    try:
+        told = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise WrongInput(f"{path} holds no answer: {error}") from error
+    if not isinstance(told, dict) or "verdict" not in told:
+        raise WrongInput(f"{path} holds no answer.")
+    return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,15 @@ def open_at_page(source: Path | None, page: int | None, page_image: Path | None)
     Raises:
         OpenError: neither is there, or no viewer is installed.
     """
+    return open_place(source, page, page_image)[1]
+
+
+def open_place(source: Path | None, page: int | None, page_image: Path | None) -> tuple[str, str]:
+    """As `open_at_page`; returns (the command line that was run, what was done).
+
+    Raises:
+        OpenError: neither is there, or no viewer is installed.
+    """
     path = next((candidate for candidate in (source, page_image) if candidate is not None and candidate.exists()), None)
     if path is None:
         raise OpenError(f"neither the source nor the page's picture is here any more: {source or 'no source named'}")
@@ -65,4 +75,4 @@ def open_at_page(source: Path | None, page: int | None, page_image: Path | None)
     if _refused(viewer):
         raise OpenError(f"{Path(argv[0]).name} could not open it; open it yourself: {path}")
     where = f" at page {page}" if at_page else (f"; go to page {page}" if page and path == source else "")
-    return f"opened {path.name}{where}"
+    return shlex.join(argv), f"opened {path.name}{where}"

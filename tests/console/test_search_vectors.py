@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from textual.widgets import Input, OptionList
 
 from console.app import SpotterApp
-from console.screens import search as search_screen
-from console.screens.search import Search
+from console.operations import live_search
+from console.screens.index import Index
 from console.workspace import Workspace, create_workspace
 from index.embed import embedder
 from index.ingest import ingest
@@ -39,25 +37,25 @@ def workspace(there: ModelServer, tmp_path: Path) -> Workspace:
 async def test_words_answer_while_the_vector_is_under_way_and_it_joins_them(
     workspace: Workspace, there: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rests = threading.Event()
-    monkeypatch.setattr(search_screen, "time", SimpleNamespace(sleep=lambda seconds: rests.wait(60)))
-    app = SpotterApp(workspace)
+    monkeypatch.setattr(live_search, "VECTOR_REST_S", 600.0)
+    app = SpotterApp(workspace, "index")
     async with app.run_test(size=(120, 40)) as pilot:
-        app.action_everywhere_search()
-        await until(pilot, lambda: bool(app.query("#query")), "the query line")
-        search = app.query_one(Search)
+        await until(pilot, lambda: app.query_one("#query").has_focus, "the query line")
+        view = app.view
+        assert isinstance(view, Index)
         for end in range(1, len("layer 3") + 1):
             app.query_one("#query", Input).value = "layer 3"[:end]
             await pilot.pause(0.01)
         await until(pilot, lambda: "words so far, vector under way" in note(app), "the words' answer")
         assert app.query_one("#hits", OptionList).option_count > 0
         assert there.requests == []
-        rests.set()
+        monkeypatch.setattr(live_search, "VECTOR_REST_S", 0.0)
+        view.find()
         await until(pilot, lambda: "semantic vectors" in note(app), "the vector's answer")
         assert there.asked() == ["layer 3"]
         there.always = "404"
         app.query_one("#query", Input).value = "layer 4"
         await until(pilot, lambda: "answers 404" in note(app), "why there is no vector")
         assert app.query_one("#hits", OptionList).option_count > 0
-        assert search._result is not None
-        assert search._result.query == "layer 4"
+        assert view.result is not None
+        assert view.result.query == "layer 4"
