@@ -1,6 +1,6 @@
 """HTTP to vast.ai: the vastai package's client with our limits, our retries, our errors and an audit row per call.
 
-Importing this module imports vastai (about a second, 60 MB): do it in a worker, and only when a call is made.
+Importing this module imports vastai (a quarter of a second, 30 MB): do it in a worker, and only when a call is made.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ LOG_PAUSE_S = 0.3
 class VastCloud:
     """Offers and instances of vast.ai. Every method is one or few blocking HTTP calls; threads may share it.
 
-    The vastai package is imported by the first call (about a second), never by importing this module.
+    The vastai package is imported by the first call (a quarter of a second), never by importing this module.
     """
 
     def __init__(

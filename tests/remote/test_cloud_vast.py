@@ -466,6 +466,13 @@ def test_vastai_is_loaded_under_a_screen_that_captures_output_and_leaves_no_hand
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_vastai_is_loaded_without_its_serverless_half_which_takes_longer_than_the_rest() -> None:
+    program = (
+        "import sys, remote.vast.client\nsys.exit('aiohttp' in sys.modules or 'vastai.serverless' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def _sent(script: Scripted, index: int) -> dict[str, str]:
     """The parameters of a GET."""
     return {name: values[0] for name, values in parse_qs(urlsplit(script.asked[index][1]).query).items()}
