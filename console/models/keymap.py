@@ -17,9 +17,8 @@ UNBOUND = "unbound"
 """Stands for no key in Textual's key map, which takes an empty text for `as it was`."""
 
 MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
-MOVING = frozenset(("up", "down", "home", "end", "pageup", "pagedown", "enter"))
 NAMED_KEYS = (
-    MOVING
+    {"up", "down", "home", "end", "pageup", "pagedown", "enter"}
     | {"left", "right", "insert", "delete", "backspace", "tab", "escape", "space"}
     | {f"f{number}" for number in range(1, 25)}
 )
@@ -42,9 +41,8 @@ SAME_AS = {
     "ctrl+left_square_bracket": "escape",
 }
 """What a terminal sends for both: a key that cannot be told from another."""
-OF_LISTS = MOVING | {"j", "k", "g", "G", "ctrl+d", "ctrl+u"}
-"""Moving in lists, the same in every view; a list takes them before its view would."""
 OF_FOCUS = frozenset({"tab", "shift+tab", "ctrl+c"})
+"""Going from pane to pane, and the way out that every terminal has."""
 ALWAYS = ("everywhere.help", "everywhere.command", "everywhere.back", "everywhere.quit")
 """What must have a key: whoever loses these is stuck."""
 
@@ -160,7 +158,7 @@ def _trouble(action: Action, keys: Sequence[str]) -> str:
             return _("{action}: {key!r} is no key").format(action=action.id, key=key)
         if key in SAME_AS:
             return _("{action}: terminals send {other} for {key}").format(action=action.id, key=key, other=SAME_AS[key])
-        if key in OF_LISTS or key in OF_FOCUS:
+        if key in OF_FOCUS:
             return _("{action}: {key} moves about on every screen").format(action=action.id, key=key)
         if action.stake and len(key) == 1 and not key.isupper():
             return _("{action}: what touches money or data wants an upper-case letter or a modifier, not {key}").format(

@@ -8,13 +8,14 @@ from textual.keys import _character_to_key
 
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import ACTIONS, bindings_of
-from console.models.keymap import OF_LISTS, canonical, is_key, resolve
+from console.models.keymap import canonical, is_key, resolve
 
 SOME = (
     Action("everywhere.help", "question_mark,f1", "Help", "h"),
     Action("everywhere.theme", "T", "Theme", "t"),
     Action("everywhere.log", "L", "Log", "l"),
     Action("table.mark", "space", "Mark", "m"),
+    Action("table.down", "j,down", "Down", "d"),
     Action("fleet.destroy", "D", "Destroy", "d", stake="money"),
     Action("fleet.shell", "s", "Shell", "s"),
     Action("fleet.log", "l", "Log", "l"),
@@ -51,7 +52,8 @@ def test_an_action_may_lose_its_key_but_not_help() -> None:
         ({"fleet.shell": "ctrll+x"}, "fleet.shell: 'ctrll+x' is no key"),
         ({"fleet.shell": "squiggle"}, "fleet.shell: 'squiggle' is no key"),
         ({"fleet.shell": "ctrl+i"}, "fleet.shell: terminals send tab for ctrl+i"),
-        ({"fleet.shell": "j"}, "fleet.shell: j moves about on every screen"),
+        ({"fleet.shell": "tab"}, "fleet.shell: tab moves about on every screen"),
+        ({"fleet.shell": "j"}, "fleet.shell: j is taken by table.down"),
         ({"fleet.destroy": "d"}, "fleet.destroy: what touches money or data wants an upper-case letter"),
         ({"fleet.shell": "T"}, "fleet.shell: T is taken by everywhere.theme; it keeps s"),
         ({"fleet.shell": "l"}, "fleet.shell: l is taken by fleet.log"),
@@ -120,5 +122,3 @@ def test_every_key_of_the_registry_is_one(action: Action) -> None:
     for key in action.keys.split(","):
         assert is_key(key)
         assert canonical(key) == key
-        if action.view in (EVERYWHERE, TABLE):
-            assert key not in OF_LISTS
