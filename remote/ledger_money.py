@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from remote.ledger_file import LedgerFile
-from remote.ledger_rows import BYTES_PER_GB, SECONDS_PER_HOUR, Adjustment, Meter, MeterKind, Traffic
+from remote.ledger_rows import BYTES_PER_GB, SECONDS_PER_HOUR, Adjustment, Meter, MeterKind, Traffic, TrafficHour
 
 LEAST_ADJUSTMENT_USD = 1e-9
 ALL_METERS: tuple[MeterKind, ...] = ("gpu", "disk")
@@ -110,6 +110,15 @@ class LedgerMoney(LedgerFile):
             (cloud, instance_id),
         )
         return Traffic(row[0], row[1], row[2])
+
+    def traffic_hours(self, cloud: str) -> list[TrafficHour]:
+        """The same hour by hour, of every instance, oldest first."""
+        rows = self._read(
+            """SELECT cloud, instance_id, hour_at, bytes_in, bytes_out, usd FROM traffic
+               WHERE cloud = ? ORDER BY hour_at, instance_id""",
+            (cloud,),
+        )
+        return [TrafficHour(**dict(row)) for row in rows]
 
     def adjust(self, cloud: str, instance_id: int, usd: float, reason: str, *, at: float | None = None) -> None:
         """Add what the cloud's own bill differs by, for the moment `at`; what was counted stays as it is."""

@@ -73,6 +73,19 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficHour:
+    """Bytes of one instance within one hour, and what the host takes for them."""
+
+    cloud: str
+    instance_id: int
+    hour_at: float
+    """Its beginning."""
+    bytes_in: int
+    bytes_out: int
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Adjustment:
     """What the cloud's own bill differed by, written beside the meters: nothing that was counted is overwritten."""
 

@@ -23,6 +23,8 @@ from console.models.series import Bucket, Series, fill
 RAW_KEPT_S = 24 * 3600.0
 MINUTES_KEPT_S = 30 * 86400.0
 EVENTS_KEPT_S = 90 * 86400.0
+SAMPLE_S = 5.0
+"""How often a box measures itself."""
 COMPACT_EVERY_S = 600.0
 SAME_EVENT_S = 60.0
 """Two consoles see the same change within so long: it is kept once."""
@@ -188,6 +190,20 @@ class Recorder:
             "SELECT min(at), max(at) FROM box_samples WHERE cloud = ? AND instance_id = ?", (self._cloud, instance_id)
         )
         return None if row[0] is None else (row[0], row[1])
+
+    def idle_share(self, instance_id: int, since: float, until: float, below_percent: float) -> float | None:
+        """Share of [since, until) in which its GPUs were recorded to be less busy than `below_percent`, 0 to 1.
+
+        What was not recorded counts as busy; None when nothing was.
+        """
+        (row,) = self._read(
+            """SELECT sum(seconds * (busy < ?5)), sum(seconds) FROM (
+                   SELECT avg(busy_percent) AS busy, max(span_s, ?6) AS seconds FROM gpu_samples
+                   WHERE cloud = ?1 AND instance_id = ?2 AND at >= ?3 AND at < ?4 AND busy_percent IS NOT NULL
+                   GROUP BY at, span_s)""",
+            (self._cloud, instance_id, since, until, below_percent, SAMPLE_S),
+        )
+        return None if not row[1] or until <= since else row[0] / max(row[1], until - since)
 
     def _box_buckets(self, instance_id: int, column: str, since: float, until: float, buckets: int) -> list[Bucket]:
         rows = self._read(
