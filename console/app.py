@@ -26,6 +26,7 @@ from console.running import LOOK_S, Running
 from console.screens.catalog import CLASSES, make_view
 from console.screens.view import PolledView, View
 from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
+from console.tools import TOOLS
 from console.widgets.burn_line import TopLine
 from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
@@ -81,6 +82,8 @@ class SpotterApp(App[None]):
         self._known = KnownNames()
         self.keymap = default_keymap(ACTIONS)
         self._history = History(Place(view, argument))
+        self._shown = view
+        self._views = {view: make_view(view)}
         self._session: Session | None = None
         self._session_lock = threading.Lock()
 
@@ -164,8 +167,8 @@ class SpotterApp(App[None]):
     def compose(self) -> ComposeResult:
         """Top line, views, line of keys."""
         yield TopLine()
-        with ContentSwitcher(id="views", initial=self._history.here.view):
-            yield make_view(self._history.here.view)
+        with ContentSwitcher(id="views", initial=self._shown):
+            yield self.view
         yield CommandLine()
         yield KeyLine()
 
@@ -190,27 +193,25 @@ class SpotterApp(App[None]):
     @property
     def view(self) -> View:
         """The view on screen."""
-        return self.view_called(self.query_one("#views", ContentSwitcher).current or "fleet")
+        return self._views[self._shown]
 
     def view_called(self, name: str) -> View:
         """A view by name, made if it was never wanted before."""
-        views = self.screen_stack[0].query_one("#views", ContentSwitcher)
-        for child in views.children:
-            if child.id == name and isinstance(child, View):
-                return child
-        made = make_view(name)
-        made.display = False
-        views.mount(made)
-        return made
+        if name not in self._views:
+            self._views[name] = make_view(name)
+            self._views[name].display = False
+            self.screen_stack[0].query_one("#views", ContentSwitcher).mount(self._views[name])
+        return self._views[name]
 
     def go(self, view: str, argument: str = "", *, remember: bool = True) -> None:
         """Show a view and, in it, what `argument` asks for."""
         if remember:
             self._history.visit(Place(view, argument))
         shown = self.view_called(view)
+        self._shown = view
         self.screen_stack[0].query_one("#views", ContentSwitcher).current = view
         if argument:
-            self.call_after_refresh(shown.open, argument)
+            shown.call_after_refresh(shown.open, argument)  # its own queue: after its widgets are there
         self.draw_top()
 
     def draw_top(self) -> None:
@@ -233,6 +234,8 @@ class SpotterApp(App[None]):
             self.tell(reason, "warning")
         elif action.view == EVERYWHERE and action.verb in CLASSES:
             self.go(action.verb)
+        elif action.id in TOOLS:
+            TOOLS[action.id](self)
         elif action.stake:
             self._ask(action)
         else:
@@ -366,21 +369,6 @@ class SpotterApp(App[None]):
     def action_everywhere_theme(self) -> None:
         """The next theme."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
-
-    def action_everywhere_dump(self) -> None:
-        """Save what is on screen, as a picture and as text."""
-        folder = self.workspace.state / "screens"
-        name = f"{self.view.NAME}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(self.now()))}"
-        svg = self.export_screenshot()
-        text = "\n".join(strip.text.rstrip() for strip in self.screen._compositor.render_strips())
-
-        def save() -> str:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-            (folder / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
-            return str(folder / name)
-
-        self.in_background(save, lambda path: self.say(_("saved {path}.svg and .txt").format(path=path)))
 
     def action_everywhere_quit(self) -> None:
         """Leave; where machines go on costing money, say so first."""

@@ -43,7 +43,7 @@ class Listing:
     rows: tuple[tuple[str | float | int | None, ...], ...]
 
 
-class View(Vertical):
+class View(Vertical, can_focus=True):
     """A pane of the shell. Subclasses set `NAME` and fill `compose_main` and, where they have one, `compose_side`."""
 
     NAME: ClassVar[str] = ""
@@ -119,6 +119,8 @@ class View(Vertical):
         """Put the keyboard where it belongs."""
         if self.table is not None:
             self.table.focus_rows()
+        else:
+            self.focus()
 
     @property
     def problem_count(self) -> int:

@@ -1,0 +1,285 @@
+"""The shell itself, over two small views: keys, questions, read-only, what is stale, the lines above and below."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import ComposeResult
+from textual.widgets import Input, Static
+
+from console.actions.action import Action, Question
+from console.app import SpotterApp
+from console.models.burn import BurnWords
+from console.screens import catalog
+from console.screens.view import PolledView, View
+from console.widgets.burn_line import TopLine
+from console.widgets.confirm import Confirm
+from console.widgets.key_line import KeyLine
+from console.workspace import Workspace, create_workspace
+from tests.console.piloting import shown, until
+
+
+class Boxes(PolledView[list[str]]):
+    NAME = "runs"
+    POLL_S = 0.05
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[list[str] | Exception] = [["one", "two"]]
+        self.drawn: list[list[str]] = []
+        self.marked = "one"
+        self.gate: threading.Event | None = None
+
+    def compose_main(self) -> ComposeResult:
+        yield Static("boxes", id="boxes-body")
+        yield Input(id="boxes-field")
+
+    def compose_side(self) -> ComposeResult:
+        yield Static("details")
+
+    def focus_main(self) -> None:
+        self.focus()
+
+    def read(self) -> list[str]:
+        if self.gate is not None:
+            self.gate.wait(5)
+        answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def show(self, news: list[str]) -> None:
+        self.drawn.append(news)
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.marked,)
+
+    def refusal(self, action: Action) -> str:
+        return "Mark something first." if not self.marked else ""
+
+    def question_runs_cancel(self, targets: tuple[str, ...]) -> Question | str:
+        if targets == ("foreign",):
+            return "It is not ours."
+        return Question(f"Destroy {targets[0]}?", "gone [/x]", "Destroy", (("destroy", targets[0]),), "destroy", "3456")
+
+    def question_runs_resume(self, targets: tuple[str, ...]) -> Question | str:
+        return Question(f"Stop {targets[0]}?", "costs disk", "Stop", (("stop", targets[0]),), f"stop {targets[0]}")
+
+
+class Market(View):
+    NAME = "offers"
+
+    def compose_main(self) -> ComposeResult:
+        yield Static("market")
+
+    def open(self, argument: str) -> None:
+        super().open(argument)
+        self.query_one(Static).update(argument)
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        return (self.argument,) if self.argument else ()
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpotterApp]:
+    views = {"runs": Boxes, "offers": Market}
+    monkeypatch.setattr("console.app.make_view", lambda name: views[name]())
+    assert set(views) <= set(catalog.CLASSES)
+    workspace: Workspace
+    workspace, _ = create_workspace(tmp_path)
+    yield SpotterApp(workspace, "runs")
+
+
+def boxes(app: SpotterApp) -> Boxes:
+    view = app.view_called("runs")
+    assert isinstance(view, Boxes)
+    return view
+
+
+def runs_of(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    begun: list[tuple[str, ...]] = []
+    monkeypatch.setattr(app, "run_command", lambda argv, note: begun.append(argv))
+    return begun
+
+
+async def test_a_yes_runs_what_was_asked_though_the_rows_moved_meanwhile(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("R")
+        boxes(app).marked = "two"
+        await pilot.press("y")
+        assert begun == [("stop", "one")]
+
+
+async def test_enter_on_a_question_is_no(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("R")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("enter")
+        assert not isinstance(app.screen, Confirm)
+        assert begun == []
+
+
+@pytest.mark.parametrize(("typed", "runs"), [("3456", 1), ("345", 0), ("y", 0), ("", 0)])
+async def test_destroying_wants_the_last_digits(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch, typed: str, runs: int
+) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("K", *typed, "enter")
+        await pilot.press("escape")
+        assert len(begun) == runs
+
+
+async def test_the_question_shows_the_command_and_data_as_text(app: SpotterApp) -> None:
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("K")
+        await until(pilot, lambda: "gone [/x]" in shown(app), "the detail")
+        assert "spotter destroy one" in shown(app)
+
+
+async def test_read_only_refuses_and_says_why(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = runs_of(app, monkeypatch)
+    app.read_only = True
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("R", "y")
+        assert not isinstance(app.screen, Confirm)
+        await until(pilot, lambda: "read-only" in shown(app), "the reason")
+        assert begun == []
+
+
+async def test_a_question_that_stood_when_the_console_became_read_only_runs_nothing(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("R")
+        app.read_only = True
+        await pilot.press("y")
+        assert begun == []
+
+
+@pytest.mark.parametrize(("marked", "reason"), [("", "Mark something first."), ("foreign", "It is not ours.")])
+async def test_what_cannot_be_done_is_said(app: SpotterApp, marked: str, reason: str) -> None:
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        boxes(app).marked = marked
+        await pilot.press("K")
+        assert not isinstance(app.screen, Confirm)
+        await until(pilot, lambda: reason in shown(app), "the reason")
+
+
+async def test_a_failed_poll_keeps_what_is_shown_and_says_stale_with_the_reason(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until(pilot, lambda: boxes(app).drawn, "the first answer")
+        boxes(app).answers = [OSError("the market does not answer")]
+        await until(pilot, lambda: "the market does not answer" in shown(app), "the reason")
+        assert boxes(app).news == ["one", "two"]
+        await until(pilot, lambda: "STALE" in app.query_one(TopLine)._drawn.plain, "the sign")
+        boxes(app).answers = [["three"]]
+        await until(pilot, lambda: boxes(app).news == ["three"], "the next good answer")
+        await until(pilot, lambda: "STALE" not in app.query_one(TopLine)._drawn.plain, "the sign's end")
+
+
+async def test_polls_never_overlap_and_a_wish_meanwhile_is_kept(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until(pilot, lambda: boxes(app).drawn, "the first answer")
+        gate = boxes(app).gate = threading.Event()
+        await until(pilot, lambda: boxes(app)._asking, "a question under way")
+        await pilot.press("r", "r")
+        assert boxes(app)._again
+        gate.set()
+        await until(pilot, lambda: not boxes(app)._again, "the wish fulfilled")
+
+
+async def test_a_paused_console_asks_nothing(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until(pilot, lambda: boxes(app).drawn, "the first answer")
+        await pilot.press("p")
+        await until(pilot, lambda: not boxes(app)._asking, "the last question's end")
+        seen = len(boxes(app).drawn)
+        for _step in range(8):
+            await pilot.pause(0.02)
+        assert len(boxes(app).drawn) <= seen + 1
+        assert "paused" in app.query_one(TopLine)._drawn.plain
+        await pilot.press("p")
+        await until(pilot, lambda: len(boxes(app).drawn) > seen + 1, "answers again")
+
+
+async def test_views_are_made_when_wanted_and_history_retraces_the_way(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        assert not app.query("#offers")
+        app.go("offers", "gpu=4090")
+        await until(pilot, lambda: app.view.crumbs == ("gpu=4090",), "what was asked for")
+        assert "OFFERS ▸ gpu=4090" in app.query_one(TopLine)._drawn.plain
+        await pilot.press("escape")
+        assert app.view.NAME == "runs"
+        await pilot.press("right_square_bracket")
+        assert (app.view.NAME, app.view.argument) == ("offers", "gpu=4090")
+        await pilot.press("minus")
+        assert app.view.NAME == "runs"
+
+
+async def test_letters_in_a_field_are_text_and_esc_leaves_it(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await until(pilot, lambda: boxes(app).has_focus and boxes(app).drawn, "the keyboard on the view")
+        await pilot.pause()
+        field = app.query_one("#boxes-field", Input)
+        field.focus()
+        await pilot.press("R", "y", "q", "2")
+        assert field.value == "Ryq2"
+        assert begun == []
+        assert app.view.NAME == "runs"
+
+
+@pytest.mark.parametrize("width", [24, 40, 60, 80, 120, 200])
+async def test_the_lines_above_and_below_fit_and_keep_what_matters(app: SpotterApp, width: int) -> None:
+    async with app.run_test(size=(width, 24)) as pilot:
+        top = app.query_one(TopLine)
+        top.burn = BurnWords("$1.84/h", "today $14.20", "runway 3d 4h", "2 idle !", "warning", emulated=True)
+        top.draw()
+        assert top._drawn.cell_len <= max(top.size.width, 20)
+        keys = app.query_one(KeyLine)._drawn
+        assert keys.cell_len <= max(width, 30)
+        assert "? " in keys.plain
+        if width >= 80:
+            assert "$1.84/h" in top._drawn.plain
+        await pilot.pause()
+
+
+async def test_what_ends_rings_and_shows_its_last_line(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Beside:
+        exit_code: int | None = None
+
+        def last_line(self) -> str:
+            return "instance 31245 is gone"
+
+    beside = Beside()
+    monkeypatch.setattr("console.operations.background.start_beside", lambda *_: beside)
+    rung: list[Any] = []
+    monkeypatch.setattr(app, "bell", lambda: rung.append(True))
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        app.run_command(("destroy", "31245", "--yes"), "destroy 31245")
+        await until(pilot, lambda: "started: destroy 31245" in shown(app), "the note")
+        assert app.running.notes == ("destroy 31245",)
+        beside.exit_code = 1
+        await until(pilot, lambda: "instance 31245 is gone" in shown(app), "the last line")
+        assert rung
+        [last] = [entry for entry in app.commands.entries if entry.note == "destroy 31245"]
+        assert (last.exit_code, last.line) == (1, "spotter destroy 31245 --yes")
+
+
+async def test_a_dump_is_a_picture_and_a_text(app: SpotterApp) -> None:
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await pilot.press("S")
+        folder = app.workspace.state / "screens"
+        await until(pilot, lambda: len(list(folder.glob("runs-*"))) == 2, "both files")
+        assert "boxes" in next(folder.glob("*.txt")).read_text()
