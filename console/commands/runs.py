@@ -102,9 +102,11 @@ def run(
                 for problem in planned.problems:
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
                 refusals = list(_refusals(here, entry))
-                if not planned.known:
-                    forget(here, entry)
-                return _show_plan(here, planned, profile, refusals, as_json)
+                try:
+                    return _show_plan(here, planned, profile, refusals, as_json)
+                finally:
+                    if not planned.known:
+                        forget(here, entry)
     where = here.cloud_name
     on_this_machine |= entry.here
     if instance is None and not on_this_machine and entry.may_rent and where != "local":
@@ -152,6 +154,7 @@ def _refusals(here: Session, entry: RunEntry) -> Iterator[str]:
 
 def _show_plan(here: Session, planned: Plan, profile: str | None, refusals: list[str], as_json: bool) -> int:
     """Print what a run would do and cost; ends with 2 when it would be refused."""
+    from console.models.run_estimate import plan_details
     from console.operations.offers import find_offers
     from console.words import count, usd_per_hour
 
@@ -161,7 +164,8 @@ def _show_plan(here: Session, planned: Plan, profile: str | None, refusals: list
     items, documents = planned.items, planned.documents
     if as_json:
         figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
-        print_json({"run": planned.entry.run_id, **figures, "refused": refusals})
+        more = plan_details(here.workspace, planned, price)
+        print_json({"run": planned.entry.run_id, **figures, "refused": refusals, **more})
         return WRONG_INPUT if refusals else 0
     work = f"{count(items, 'page')} of {count(documents, 'document')}"
     if best is not None and price is not None:

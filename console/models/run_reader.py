@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,12 @@ import orjson
 
 from console.models.item_names import ItemNames
 from console.models.run_cost import CostReader
+from console.models.run_coverage import Coverage, CoverageReader
+from console.models.run_market import Elsewhere, MarketReader
+from console.models.run_outputs import Outputs, OutputsReader
+from console.models.run_parameters import ParametersMissing, read_parameters
 from console.models.run_view import EventFile, RunView
-from console.operations.runbook import Runbook, RunEntry
+from console.operations.runbook import Phase, Runbook, RunEntry
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,16 +51,36 @@ class RunNews:
     """Lines of the laptop's steps and of the job's log since the look before."""
     cost: RunCost | None = None
     """None before anything was rented for it."""
+    coverage: tuple[Coverage, ...] = ()
+    """A line a document; empty while there is no manifest."""
+    outputs: Outputs = field(default_factory=Outputs)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Path → value; empty when they are not here any more."""
+    driver: int | None = None
+    """The process that drives it now, if any."""
+    elsewhere: Elsewhere | None = None
+    """The same work on another offer; None when nothing is known of the market or there is nothing left to do."""
+
+    @property
+    def state(self) -> str:
+        """One word: how it ended, or the pipeline's own state."""
+        return self.entry.state if self.entry.phase is Phase.DONE else self.view.state
 
 
 class RunReader:
-    """Follows one run. Not thread-safe: one look at a time."""
+    """Follows one run. Not thread-safe: one look at a time. `detailed` also counts documents, files and the market."""
 
-    def __init__(self, workspace: Workspace, run_id: str, *, failures_shown: int = 12) -> None:
+    def __init__(self, workspace: Workspace, run_id: str, *, failures_shown: int = 12, detailed: bool = False) -> None:
         folder = workspace.run_folder(run_id)
         self.run_id = run_id
+        self._folder = folder
+        self._detailed = detailed
+        self._coverage = CoverageReader(folder)
+        self._outputs = OutputsReader(folder)
+        self._market = MarketReader(workspace)
+        self._parameters: Mapping[str, str] = {}
         self._runbook = Runbook(workspace)
-        self._events = EventFile(folder / "events.jsonl")
+        self._events = EventFile(folder / "events.jsonl", self._coverage.fold if detailed else None)
         self._names = ItemNames(folder)
         self._logs = folder / "logs"
         self._offsets: dict[Path, int] = {}
@@ -76,7 +101,24 @@ class RunReader:
             for failure in islice(failures.values(), self._failures_shown)
         )
         cost = self._costs.of(self.run_id, self._events.view)
-        return RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()), cost)
+        news = RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()), cost)
+        return self._with_details(news) if self._detailed else news
+
+    def _with_details(self, news: RunNews) -> RunNews:
+        if not self._parameters:
+            try:
+                self._parameters = read_parameters(self._folder)
+            except ParametersMissing:
+                self._parameters = {}  # the view says so
+        ended = news.entry.phase is Phase.DONE
+        return replace(
+            news,
+            coverage=self._coverage.look(ended=ended),
+            outputs=self._outputs.look(),
+            parameters=self._parameters,
+            driver=None if ended else self._runbook.holder(self.run_id),
+            elsewhere=None if ended else self._market.elsewhere(news.entry, news.view, news.cost),
+        )
 
     def _new_lines(self) -> list[str]:
         lines = [journal_line(line) for line in self._appended(self._logs / "operations.jsonl")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ class StageView:
     rate_per_s: float = 0.0
     eta_s: float | None = None
     elapsed_s: float = 0.0
+    """Of its last session, as the pipeline counted it."""
+    started_at: float | None = None
+    """Unix seconds at which it first began; a resumed run keeps it."""
+    ended_at: float | None = None
+    """Unix seconds at which it last finished; None while it works."""
+
+    def wall_s(self, now: float) -> float | None:
+        """Seconds from its first beginning to its end, or to `now`; None before it began."""
+        if self.started_at is None:
+            return None
+        return max(0.0, (now if self.ended_at is None else self.ended_at) - self.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,8 @@ def fold(view: RunView, event: dict[str, Any]) -> RunView:
             started = view.started_at or (ts if state == "running" else None)
             return replace(view, state=state, message=event.get("message") or "", started_at=started)
         case {"type": "stage", "stage": str(), "state": str(state)}:
-            return _with_stage(view, event, state=state, elapsed_s=event.get("elapsed_s", 0.0), eta_s=None)
+            at: dict[str, Any] = {"started_at": ts, "ended_at": None} if state == "started" else {"ended_at": ts}
+            return _with_stage(view, event, state=state, elapsed_s=event.get("elapsed_s", 0.0), eta_s=None, **at)
         case {"type": "progress", "stage": str()}:
             return _with_stage(view, event, state="started")
         case _:
@@ -102,15 +115,19 @@ _COUNTS = ("total", "done", "ok", "failed", "skipped", "rate_per_s", "eta_s")
 def _with_stage(view: RunView, event: dict[str, Any], **changes: Any) -> RunView:
     name = event["stage"]
     counts = {key: event[key] for key in _COUNTS if key in event}
-    stage = replace(view.stages.get(name, StageView(name)), **{**counts, **changes})
+    known = view.stages.get(name, StageView(name))
+    if known.started_at is not None:
+        changes.pop("started_at", None)
+    stage = replace(known, **{**counts, **changes})
     return replace(view, stages={**view.stages, name: stage})
 
 
 class EventFile:
-    """Follows a growing `events.jsonl` on this machine, keeping the fold up to date."""
+    """Follows a growing `events.jsonl` on this machine, keeping the fold up to date; `also` is told every event."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._path = path
+        self._also = also
         self._offset = 0
         self._tail = b""
         self.view = RunView()
@@ -140,6 +157,8 @@ class EventFile:
             if isinstance(event, dict):
                 self.view = fold(self.view, event)
                 fold_failures(self.failures, event)
+                if self._also is not None:
+                    self._also(event)
         return True
 
     def catch_up(self) -> RunView:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from console.models.run_cost import CostReader
+from console.models.run_cost import CostReader, Pace, pace_of
 from console.models.run_view import EventFile, RunView
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
     from remote.money import RunCost
+
+
+PROBLEM_STATES = frozenset({"failed", "incomplete", "stopped", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,26 @@ class RunRow:
     """The process that drives it now, if any."""
     cost: RunCost | None = None
     """None before anything was rented for it."""
+
+    @property
+    def pace(self) -> Pace:
+        """Items done, items in all, and how long one takes."""
+        return pace_of(self.view)
+
+    @property
+    def works(self) -> bool:
+        """Whether items are worked on now, as far as is known here."""
+        return self.entry.phase is not Phase.DONE and self.driver is not None and not self.view.ended
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until its last item at this pace; None when it does not work or nobody knows."""
+        return self.pace.eta_s if self.works else None
+
+    @property
+    def problem(self) -> bool:
+        """Whether it wants an eye."""
+        return self.failed > 0 or self.state in PROBLEM_STATES
 
     @property
     def state(self) -> str:
@@ -59,6 +83,8 @@ class RunList:
         self._runbook = Runbook(workspace)
         self._events: dict[str, EventFile] = {}
         self._costs = CostReader(workspace)
+        self._settled: dict[str, tuple[float, RunCost | None]] = {}
+        """Of runs that are over and cost nothing more: when their entry was written, and what they cost."""
 
     def refresh(self) -> list[RunRow]:
         """The runs as they stand now, newest first."""
@@ -69,6 +95,22 @@ class RunList:
             )
             events.refresh()
             driver = None if entry.phase is Phase.DONE else self._runbook.holder(entry.run_id)
-            cost = self._costs.of(entry.run_id, events.view)
+            cost = self._cost(entry, events.view)
             rows.append(RunRow(entry, events.view, len(events.failures), driver, cost))
         return rows
+
+    def _cost(self, entry: RunEntry, view: RunView) -> RunCost | None:
+        """What a run costs; a run that is over is asked about once."""
+        settled = self._settled.get(entry.run_id)
+        if settled is not None and settled[0] == entry.updated_at:
+            return settled[1]
+        cost = self._costs.of(entry.run_id, view)
+        if entry.phase is Phase.DONE and (cost is None or not cost.usd_per_hour):
+            self._settled[entry.run_id] = (entry.updated_at, cost)
+        return cost
+
+
+def ended_between(before: Iterable[RunRow], after: Iterable[RunRow]) -> list[RunRow]:
+    """Runs that were not over before and are now: what an operator who looked elsewhere wants to be told."""
+    open_then = {row.entry.run_id for row in before if row.entry.phase is not Phase.DONE}
+    return [row for row in after if row.entry.phase is Phase.DONE and row.entry.run_id in open_then]

@@ -52,6 +52,8 @@ class Plan:
     """Whether the same work was planned before; `entry` is then that run's."""
     forecasts: tuple[str, ...] = ()
     """What stages will cost beside the machine: one line for each that asks somebody who charges."""
+    stages: tuple[str, ...] = ()
+    """In their order; `entry.laptop_stages` says which of them are done on this machine."""
 
 
 CHOSEN_BY_NAME = ("detector", "segmenter", "ocr", "analyst")
@@ -209,6 +211,7 @@ def plan(
         {row["sha256"]: workspace.root / row["path"] for row in answer["sources"]},
         known,
         forecasts,
+        tuple(answer["stages"]),
     )
 
 

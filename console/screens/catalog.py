@@ -13,6 +13,7 @@ CLASSES = {
     "offers": "Offers",
     "instance": "Instance",
     "runs": "Runs",
+    "form": "Form",
     "run": "Run",
     "log": "LogView",
     "sync": "Sync",

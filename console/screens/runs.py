@@ -1,193 +1,276 @@
-"""Runs: every run of the workspace, how far it is and what became of it."""
+"""Runs: every run of the workspace, how far it is, what it costs and what became of it."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.message import Message
+from textual.widgets import Static
 
-from console.actions import bindings_of
-from console.widgets.confirm import Confirm
-from console.widgets.keyed_table import Column, KeyedTable, Row
-from console.words import bar, count, duration
+from console.actions.action import Action, Question
+from console.language import _, ngettext
+from console.models.run_outputs import Outputs
+from console.models.run_parameters import ParametersMissing, differences, read_parameters
+from console.models.runs import RunRow, ended_between
+from console.screens.run_pages import OutputsPage, TextPage
+from console.screens.run_rows import (
+    COLUMNS,
+    cancel_question,
+    difference_text,
+    parameter_text,
+    resume_question,
+    run_card,
+    run_row,
+    short_id,
+    state_text,
+)
+from console.screens.view import Copyable, PolledView
+from console.widgets.keyed_table import KeyedTable
+from console.words import visible
 
 if TYPE_CHECKING:
-    from console.app import SpotterApp
-    from console.models.runs import RunList, RunRow
+    from console.app import Severity
+    from console.models.runs import RunList
 
-POLL_S = 1.0
-
-COLUMNS = (
-    Column("run", 8),
-    Column("pipeline", 9),
-    Column("state", 11),
-    Column("progress", 17),
-    Column("failed", 6),
-    Column("age", 7),
-    Column("instance", 10, min_screen=100),
-    Column("note", 60, min_screen=150),
-)
-
-STATE_STYLE = {
-    "succeeded": "green",
-    "incomplete": "bold yellow",
-    "failed": "bold red",
-    "cancelled": "dim",
-    "interrupted": "yellow",
-    "stopped": "bold yellow",
-    "detached": "yellow",
-    "running": "cyan",
-}
+NEEDS_A_RUN = frozenset({"runs.again", "runs.resume", "runs.cancel", "runs.diff", "runs.outputs", "runs.log"})
 
 
-def run_row(row: RunRow, now: float) -> Row:
-    """One run as table cells."""
-    entry, view = row.entry, row.view
-    note = row.note or view.message or f"{entry.phase.value} …"
-    return Row(
-        entry.run_id,
-        (
-            Text(entry.run_id[-8:]),
-            Text(entry.pipeline),
-            Text(row.state, style=STATE_STYLE.get(row.state, "")),
-            Text(f"{bar(view.fraction, 12)} {view.fraction:4.0%}"),
-            Text(str(row.failed), style="bold red" if row.failed else "dim"),
-            Text(duration(now - entry.created_at)),
-            Text(_machines(entry.machines)),
-            Text(note, style="dim"),
-        ),
-    )
+class Runs(PolledView[list[RunRow]]):
+    """The list; enter opens one. It goes on reading while it is hidden, so that the end of a run rings."""
 
+    NAME = "runs"
+    POLL_S = 1.0
+    POLL_HIDDEN = True
 
-def _machines(instances: tuple[int, ...]) -> str:
-    return f"{len(instances)} boxes" if len(instances) > 1 else str(instances[0]) if instances else "–"
+    def __init__(self) -> None:
+        super().__init__()
+        self._list: RunList | None = None
+        self._rows: dict[str, RunRow] = {}
+        self._details: dict[str, Text] = {}
+        """The side pane's words about the parameters of runs that were looked at; they never change."""
 
-
-class Runs(Vertical):
-    """The list; enter opens one."""
-
-    BINDINGS = bindings_of("runs", but=("runs.open",))  # enter is the table's own
-    app: SpotterApp
-
-    class Opened(Message):
-        """A run was chosen."""
-
-        def __init__(self, run_id: str) -> None:
-            super().__init__()
-            self.run_id = run_id
-
-    def compose(self) -> ComposeResult:
+    def compose_main(self) -> ComposeResult:
         """One table."""
         yield KeyedTable(COLUMNS, id="runs-table")
 
-    def on_mount(self) -> None:
-        """Start reading."""
-        self._list: RunList | None = None
-        self._rows: dict[str, RunRow] = {}
-        self.call_after_refresh(self.poll)  # the first frame does not wait for an answer
+    def compose_side(self) -> ComposeResult:
+        """The marked run, and its parameters beside those of the run before it."""
+        yield Static(id="runs-card", markup=False)
+        yield Static(id="runs-parameters", markup=False)
 
-    def on_show(self) -> None:
-        """Keys go to the rows."""
-        self.query_one(KeyedTable).focus_rows()
+    def open(self, argument: str) -> None:
+        """Show the runs that a filter keeps: `state=failed`."""
+        super().open(argument)
+        self.query_one(KeyedTable).set_filter(argument)
 
-    def poll(self) -> None:
-        """Read the runbook and the events once; the next reading follows."""
+    # ---- reading and drawing ----
 
-        def read() -> list[RunRow] | str:
-            from console.models.runs import RunList
+    def read(self) -> list[RunRow]:
+        """Read the runbook and what was appended to the runs' events."""
+        from console.models.runs import RunList
 
-            try:
-                if self._list is None:
-                    self._list = RunList(self.app.workspace)
-                return self._list.refresh()
-            except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                return str(error) or type(error).__name__
+        if self._list is None:
+            self._list = RunList(self.app.workspace)
+        return self._list.refresh()
 
-        self.app.in_background(read, self.heard)
+    def show(self, news: list[RunRow]) -> None:
+        """Draw what was read; ring for what ended since."""
+        for row in ended_between(self._rows.values(), news):
+            self._ring(row)
+        self._rows = {row.entry.run_id: row for row in news}
+        self._draw_rows("")
+        self._draw_side()
 
-    def heard(self, answer: list[RunRow] | str) -> None:
-        """Draw what was read, or why it could not be; read again later."""
-        if isinstance(answer, str):
-            self.query_one(KeyedTable).show(
-                [run_row(row, time.time()) for row in self._rows.values()], f"stale: {answer}"
-            )
+    def show_stale(self, reason: str) -> None:
+        """Say why there is nothing newer; the rows stay."""
+        super().show_stale(reason)
+        self._draw_rows(_("stale: {reason}").format(reason=visible(reason)))
+
+    def _draw_rows(self, instead: str) -> None:
+        now = self.app.now()
+        live = sum(row.driver is not None for row in self._rows.values())
+        if instead:
+            note = instead
+        elif self._rows:
+            note = ngettext("{n} run", "{n} runs", len(self._rows)).format(n=len(self._rows))
+            note += " · " + _("{n} live").format(n=live)
         else:
-            self.show(answer)
-        self.set_timer(POLL_S, self.poll)
+            note = _("no run yet · n parses everything in data/")
+        self.query_one(KeyedTable).show([run_row(row, now) for row in self._rows.values()], note)
 
-    def show(self, rows: list[RunRow]) -> None:
-        """Draw what was read."""
-        self._rows = {row.entry.run_id: row for row in rows}
-        now = time.time()
-        live = sum(1 for row in rows if row.driver is not None)
-        note = f"{count(len(rows), 'run')}, {live} live" if rows else "no run yet · n parses everything in data/"
-        self.query_one(KeyedTable).show([run_row(row, now) for row in rows], note)
-
-    def on_keyed_table_opened(self, event: KeyedTable.Opened) -> None:
-        """Open the run under the cursor."""
-        event.stop()
-        self.post_message(self.Opened(event.key))
-
-    def action_runs_filter(self) -> None:
-        """Open the filter line."""
-        self.query_one(KeyedTable).open_filter()
-
-    def action_runs_new(self) -> None:
-        """Ask, then start a run over everything in `data/`."""
-        session_note = (
-            "Parses every document in data/: rents a machine by the workspace's profile, runs docparse, "
-            "pulls and indexes the results, and destroys the machine.\nThe same as:  spotter run docparse"
+    def _ring(self, row: RunRow) -> None:
+        words = f"{state_text(row.state).plain}: {visible(row.note or row.view.message)}".rstrip(": ")
+        severity: Severity = (
+            "information" if row.state == "succeeded" else "error" if row.state == "failed" else "warning"
         )
+        self.app.ring(_("run {run}").format(run=short_id(row.entry.run_id)), words, severity)
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.app.start_process(["run", "docparse", "--yes"], "new run")
+    def _draw_side(self) -> None:
+        row = self._marked()
+        card = self.query_one("#runs-card", Static)
+        below = self.query_one("#runs-parameters", Static)
+        if row is None:
+            card.update(Text(_("Runs are listed here, newest first. n begins one."), style="dim"))
+            below.update(Text())
+            return
+        card.update(run_card(row, self.app.now()))
+        below.update(self._details.get(row.entry.run_id, Text("…", style="dim")))
 
-        self.app.push_screen(Confirm("Start a run?", session_note, "Run"), answered)
+    def on_keyed_table_highlighted(self, event: KeyedTable.Highlighted) -> None:
+        """Tell of the run under the cursor; its parameters are read when they are first wanted."""
+        event.stop()
+        self._draw_side()
+        row = self._marked()
+        if row is None or row.entry.run_id in self._details:
+            return
+        run_id, before = row.entry.run_id, self._before(row)
+        folder = self.app.workspace.run_folder
+
+        def read() -> tuple[str, Text]:
+            return run_id, _parameters_of(folder(run_id), None if before is None else folder(before), run_id, before)
+
+        self.in_background(read, self._told)
+
+    def _told(self, answer: tuple[str, Text]) -> None:
+        run_id, text = answer
+        self._details[run_id] = text
+        self._draw_side()
+
+    # ---- who is meant ----
 
     def _marked(self) -> RunRow | None:
-        row = self._rows.get(self.query_one(KeyedTable).cursor_key or "")
-        if row is None:
-            self.app.say("Mark a run first.")
-        return row
+        return self._rows.get((self.table.cursor_key if self.table is not None else None) or "")
 
-    def action_runs_resume(self) -> None:
-        """Go on with the marked run."""
+    def _of(self, targets: Sequence[str]) -> list[RunRow]:
+        return [self._rows[target] for target in targets if target in self._rows]
+
+    def _before(self, row: RunRow) -> str | None:
+        """The run of the same pipeline that was planned before this one."""
+        older = [
+            each.entry
+            for each in self._rows.values()
+            if each.entry.pipeline == row.entry.pipeline and each.entry.created_at < row.entry.created_at
+        ]
+        return max(older, key=lambda entry: entry.created_at).run_id if older else None
+
+    def refusal(self, action: Action) -> str:
+        """What is about a run wants one."""
+        return _("Mark a run first.") if action.id in NEEDS_A_RUN and self._marked() is None else ""
+
+    def copies(self) -> Sequence[Copyable]:
+        """The marked run's id, its folder, and how it is watched."""
         row = self._marked()
         if row is None:
-            return
-        if row.driver is not None:
-            self.app.say(f"Run {row.entry.run_id[-8:]} is live: process {row.driver} drives it.")
-            return
-        if row.entry.phase == "done" and row.entry.state == "succeeded":
-            self.app.say(f"Run {row.entry.run_id[-8:]} has succeeded; n starts a new one.")
-            return
+            return ()
         run_id = row.entry.run_id
+        return (
+            Copyable(_("id"), run_id),
+            Copyable(_("folder"), str(self.app.workspace.run_folder(run_id))),
+            Copyable(_("watch it"), f"spotter watch {run_id}"),
+            Copyable(_("resume it"), f"spotter run --resume {run_id}"),
+        )
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.app.start_process(["run", "--resume", run_id, "--yes"], f"resume {run_id[-8:]}")
+    @property
+    def problem_count(self) -> int:
+        """Runs that nobody drives though they are not over."""
+        return sum(row.state == "stopped" for row in self._rows.values())
 
-        detail = "Goes on where it stopped: finished items are not done twice. It may rent a machine."
-        self.app.push_screen(Confirm(f"Resume run {run_id[-8:]}?", detail, "Resume"), answered)
+    # ---- actions ----
 
-    def action_runs_cancel(self) -> None:
-        """Ask, then stop the marked run."""
-        row = self._marked()
-        if row is not None:
-            ask_cancel(self.app, row.entry.run_id)
+    def on_keyed_table_opened(self, event: KeyedTable.Opened) -> None:
+        """Enter: the run itself."""
+        event.stop()
+        self.app.go("run", event.key)
+
+    def action_runs_new(self) -> None:
+        """A form with the workspace's defaults."""
+        self.app.go("form", "new")
+
+    def action_runs_again(self) -> None:
+        """A form filled in as the marked run was."""
+        if (row := self._marked()) is not None:
+            self.app.go("form", row.entry.run_id)
+
+    def action_runs_log(self) -> None:
+        """Its whole log."""
+        if (row := self._marked()) is not None:
+            self.app.go("log", row.entry.run_id)
+
+    def action_runs_outputs(self) -> None:
+        """What it made."""
+        if (row := self._marked()) is not None:
+            show_outputs(self, row.entry.run_id)
+
+    def action_runs_diff(self) -> None:
+        """Two marked runs against each other, or the one under the cursor against the one before it."""
+        targets = self._of(self.targets())
+        if len(targets) > 2:
+            self.app.say(_("Mark two runs, or none: {n} are marked.").format(n=len(targets)))
+            return
+        if len(targets) == 2:
+            older, newer = sorted(targets, key=lambda row: row.entry.created_at)
+            show_difference(self, older.entry.run_id, newer.entry.run_id)
+        elif targets:
+            show_difference(self, self._before(targets[0]), targets[0].entry.run_id)
+
+    def question_runs_resume(self, targets: tuple[str, ...]) -> Question | str:
+        """Before stopped runs go on."""
+        return resume_question(self._of(targets), self.app.now())
+
+    def question_runs_cancel(self, targets: tuple[str, ...]) -> Question | str:
+        """Before runs are stopped."""
+        return cancel_question(self._of(targets))
 
 
-def ask_cancel(app: SpotterApp, run_id: str) -> None:
-    """Ask, then stop a run: what is finished stays and is pulled, the instance is destroyed."""
-    detail = "What is finished is pulled and stays; the rest can be resumed. Its instance is destroyed."
+def _parameters_of(folder: Path, before: Path | None, run_id: str, before_id: str | None) -> Text:
+    """What the side pane says of a run's parameters; reads their files."""
+    try:
+        mine = read_parameters(folder)
+    except ParametersMissing as missing:
+        return Text(visible(str(missing)), style="yellow")
+    text = Text()
+    if before is not None and before_id is not None:
+        try:
+            found = differences(read_parameters(before), mine)
+            text.append_text(difference_text(found, short_id(before_id), short_id(run_id)))
+        except ParametersMissing:
+            text.append(_("the parameters of the run before it are not here any more"), style="dim")
+        text.append("\n\n")
+    text.append(_("Parameters") + "\n", style="bold")
+    text.append_text(parameter_text(mine))
+    return text
 
-    def answered(yes: bool | None) -> None:
-        if yes:
-            app.start_process(["cancel", run_id, "--yes"], f"cancel {run_id[-8:]}")
 
-    app.push_screen(Confirm(f"Cancel run {run_id[-8:]}?", detail, "Cancel the run"), answered)
+def show_difference(view: PolledView[Any], before: str | None, after: str) -> None:
+    """A page with what differs between the parameters of two runs."""
+    if before is None:
+        view.app.say(_("There is no earlier run of this pipeline."))
+        return
+    folder = view.app.workspace.run_folder
+
+    def read() -> Text:
+        found = differences(read_parameters(folder(before)), read_parameters(folder(after)))
+        return difference_text(found, short_id(before), short_id(after))
+
+    def show(text: Text) -> None:
+        view.app.push_screen(TextPage(_("What differs"), text))
+
+    view.in_background(read, show)
+
+
+def show_outputs(view: PolledView[Any], run_id: str) -> None:
+    """A page with what a run made."""
+    folder = view.app.workspace.run_folder(run_id)
+
+    def read() -> Outputs:
+        from console.models.run_outputs import OutputsReader
+
+        return OutputsReader(folder).read_all()
+
+    def show(outputs: Outputs) -> None:
+        view.app.push_screen(OutputsPage(_("Made by run {run}").format(run=short_id(run_id)), folder, outputs))
+
+    view.in_background(read, show)

@@ -45,6 +45,7 @@ class Planned:
             "sources": [
                 {"path": source.path, "sha256": source.sha256, "bytes": source.bytes} for source in sources.values()
             ],
+            "stages": [stage.name for stage in self.stages],
             "laptop_stages": [stage.name for stage in stages_at("laptop", self.stages)],
             "secrets": sorted({name for stage in self.stages for name in stage.secrets}),
             "forecasts": self._forecasts(),
