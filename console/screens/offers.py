@@ -1,133 +1,319 @@
-"""Offers: what could be rented now, with the price that will really be billed."""
+"""Offers: what could be rented now, with the price that will really be billed, and what we know of each host."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.widgets import Input, Static
 
-from console.actions import bindings_of
-from console.widgets.confirm import Confirm
-from console.widgets.keyed_table import Column, KeyedTable, Row
-from console.words import usd, usd_per_hour
+from console.actions.action import Question
+from console.language import _, ngettext
+from console.models.fleet import FleetView
+from console.models.offer_news import Change, OfferNews, PricedOffer, changes_since, good_news
+from console.models.offer_terms import TermsError, parse_terms, price_in, price_typed, with_price
+from console.screens.offer_rows import COLUMNS, comparison, offer_details, offer_row, offers_note, rent_detail
+from console.screens.view import Copyable, PolledView
+from console.widgets.keyed_table import KeyedTable
+from console.words import visible
 
-if TYPE_CHECKING:
-    from console.app import SpotterApp
-    from console.operations.offers import Found
-    from remote.cloud import Offer
-
-COLUMNS = (
-    Column("offer", 8),
-    Column("GPU", 16),
-    Column("$/h", 10),
-    Column("$/day", 8),
-    Column("VRAM", 7),
-    Column("net", 10),
-    Column("rel.", 6),
-    Column("$/30 days", 10, min_screen=100),
-    Column("CPU", 24, min_screen=110),
-    Column("RAM", 7, min_screen=120),
-    Column("disk $/h", 9, min_screen=130),
-    Column("place", 18, min_screen=150),
-)
+FRESH_S = 600.0
+"""An answer younger than this is not asked for again by coming back: the market counts searches by the day."""
+LEAST_LOOK_S = 10.0
+"""Between two looks of the watch, whatever the market allows."""
 
 
-def offer_row(offer: Offer, disk_gb: float) -> Row:
-    """One offer as table cells, priced with `disk_gb`."""
-    price = offer.price(disk_gb)
-    count = f"{offer.gpu_count}× " if offer.gpu_count > 1 else ""
-    return Row(
-        str(offer.id),
-        (
-            Text(str(offer.id)),
-            Text(f"{count}{offer.gpu_name}"),
-            Text(usd_per_hour(price.usd_per_hour), style="bold"),
-            Text(usd(price.usd_per_day)),
-            Text(f"{offer.gpu_ram_mb / 1024:.0f} GB"),
-            Text(f"{offer.download_mbps:.0f} Mb/s"),
-            Text(f"{offer.reliability:.3f}"),
-            Text(usd(price.usd_per_30_days)),
-            Text(f"{offer.cpu_cores:.0f}× {offer.cpu_name}"),
-            Text(f"{offer.ram_mb / 1024:.0f} GB"),
-            Text(f"${price.disk_usd_per_hour:.4f}"),
-            Text(offer.location),
-        ),
-    )
+class Offers(PolledView[OfferNews]):
+    """The market: asked when the view is opened, on `r`, with other terms, and again and again while `w` watches."""
 
+    NAME = "offers"
+    POLL_S = 0
 
-class Offers(Vertical):
-    """The market, searched when the view is opened and on request."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = ""
+        self._answered: str | None = None
+        """The terms of the last question."""
+        self._forced = False
+        self._tried_at: float | None = None
+        self.shown: OfferNews | None = None
+        """What is on screen: the last good answer, with what the watch saw change."""
+        self.watching = False
+        self._next_look: float | None = None
 
-    BINDINGS = bindings_of("offers")
-    app: SpotterApp
-
-    def compose(self) -> ComposeResult:
-        """One table."""
+    def compose_main(self) -> ComposeResult:
+        """The list, and a field for the price cap."""
         yield KeyedTable(COLUMNS, id="offers-table")
+        field = Input(placeholder=_("dearest hour with the disk, as 0.60; empty lifts the cap"), id="offers-cap")
+        field.display = False
+        yield field
+
+    def compose_side(self) -> ComposeResult:
+        """What the work costs on the marked offer; several marked ones beside each other."""
+        yield Static("", id="offers-side", markup=False)
 
     def on_mount(self) -> None:
-        """Nothing is asked before the view is opened."""
-        self._offers: dict[str, Offer] = {}
-        self._disk_gb = 0.0
+        """Ages grow and looks come due without anybody asking."""
+        self.market.show([], _("searching the market …"))
+        self.set_interval(1.0, self._tick)
 
-    def on_show(self) -> None:
-        """Search the market, once."""
-        self.query_one(KeyedTable).focus_rows()
-        if not self._offers:
-            self.query_one(KeyedTable).show([], "searching the market …")
-            self.search()
+    @property
+    def market(self) -> KeyedTable:
+        """The list of offers."""
+        return self.query_one("#offers-table", KeyedTable)
 
-    def search(self) -> None:
-        """Ask the cloud for offers of the workspace's profile."""
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """What is asked."""
+        if self.news is not None and self._answered == self._asked:
+            return (" ".join((self.news.profile, *self.news.terms.words)),)
+        return (self._asked,) if self._asked else ()
 
-        def ask() -> Found | str:
-            from console.operations.offers import find_offers
+    def open(self, argument: str) -> None:
+        """Ask on other terms: `B gpu=4090 n=1 <0.6`."""
+        super().open(argument)
+        self._ask(argument)
 
-            try:
-                return find_offers(self.app.session())
-            except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                return str(error)
+    # ---- asking ----
 
-        self.app.in_background(ask, self.heard)
+    def _ask(self, terms: str) -> None:
+        self._asked = " ".join(terms.split())
+        if self._due():
+            self.market.put_note(_("searching the market …"))
+        self.poll()
 
-    def heard(self, answer: Found | str) -> None:
-        """Draw the answer, or why there is none."""
-        if isinstance(answer, str):
-            self.query_one(KeyedTable).show([], f"no answer: {answer}")
-        else:
-            self.show(answer.offers, answer.disk_gb, answer.note)
+    def _due(self) -> bool:
+        """Whether what is shown is not what is asked for, or is old."""
+        if self._answered != self._asked:
+            return True
+        return self._tried_at is None or self.app.now() - self._tried_at > FRESH_S
 
-    def show(self, offers: list[Offer], disk_gb: float, note: str) -> None:
-        """Draw the market's answer."""
-        self._offers = {str(offer.id): offer for offer in offers}
-        self._disk_gb = disk_gb
-        self.query_one(KeyedTable).show([offer_row(offer, disk_gb) for offer in offers], note)
-
-    def action_offers_refresh(self) -> None:
-        """Search again."""
-        self.search()
-
-    def action_offers_filter(self) -> None:
-        """Open the filter line."""
-        self.query_one(KeyedTable).open_filter()
-
-    def action_offers_rent(self) -> None:
-        """Ask, then rent the offer that was marked when the key was pressed."""
-        key = self.query_one(KeyedTable).cursor_key
-        offer = self._offers.get(key or "")
-        if offer is None:
-            self.app.say("Mark an offer first.")
+    def poll(self) -> None:
+        """Ask where that is worth one of the day's searches."""
+        if not (self._forced or self._due()):
             return
-        price = offer.price(self._disk_gb)
-        detail = (
-            f"{offer.gpu_name}, {offer.location}: {usd_per_hour(price.usd_per_hour)} with {self._disk_gb:.0f} GB disk, "
-            f"{usd(price.usd_per_day)} a day.\nIt is billed until it is destroyed."
+        if self.app.live and not self._asking:
+            self._forced = False
+            self._tried_at, self._answered = self.app.now(), self._asked
+        super().poll()
+
+    def refresh_news(self) -> None:
+        """Ask now, whatever it costs."""
+        self._forced = True
+        self.market.put_note(_("searching the market …"))
+        self.poll()
+
+    def read(self) -> OfferNews:
+        """Ask the market."""
+        from console.operations.offer_look import look_at_market
+
+        session = self.app.session()
+        return look_at_market(session, parse_terms(self._answered or "", sorted(session.settings.profiles)))
+
+    def show(self, news: OfferNews) -> None:
+        """Draw an answer; while the market is watched, say what came and what got cheaper."""
+        before = self.shown
+        changes: dict[str, Change] = {}
+        if self.watching and before is not None and (before.profile, before.terms) == (news.profile, news.terms):
+            changes, good = changes_since(before, news, before.changes)
+            if good:
+                cap = price_in(self._asked)
+                near = [each for each in news.offers if each.key in good and (cap is None or each.usd_per_hour <= cap)]
+                if words := good_news(near, changes):
+                    self.app.ring(_("Market"), words)
+        self.shown = self.news = replace(news, changes=changes)
+        self._plan_look()
+        self._draw()
+
+    def show_stale(self, reason: str) -> None:
+        """The rows stay, dim, under the reason."""
+        self._plan_look()
+        self._draw()
+        self.app.tell(reason, "warning")
+
+    # ---- drawing ----
+
+    def _offers(self) -> tuple[PricedOffer, ...]:
+        """Those below the price cap."""
+        if self.shown is None:
+            return ()
+        cap = price_in(self._asked)
+        return tuple(each for each in self.shown.offers if cap is None or each.usd_per_hour <= cap + 1e-9)
+
+    def _draw(self) -> None:
+        if self.shown is None:
+            self.market.show([], _("NO ANSWER: {reason}").format(reason=visible(self.stale)) if self.stale else "")
+        else:
+            rows = [offer_row(each, self.shown, stale=bool(self.stale)) for each in self._offers()]
+            self.market.show(rows, self._note())
+        self._draw_side()
+
+    def _note(self) -> str:
+        assert self.shown is not None
+        age_s = self.app.now() - self.heard_at if self.heard_at is not None else 0.0
+        left_s = self._next_look - self.app.now() if self.watching and self._next_look is not None else None
+        return offers_note(self.shown, len(self._offers()), age_s, stale=self.stale, watching_s=left_s)
+
+    def _tick(self) -> None:
+        """The age grows; a look of the watch comes due, seen or unseen."""
+        if self.shown is not None and self.app.view is self and not self._asking:
+            self.market.put_note(self._note())
+        due = self.watching and self._next_look is not None and self.app.now() >= self._next_look
+        if due and not self.app.paused and not self._asking:
+            self._next_look = None
+            self._forced = True
+            self.poll()
+
+    def _draw_side(self) -> None:
+        side = self.query_one("#offers-side", Static)
+        if self.shown is None:
+            side.update(Text(visible(self.stale)))
+            return
+        width = max(40, side.size.width)
+        if not self.shown.offers:
+            side.update(Text(visible(self.shown.explanation)))
+            return
+        marked = [each for key in self.market.targets() if (each := self.shown.offer(key)) is not None]
+        if len(marked) > 1:
+            side.update(comparison(marked, self.shown, width))
+        else:
+            priced = self.shown.offer(self.market.cursor_key)
+            side.update(offer_details(priced, self.shown) if priced is not None else Text(""))
+
+    def on_keyed_table_highlighted(self) -> None:
+        """The side pane follows the cursor."""
+        self._draw_side()
+
+    def on_keyed_table_marked(self) -> None:
+        """Marked offers are compared."""
+        self._draw_side()
+
+    def on_keyed_table_opened(self) -> None:
+        """Where the screen has no room for the side pane, enter brings it."""
+        if self.app.screen.has_class("-single"):
+            self.app.action_everywhere_side()
+
+    # ---- actions ----
+
+    def copies(self) -> Sequence[Copyable]:
+        """The offer, its machine, and how it is rented from a shell."""
+        priced = self.shown.offer(self.market.cursor_key) if self.shown is not None else None
+        if priced is None or self.shown is None:
+            return ()
+        return (
+            Copyable(_("offer"), priced.key),
+            Copyable(_("machine"), str(priced.offer.machine_id)),
+            Copyable(_("command that rents it"), "spotter " + " ".join(_rent_command(priced, self.shown)[:-1])),
         )
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.app.start_process(["rent", str(offer.id), "--yes"], f"rent offer {offer.id}")
+    def action_offers_watch(self) -> None:
+        """Look again and again, or stop that. It never rents."""
+        self.watching = not self.watching
+        if self.watching:
+            self._plan_look()
+            self.app.say(_("The market is watched; what comes or gets cheaper rings. Nothing is rented by itself."))
+        else:
+            self._next_look = None
+            if self.shown is not None:
+                self.shown = replace(self.shown, changes={})
+            self.app.say(_("The market is not watched any more."))
+        self._draw()
 
-        self.app.push_screen(Confirm(f"Rent offer {offer.id}?", detail, "Rent"), answered)
+    def _plan_look(self) -> None:
+        """When the watch looks next."""
+        least_s = self.shown.least_interval_s if self.shown is not None else FRESH_S
+        self._next_look = self.app.now() + max(LEAST_LOOK_S, least_s) if self.watching else None
+
+    def action_offers_cap(self) -> None:
+        """Type the dearest price."""
+        field = self.query_one("#offers-cap", Input)
+        cap = price_in(self._asked)
+        field.value = f"{cap:g}" if cap is not None else ""
+        field.display = True
+        field.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the price cap: what is dearer goes at once, and the market is asked on the new terms."""
+        event.stop()
+        try:
+            cap = price_typed(event.value)
+        except TermsError as error:
+            self.app.tell(str(error), "warning")
+            return
+        self._close_cap()
+        self._ask(with_price(self._asked, cap))
+        self.argument = self._asked
+        self._draw()
+
+    def _close_cap(self) -> None:
+        self.query_one("#offers-cap").display = False
+        self.market.focus_rows()
+
+    def focus_main(self) -> None:
+        """Keys go to the field while it is open."""
+        field = self.query_one("#offers-cap")
+        if field.display:
+            field.focus()
+        else:
+            super().focus_main()
+
+    def step_out(self) -> bool:
+        """Close the field of the price cap first."""
+        if self.query_one("#offers-cap").display:
+            self._close_cap()
+            return True
+        return super().step_out()
+
+    def question_offers_rent(self, targets: tuple[str, ...]) -> Question | str:
+        """What renting the marked offer means, at the price that is on screen now."""
+        if self.shown is None or not targets:
+            return _("There is no offer to rent: r asks the market.")
+        if len(targets) > 1:
+            marked = _("{n} offers are marked to be compared; R rents one: esc clears the marks.")
+            return marked.format(n=len(targets))
+        priced = self.shown.offer(targets[0])
+        if priced is None:
+            return _("Offer {id} is not on the market any more.").format(id=targets[0])
+        lines = [rent_detail(priced, self.shown, _agreed(priced)), *self._doubts()]
+        return Question(
+            title=_("Rent offer {id}?").format(id=priced.key),
+            detail="\n".join(lines),
+            verb=_("Rent"),
+            commands=(_rent_command(priced, self.shown),),
+            note=_("rent offer {id}").format(id=priced.key),
+        )
+
+    def _doubts(self) -> list[str]:
+        """What speaks against renting anything now: old prices, a fleet that nobody can see."""
+        doubts = []
+        age_s = self.app.now() - self.heard_at if self.heard_at is not None else 0.0
+        if self.stale or age_s > FRESH_S:
+            minutes = max(1, round(age_s / 60))
+            old = ngettext("! These prices are {n} minute old.", "! These prices are {n} minutes old.", minutes)
+            doubts.append(old.format(n=minutes))
+        for fleet in self.app.screen_stack[0].query("#fleet"):
+            news = fleet.news if isinstance(fleet, PolledView) else None
+            if isinstance(news, FleetView) and news.error:
+                since = time.strftime("%H:%M", time.localtime(news.heard_at)) if news.heard_at else "–"
+                doubt = _("! What is rented already cannot be seen since {since}: {reason}")
+                doubts.append(doubt.format(since=since, reason=visible(news.error)))
+        return doubts
+
+
+def _agreed(priced: PricedOffer) -> float:
+    """The price on screen as a limit: rounded up to a hundredth of a cent, so that it does not refuse itself."""
+    return math.ceil(priced.usd_per_hour * 1e4 - 1e-6) / 1e4
+
+
+def _rent_command(priced: PricedOffer, news: OfferNews) -> tuple[str, ...]:
+    """The command that rents just this, at no more than this."""
+    command = ["rent", priced.key, "--profile", news.profile]
+    if news.terms.gpu_count is not None:
+        command += ["--count", str(news.terms.gpu_count)]
+    if news.terms.disk_gb is not None:
+        command += ["--disk", f"{news.terms.disk_gb:g}"]
+    return (*command, "--max-usd-per-hour", f"{_agreed(priced):.4f}", "--yes")

@@ -108,6 +108,12 @@ class KeyedTable(Vertical):
         self._names = None
         self._draw()
 
+    def put_note(self, note: str) -> None:
+        """Another note under the same rows: an age that grows."""
+        if note != self._note:
+            self._note = note
+            self._draw_note()
+
     @property
     def rows(self) -> tuple[Row, ...]:
         """The rows on screen, filtered and sorted."""
