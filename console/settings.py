@@ -156,6 +156,22 @@ class PipelineSettings(_Section):
     """Mirrors to ask instead of huggingface.co, the first choice first."""
 
 
+class ConsoleSettings(_Section):
+    """How the console looks and behaves; `console.preferences` reads the same before anything heavy is loaded."""
+
+    language: Literal["", "en", "ru"] = ""
+    """Empty: what the system speaks. `--lang` and SPOTTER_LANG go before it."""
+    theme: str = ""
+    """Empty: the one that was chosen last with `T`."""
+    read_only: bool = False
+    """Open refusing whatever touches money or data; `:ro` allows it."""
+    bell: bool = True
+    """Ring the terminal's bell when something ends, fails or is guarded."""
+
+
+Keys = str | tuple[str, ...]
+
+
 class Profile(_Section):
     """What to ask of a machine, and how much work is expected of it."""
 
@@ -210,6 +226,16 @@ class Settings(BaseSettings):
     """Servers that speak as OpenAI's does, by name; `index.servers.Server` says what each may hold."""
     pipelines: PipelineSettings = PipelineSettings()
     profiles: dict[str, Profile] = Field(default_factory=lambda: dict(DEFAULT_PROFILES))
+    console: ConsoleSettings = ConsoleSettings()
+    keymap: dict[str, Keys] = Field(default_factory=dict)
+    """Action's id → keys of the operator's own; `spotter keys --check` says which cannot be."""
+
+    @field_validator("keymap", mode="before")
+    @classmethod
+    def _ids_need_no_quotes(cls, said: Any) -> Any:
+        from console.preferences import flat_keymap
+
+        return flat_keymap(said) if isinstance(said, dict) else said
 
     @field_validator("providers")
     @classmethod

@@ -1,14 +1,23 @@
 """The operator's own keys over the registry's."""
 
+import json
 from itertools import combinations
+from pathlib import Path
 
 import pytest
+from click.testing import Result
 from textual.binding import BindingsMap
 from textual.keys import _character_to_key
+from typer.testing import CliRunner
 
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import ACTIONS, bindings_of
-from console.models.keymap import canonical, is_key, resolve
+from console.cli import app
+from console.commands.keys import page
+from console.models.keymap import canonical, default_keymap, is_key, resolve
+from console.preferences import Preferences, read_preferences
+from console.settings import ConsoleSettings, load_settings
+from console.workspace import Workspace, create_workspace
 
 SOME = (
     Action("everywhere.help", "question_mark,f1", "Help", "h"),
@@ -122,3 +131,70 @@ def test_every_key_of_the_registry_is_one(action: Action) -> None:
     for key in action.keys.split(","):
         assert is_key(key)
         assert canonical(key) == key
+
+
+def wish(workspace: Workspace, text: str) -> None:
+    workspace.settings_file.write_text(text)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return create_workspace(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "keymap"),
+    [
+        ('[keymap]\n"fleet.shell" = "ctrl+t"\n', {"fleet.shell": "ctrl+t"}),
+        ('[keymap]\nfleet.shell = ["ctrl+t", "s"]\n', {"fleet.shell": ("ctrl+t", "s")}),
+        ('[keymap]\ntable.sort-left = ""\n', {"table.sort-left": ""}),
+        ("[keymap]\nfleet.shell = 5\n", {}),
+        ("keymap = 5\n", {}),
+        ("[keymap", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_wishes_are_read_with_and_without_quotes_and_a_broken_file_has_none(
+    workspace: Workspace, text: str, keymap: dict[str, object]
+) -> None:
+    wish(workspace, text)
+    assert read_preferences(workspace, {}).keymap == keymap
+
+
+def test_preferences_are_the_settings_of_the_same_name(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = ConsoleSettings()
+    assert read_preferences(workspace, {}) == Preferences(**defaults.model_dump())
+    wish(
+        workspace,
+        '[console]\nlanguage = "ru"\ntheme = "x"\nread_only = true\nbell = false\n[keymap]\nfleet.log = "ctrl+l"\n',
+    )
+    monkeypatch.setenv("SPOTTER_CONSOLE__BELL", "true")
+    settings = load_settings(workspace)
+    assert read_preferences(workspace) == Preferences(**settings.console.model_dump(), keymap=settings.keymap)
+    assert read_preferences(workspace).bell
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_keys_are_listed_with_their_source_and_twin(workspace: Workspace) -> None:
+    wish(workspace, '[keymap]\neverywhere.theme = "ctrl+t"\n')
+    rows = {row["id"]: row for row in json.loads(run("-C", str(workspace.root), "keys", "--json").stdout)}
+    assert set(rows) == {action.id for action in ACTIONS}
+    assert (rows["everywhere.theme"]["keys"], rows["everywhere.theme"]["source"]) == (["ctrl+t"], "user")
+    assert (rows["everywhere.doctor"]["source"], rows["everywhere.doctor"]["command"]) == ("default", "spotter doctor")
+
+
+def test_the_check_names_what_cannot_be(workspace: Workspace) -> None:
+    wish(workspace, '[keymap]\nfleet.destory = "D"\neverywhere.theme = "ctrl+t"\n')
+    done = run("-C", str(workspace.root), "keys", "--check")
+    assert done.exit_code == 1
+    assert "fleet.destory: there is no such action" in done.stderr
+    wish(workspace, "")
+    assert run("-C", str(workspace.root), "keys", "--check").exit_code == 0
+
+
+def test_the_page_of_keys_is_up_to_date() -> None:
+    written = Path("docs/keys.md").read_text("utf-8")
+    assert written == "\n".join(page(default_keymap(ACTIONS))) + "\n", "run  spotter keys --markdown > docs/keys.md"
