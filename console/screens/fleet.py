@@ -2,243 +2,330 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import shlex
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
-from console.actions import bindings_of
-from console.models.fleet_words import loss_of
-from console.screens.fleet_rows import COLUMNS, fleet_note, fleet_row, instance_detail, money_lines
-from console.widgets.confirm import Confirm
+from console.actions.action import Action, Question
+from console.language import _
+from console.models.burn import burn_words
+from console.models.fleet import FleetView, InstanceView
+from console.models.fleet_changes import alerts
+from console.models.fleet_words import fleet_note
+from console.models.stuck import stuck_of
+from console.screens.fleet_guard import DEFAULT_HOURS, GuardPanel, LabelField
+from console.screens.fleet_questions import (
+    chosen,
+    destroy_question,
+    extend_question,
+    rerent_question,
+    stop_question,
+)
+from console.screens.fleet_rows import COLUMNS, fleet_row, instance_card, money_lines
+from console.screens.view import Copyable, PolledView
+from console.widgets.burn_line import TopLine
 from console.widgets.keyed_table import KeyedTable
 
 if TYPE_CHECKING:
-    from textual.timer import Timer
+    from console.models.fleet_facts import FleetFacts
 
-    from console.app import SpotterApp
-    from console.models.fleet import FleetView, InstanceView
-    from console.operations.events import OperationEvent
-    from console.operations.in_use import Use
-    from console.operations.shell import ShellCommand
-    from remote.services import OpenService
-
-POLL_S = 5.0
-DETAIL_S = 0.5
-"""How often the words under the table follow what is under way on the marked instance."""
+DRAW_S = 1.0
+"""How often ages and countdowns move on."""
+ROW_ACTIONS = frozenset({"open", "shell", "run", "log", "sync", "services", "guard", "label"})
+"""What is about one row, and changes nothing outside the console."""
 
 
-class Fleet(Vertical):
-    """The instances, asked for anew a few seconds after each answer."""
+class FleetSilent(Exception):
+    """Nobody answered, or not believably: the text says why."""
 
-    BINDINGS = bindings_of("fleet")
-    app: SpotterApp
 
-    def compose(self) -> ComposeResult:
-        """Money, one table, and the marked instance in words."""
-        yield Static("", id="fleet-money", markup=False)
+class Fleet(PolledView[FleetView]):
+    """The instances, asked for anew a few seconds after each answer, also while another view is on screen: the top
+    line's money and the bell depend on it."""
+
+    NAME: ClassVar[str] = "fleet"
+    POLL_S: ClassVar[float] = 5.0
+    POLL_HIDDEN: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extension_h = DEFAULT_HOURS
+        """Hours that `Prolong` adds."""
+        self._facts: FleetFacts | None = None
+        self._silent: FleetView | None = None
+        self._wanted = ""
+        self._card = Text()
+
+    def compose_main(self) -> ComposeResult:
+        """Money, and the instances."""
+        yield Static(Text(), id="fleet-money", markup=False)
         yield KeyedTable(COLUMNS, id="fleet-table")
-        yield Static("", id="fleet-detail", markup=False)
+
+    def compose_side(self) -> ComposeResult:
+        """The marked instance in words."""
+        yield Static(Text(), id="fleet-card", markup=False)
 
     def on_mount(self) -> None:
-        """Start asking."""
-        self._view: FleetView | None = None
-        self._asking = False
-        self._timer: Timer | None = None
-        self._under_way: dict[int, str] = {}
-        self._opened: dict[int, tuple[OpenService, Use]] = {}
-        self._detail = Text()
-        self.set_interval(DETAIL_S, self._draw_detail)
-        self.call_after_refresh(self.poll)  # the first frame does not wait for an answer
+        """Ask, and let ages and countdowns run."""
+        super().on_mount()
+        self.set_interval(DRAW_S, self._draw)
 
-    def on_unmount(self) -> None:
-        """The tunnels of this console end with it; what they led to goes on."""
-        opened, self._opened = self._opened, {}
-        for parts in opened.values():
-            self._close(parts)
+    # ---- asking ----
 
-    def _close(self, parts: tuple[OpenService, Use]) -> None:
-        for part in parts:
-            self.app.in_background(part.close, lambda _done: None)
+    def read(self) -> FleetView:
+        """The cloud and what is known here.
 
-    def poll(self) -> None:
-        """Ask the cloud and the ledger once; the next question follows the answer."""
-        if self._asking:
-            return
-        self._asking = True
+        Raises:
+            FleetSilent: nobody answered; what is known all the same is drawn as stale.
+        """
+        from console.models.fleet import last_known, read_fleet
+        from console.models.fleet_facts import FleetFacts
 
-        def ask() -> FleetView:
-            from console.models.fleet import FleetView, read_fleet
+        session = self.app.session()
+        if self._facts is None:
+            self._facts = FleetFacts(session)
+        before = self.news
+        try:
+            view = read_fleet(session, before, self._facts)
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            held = before.instances if before is not None else ()
+            self._silent = last_known(before or FleetView(), held, reason, session.clock.time())
+            raise
+        if view.error is not None:
+            self._silent = view
+            raise FleetSilent(view.error)
+        self._keep_names(before, view)
+        return view
 
-            try:
-                view = read_fleet(self.app.session(), previous=self._view)
-                self._keep_names(view)
-            except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                return replace(self._view or FleetView(), error=str(error) or type(error).__name__)
-            return view
-
-        self.app.in_background(ask, self.show)
-
-    def _keep_names(self, view: FleetView) -> None:
+    def _keep_names(self, before: FleetView | None, view: FleetView) -> None:
         """Instances came, went or moved: what `ssh` knows of them follows, where that is installed."""
         from console.operations.ssh_config import refresh
 
-        if self._view is None or _reachable(view) != _reachable(self._view):
+        if before is None or _reachable(view) != _reachable(before):
             refresh(self.app.session())
 
-    def show(self, view: FleetView) -> None:
-        """Draw what was heard and ask again later."""
-        if not self.is_attached:
-            return  # the console is leaving
-        self._view, self._asking = view, False
-        rows = [fleet_row(instance, view.now or time.time(), time.time()) for instance in view.instances]
-        self.query_one(KeyedTable).show(rows, fleet_note(view))
-        self.query_one("#fleet-money", Static).update(money_lines(view, self.app.size.width))
-        self._draw_detail()
-        self.app.show_burn(view)
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(POLL_S, self.poll)
+    def _heard(self, answer: tuple[FleetView | None, str]) -> None:
+        before = self.news
+        if answer[0] is None and self._silent is not None:
+            self.news, self._silent = self._silent, None
+        super()._heard(answer)
+        if answer[0] is None:
+            self._draw()
+        else:
+            for alert in alerts(before, answer[0], self.app.now()):
+                self.app.ring(alert.title, alert.text, alert.severity)
 
-    def on_show(self) -> None:
-        """Keys go to the rows."""
-        self.query_one(KeyedTable).focus_rows()
+    def show(self, news: FleetView) -> None:
+        """Draw what was heard."""
+        self.news = news
+        self._draw()
+        if self._wanted:
+            self._put_cursor()
+
+    def show_stale(self, reason: str) -> None:
+        """Rows stay, greyed, and the note under them says why and since when."""
+        self.app.tell(reason, "warning", _("The fleet is not known"))
+
+    # ---- drawing ----
+
+    @property
+    def now(self) -> float:
+        """Unix seconds in the cloud's time: as it was told with the last answer, and what passed here since."""
+        if self.news is None:
+            return self.app.now()
+        passed_s = max(0.0, self.app.now() - self.news.heard_at) if self.news.heard_at is not None else 0.0
+        return self.news.now + (passed_s if self.news.error is None else 0.0)
+
+    def _draw(self) -> None:
+        view = self.news
+        if view is None or not self.is_attached or self.table is None:
+            return
+        wall_now = self.app.now()
+        for line in self.app.screen_stack[0].query(TopLine):
+            line.burn = burn_words(view, wall_now)
+        if self.app.view is not self:
+            return
+        rows = [fleet_row(each, self.now, wall_now) for each in view.instances]
+        self.table.show(rows, fleet_note(view, wall_now))
+        self.query_one("#fleet-money", Static).update(money_lines(view, self.app.size.width))
+        self._draw_card()
+
+    def _draw_card(self) -> None:
+        chosen_one = self.marked
+        card = instance_card(chosen_one, self.now, self.app.now()) if chosen_one is not None else Text()
+        if card != self._card or card.spans != self._card.spans:
+            self._card = card
+            self.query_one("#fleet-card", Static).update(card)
+
+    def on_keyed_table_highlighted(self, _event: KeyedTable.Highlighted) -> None:
+        """Tell of the instance under the cursor."""
+        self._draw_card()
 
     def on_resize(self) -> None:
         """A narrow screen gets shorter words."""
-        if self._view is not None:
-            self.query_one("#fleet-money", Static).update(money_lines(self._view, self.app.size.width))
+        self._draw()
 
-    def on_data_table_row_highlighted(self, _event: DataTable.RowHighlighted) -> None:
-        """Tell of the instance under the cursor."""
-        self._draw_detail()
+    def on_show(self) -> None:
+        """What was heard meanwhile."""
+        super().on_show()
+        self._draw()
 
-    def _draw_detail(self) -> None:
-        chosen = self._marked()
-        now = time.time()
-        detail = instance_detail(chosen, now, self._under_way.get(chosen.id, "")) if chosen is not None else Text()
-        if detail != self._detail:
-            self._detail = detail
-            self.query_one("#fleet-detail", Static).update(detail)
+    # ---- what the shell asks ----
 
-    def _marked(self) -> InstanceView | None:
-        key = self.query_one(KeyedTable).cursor_key
-        return next((each for each in (self._view.instances if self._view else ()) if str(each.id) == key), None)
+    def open(self, argument: str) -> None:
+        """An instance's number puts the cursor on it; anything else is a filter."""
+        super().open(argument)
+        if argument.isdigit():
+            self._wanted = argument
+            self._put_cursor()
+        elif argument and self.table is not None:
+            self.table.set_filter(argument)
 
-    def _with_marked(self, act: Callable[[InstanceView], None]) -> None:
-        """Do something with the instance that is marked now, or say that none is."""
-        chosen = self._marked()
-        if chosen is None:
-            self.app.say("Mark an instance first.")
-        elif chosen.standing == "foreign":
-            self.app.say(f"Instance {chosen.id} was not rented from this workspace: it is left alone.")
-        else:
-            act(chosen)
+    def _put_cursor(self) -> None:
+        if self.table is not None and self.table.put_cursor(self._wanted):
+            self._wanted = ""
 
-    def action_fleet_refresh(self) -> None:
-        """Ask now."""
-        self.poll()
+    @property
+    def marked(self) -> InstanceView | None:
+        """The instance under the cursor."""
+        key = self.table.cursor_key if self.table is not None else None
+        return next((each for each in (self.news.instances if self.news else ()) if str(each.id) == key), None)
 
-    def action_fleet_filter(self) -> None:
-        """Open the filter line."""
-        self.query_one(KeyedTable).open_filter()
+    @property
+    def problem_count(self) -> int:
+        """Instances that get nowhere, or that nobody knows."""
+        if self.news is None:
+            return 0
+        return sum(stuck_of(each, self.now, self.app.now()) is not None for each in self.news.instances)
 
-    def action_fleet_destroy(self) -> None:
-        """Ask, then destroy the instance that was marked when the key was pressed."""
-        self._with_marked(self._ask_to_destroy)
+    def refusal(self, action: Action) -> str:
+        """Actions about a row want one that is ours."""
+        verb = action.id.partition(".")[2]
+        if verb not in ROW_ACTIONS:
+            return ""
+        each = self.marked
+        if each is None:
+            return _("Mark an instance first.")
+        found = chosen(self.news, (str(each.id),))
+        if isinstance(found, str) and verb != "open":
+            return found
+        if verb in ("run", "log") and each.run_id is None:
+            return _("No run works on instance {id}.").format(id=each.id)
+        return ""
 
-    def _ask_to_destroy(self, chosen: InstanceView) -> None:
-        loss, typed = loss_of(chosen, self._view.now if self._view else time.time())
-        word = "orphan" if chosen.orphan else "instance"
-        question = Confirm(f"Destroy {word} {chosen.id}?", loss, "Destroy", typed=typed)
+    def copies(self) -> Sequence[Copyable]:
+        """The id, ways in, and what it is called."""
+        each = self.marked
+        if each is None:
+            return ()
+        root = str(self.app.workspace.root)
+        found = [Copyable(_("id"), str(each.id))]
+        if each.standing != "foreign":
+            ssh = shlex.join(("spotter", "-C", root, "ssh", str(each.id)))
+            found.append(Copyable(_("ssh command"), ssh))
+        found += [Copyable(_("endpoint"), endpoint) for endpoint in each.endpoints]
+        found.append(Copyable(_("label"), each.note or each.label))
+        if each.run_id:
+            found.append(Copyable(_("run"), each.run_id))
+            found.append(Copyable(_("path of its results"), str(self.app.workspace.run_folder(each.run_id))))
+        return found
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                force = ["--force"] if typed is not None or chosen.run_id else []
-                self.app.start_process(["destroy", str(chosen.id), "--yes", *force], f"destroy {chosen.id}")
+    # ---- actions ----
 
-        self.app.push_screen(question, answered)
+    def on_keyed_table_opened(self, event: KeyedTable.Opened) -> None:
+        """Enter shows the instance."""
+        self.app.go("instance", event.key)
+
+    def action_fleet_open(self) -> None:
+        """Show the marked instance."""
+        if self.marked is not None:
+            self.app.go("instance", str(self.marked.id))
 
     def action_fleet_shell(self) -> None:
-        """Leave the screen to a shell on the marked instance; its end brings the console back."""
-        self._with_marked(lambda chosen: self._prepare_ssh(chosen, lambda command: self._run_shell(chosen.id, command)))
+        """Open a shell on the marked instance; its end brings the console back."""
+        from console.screens.instance_shell import open_shell
 
-    def action_fleet_copy(self) -> None:
-        """Copy the command that opens the same shell in any terminal."""
+        if self.marked is not None:
+            open_shell(self.app, self.marked.id)
 
-        def copy(command: ShellCommand) -> None:
-            self.app.copy_to_clipboard(command.line)
-            self.app.say(f"copied: {command.line}")
+    def action_fleet_run(self) -> None:
+        """Show the run that works on it."""
+        if self.marked is not None and self.marked.run_id:
+            self.app.go("run", self.marked.run_id)
 
-        self._with_marked(lambda chosen: self._prepare_ssh(chosen, copy))
+    def action_fleet_log(self) -> None:
+        """Show its log."""
+        if self.marked is not None and self.marked.run_id:
+            self.app.go("log", self.marked.run_id)
 
-    def _prepare_ssh(self, chosen: InstanceView, then: Callable[[ShellCommand], None]) -> None:
-        def prepare() -> ShellCommand:
-            from console.operations.shell import shell_command
+    def action_fleet_sync(self) -> None:
+        """Show what differs."""
+        if self.marked is not None:
+            self.app.go("sync", str(self.marked.id))
 
-            return shell_command(self.app.session(), chosen.id)
+    def action_fleet_services(self) -> None:
+        """Show what is served there."""
+        if self.marked is not None:
+            self.app.go("services", str(self.marked.id))
 
-        self.app.in_background(prepare, then)
+    def action_fleet_offers(self) -> None:
+        """Show the market."""
+        self.app.go("offers")
 
-    def _run_shell(self, instance_id: int, command: ShellCommand) -> None:
-        from textual.app import SuspendNotSupported
+    def action_fleet_guard(self) -> None:
+        """Show when it gives itself back."""
+        if self.marked is not None:
+            self.app.push_screen(GuardPanel(self, self.marked))
 
-        from console.operations.in_use import in_use
-        from console.operations.shell import run_in_terminal
-
-        try:
-            with self.app.suspend(), in_use(self.app.session(), instance_id):
-                code = run_in_terminal(command)
-        except SuspendNotSupported:
-            self.app.say(f"This terminal cannot be left; type it in another one: {command.line}")
+    def action_fleet_label(self) -> None:
+        """Ask for a label, and keep it."""
+        each = self.marked
+        if each is None:
             return
-        self.app.refresh(layout=True)
-        if code == 255:
-            self.app.notify(f"ssh could not hold {command.endpoint}", severity="error", markup=False)
 
-    def action_fleet_jupyter(self) -> None:
-        """Open Jupyter of the marked instance; tunnel and use of the box last as long as this console."""
-        self._with_marked(self._open_jupyter)
+        def keep(text: str | None) -> None:
+            if text is not None and text != each.note:
+                self._write_label(each.id, text)
 
-    def _open_jupyter(self, chosen: InstanceView) -> None:
-        if chosen.id in self._under_way:
-            self.app.say(f"instance {chosen.id}: {self._under_way[chosen.id]}")
-            return
-        self._under_way[chosen.id] = "opening Jupyter …"
-        self._draw_detail()
+        self.app.push_screen(LabelField(each.id, each.note), keep)
 
-        def tell(event: OperationEvent) -> None:
-            self._under_way[chosen.id] = f"Jupyter: {event.operation}: {event.message}"
+    def _write_label(self, instance_id: int, text: str) -> None:
+        from console.operations.notes import write_note
 
-        def ask() -> tuple[OpenService, bool]:
-            from console.operations.browser import open_in_browser
-            from console.operations.services import open_jupyter
+        self.app.log_command(shlex.join(("spotter", "label", str(instance_id), text)), f"label {instance_id}")
 
-            try:
-                opened = open_jupyter(self.app.session(), chosen.id, report=tell)
-                return opened, open_in_browser(opened.entry_url)
-            finally:
-                self._under_way.pop(chosen.id, None)
+        def show(kept: str) -> None:
+            if self.news is not None:
+                self.show(_with_note(self.news, instance_id, kept))
 
-        self.app.in_background(ask, lambda answer: self._jupyter_opened(chosen.id, *answer))
+        self.in_background(lambda: write_note(self.app.session(), instance_id, text), show)
 
-    def _jupyter_opened(self, instance_id: int, opened: OpenService, shown: bool) -> None:
-        from console.operations.in_use import Use
+    def question_fleet_destroy(self, targets: tuple[str, ...]) -> Question | str:
+        """Before instances are destroyed."""
+        return destroy_question(self.news, targets, self.now)
 
-        before = self._opened.get(instance_id)
-        self._opened[instance_id] = opened, Use(self.app.session(), instance_id)
-        if before is not None:
-            self._close(before)
-        if shown:
-            self.app.say(f"Jupyter of {instance_id} is open in the browser: {opened.url}")
-            return
-        self.app.copy_to_clipboard(opened.entry_url)
-        self.app.say(f"no browser here; its address is copied, with the token: {opened.url}")
+    def question_fleet_stop(self, targets: tuple[str, ...]) -> Question | str:
+        """Before instances are stopped."""
+        return stop_question(self.news, targets, self.now)
+
+    def question_fleet_rerent(self, targets: tuple[str, ...]) -> Question | str:
+        """Before another machine takes an instance's place."""
+        return rerent_question(self.news, targets, self.now, self.app.now())
+
+    def question_fleet_extend(self, targets: tuple[str, ...]) -> Question | str:
+        """Before guards are put off."""
+        return extend_question(self.news, targets, self.extension_h, self.app.now())
+
+
+def _with_note(view: FleetView, instance_id: int, note: str) -> FleetView:
+    rows = (replace(each, note=note) if each.id == instance_id else each for each in view.instances)
+    return replace(view, instances=tuple(rows))
 
 
 def _reachable(view: FleetView) -> set[tuple[int, tuple[str, ...]]]:
