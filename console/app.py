@@ -186,7 +186,7 @@ class SpotterApp(App[None]):
 
     def _first_view(self) -> None:
         if self._history.here.argument:
-            self.view.open(self._history.here.argument)
+            self.view.show_argument(self._history.here.argument)
         self.view.focus_main()
         self.draw_top()
 
@@ -211,7 +211,7 @@ class SpotterApp(App[None]):
         self._shown = view
         self.screen_stack[0].query_one("#views", ContentSwitcher).current = view
         if argument:
-            shown.call_after_refresh(shown.open, argument)  # its own queue: after its widgets are there
+            shown.show_argument(argument)
         self.draw_top()
 
     def draw_top(self) -> None:

@@ -60,6 +60,7 @@ class View(Vertical, can_focus=True):
         super().__init__(id=self.NAME, classes="view")
         self.argument = ""
         """What was asked of it when it was opened: `state=failed`."""
+        self._wanted = ""
 
     def compose(self) -> ComposeResult:
         """Main pane and side pane, beside each other or, on a narrow screen, below each other."""
@@ -94,6 +95,22 @@ class View(Vertical, can_focus=True):
     def open(self, argument: str) -> None:
         """Show what was asked for behind the view's name on the command line; the view is on screen then."""
         self.argument = argument
+
+    def show_argument(self, argument: str) -> None:
+        """`open`, now or as soon as the view's widgets are there."""
+        self._wanted = argument
+        if self.is_mounted:
+            self._open_wanted()
+
+    def on_mount(self) -> None:
+        """Show what was asked for before there was anything to show it in."""
+        if self._wanted:
+            self._open_wanted()
+
+    def _open_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, ""
+        self.open(wanted)
+        self.app.draw_top()
 
     def targets(self) -> tuple[str, ...]:
         """Keys that an action is about: the marked rows, or else the row under the cursor."""
