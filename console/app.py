@@ -188,6 +188,8 @@ class SpotterApp(App[None]):
         if self._history.here.argument:
             self.view.show_argument(self._history.here.argument)
         self.view.focus_main()
+        if "welcome" not in self._views:
+            self.view_called("fleet")  # whatever is on screen, its polls tell what burns
         self.draw_top()
 
     @property

@@ -85,9 +85,13 @@ class Market(View):
         return (self.argument,) if self.argument else ()
 
 
+class Quiet(View):
+    NAME = "fleet"
+
+
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpotterApp]:
-    views = {"runs": Boxes, "offers": Market}
+    views = {"runs": Boxes, "offers": Market, "fleet": Quiet}
     monkeypatch.setattr("console.app.make_view", lambda name: views[name]())
     assert set(views) <= set(catalog.CLASSES)
     workspace: Workspace
