@@ -30,12 +30,16 @@ class Place:
     gap: int
 
 
-def layout(columns: Sequence[Column], width: int, screen_width: int) -> tuple[Place, ...]:
+def layout(
+    columns: Sequence[Column], width: int, screen_width: int, left_out: frozenset[int] = frozenset()
+) -> tuple[Place, ...]:
     """The columns that fit: those for wide screens go first, then words are cut; room left over goes to the last words.
 
     Where even that is too wide, columns at the end are left out, and `len` of the answer says so.
     """
-    chosen = [index for index, column in enumerate(columns) if screen_width >= column.min_screen]
+    chosen = [
+        index for index, column in enumerate(columns) if screen_width >= column.min_screen and index not in left_out
+    ]
     room = width - GUTTER
 
     def needed(gap: int) -> int:

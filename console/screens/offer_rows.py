@@ -19,10 +19,10 @@ COLUMNS = (
     Column(N_("$/h"), 7, name="usd", numeric=True),
     Column(N_("all $/h"), 7, name="total", numeric=True),
     Column(N_("VRAM"), 5, name="vram", numeric=True),
-    Column(N_("DLP/$"), 5, min_screen=72, name="dlp", numeric=True),
+    Column(N_("DLP/$"), 5, min_screen=76, name="dlp", numeric=True),
     Column(N_("rel."), 5, name="rel", numeric=True),
-    Column(N_("↓/↑ Mb/s"), 9, min_screen=76, name="net", numeric=True),
-    Column(N_("ours"), 10, min_screen=80, name="ours"),
+    Column(N_("↓/↑ Mb/s"), 9, min_screen=80, name="net", numeric=True),
+    Column(N_("ours"), 10, min_screen=74, name="ours"),
     Column(N_("CUDA"), 4, min_screen=140, name="cuda", numeric=True),
     Column(N_("place"), 14, min_screen=130, name="place"),
     Column(N_("work"), 7, min_screen=150, name="work", numeric=True),
@@ -114,7 +114,7 @@ def offers_note(news: OfferNews, shown: int, age_s: float, *, stale: str = "", w
         parts[-1] += " " + _("({n} below the cap)").format(n=shown)
     terms = " ".join((news.profile, *news.terms.words))
     parts.append(_("{terms} · {disk:g} GB disk").format(terms=visible(terms), disk=news.query.disk_gb))
-    parts.append(_("age {age}").format(age=duration(max(0.0, age_s))))
+    parts.append(_("age {age}").format(age=f"{age_s:.0f}s" if age_s < 60 else duration(age_s)))
     if watching_s is not None:
         parts.append(_("watching, next look in {time}").format(time=duration(max(0.0, watching_s))))
     if stale:

@@ -148,6 +148,7 @@ class Offers(PolledView[OfferNews]):
         if self.shown is None:
             self.market.show([], _("NO ANSWER: {reason}").format(reason=visible(self.stale)) if self.stale else "")
         else:
+            self.market.leave_out(*(() if self.shown.changes else ("news",)))
             rows = [offer_row(each, self.shown, stale=bool(self.stale)) for each in self._offers()]
             self.market.show(rows, self._note())
         self._draw_side()

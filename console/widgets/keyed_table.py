@@ -108,6 +108,10 @@ class KeyedTable(Vertical):
         self._names = None
         self._draw()
 
+    def leave_out(self, *names: str) -> None:
+        """Draw the list without these columns, which have nothing to say now; filter and export still know them."""
+        self._lines.leave_out(frozenset(index for index, column in enumerate(self._columns) if column.called in names))
+
     def put_note(self, note: str) -> None:
         """Another note under the same rows: an age that grows."""
         if note != self._note:

@@ -70,6 +70,7 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._marks = marks
         self._rows: Sequence[Row] = ()
         self._sort: tuple[int | None, bool] = (None, False)
+        self._left_out: frozenset[int] = frozenset()
         self._places: tuple[Place, ...] = ()
         self._laid_for: tuple[int, int] = (0, 0)
         self._styles: dict[str, Style] = {}
@@ -89,6 +90,13 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
             self.see_cursor()
         self._cursor_was = self._marks.place
         self.draw_changes()
+
+    def leave_out(self, columns: frozenset[int]) -> None:
+        """Columns that are not drawn now, whatever room there is."""
+        if columns != self._left_out:
+            self._left_out = columns
+            self._laid_for = (0, 0)
+            self.draw_changes()
 
     def see_cursor(self) -> None:
         """Scroll as little as brings the cursor's row on screen."""
@@ -144,7 +152,7 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         wanted = (self.scrollable_content_region.width, self.app.size.width)
         if wanted != self._laid_for:
             self._laid_for = wanted
-            self._places = layout(self._columns, *wanted)
+            self._places = layout(self._columns, *wanted, self._left_out)
             self._strips.clear()
             self._header = None
         return self._places
@@ -175,7 +183,9 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
                 arrow = "↓" if reverse else "↑"
                 title = fit_words(title, min(place.width - 1, len(title))) + arrow if place.width > 1 else arrow
             parts.append(fit_words(title, place.width, right=column.numeric))
-        fitting = [column for column in self._columns if not column.min_screen]
+        fitting = [
+            index for index, column in enumerate(self._columns) if not column.min_screen and index not in self._left_out
+        ]
         if len(places) < len(fitting):  # not even the columns for every screen have room
             parts = [fit_words("".join(parts), self._laid_for[0] - 1), ELLIPSIS]
         strip = Strip([Segment("".join(parts), style)]).adjust_cell_length(self.size.width, style)

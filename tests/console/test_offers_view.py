@@ -251,8 +251,8 @@ async def test_the_list_stands_at_every_size(app: SpotterApp, size: tuple[int, i
         assert "EMULATED · 2 offers · A · 150 GB disk · age" in screen
         assert "Work of 4 h" in screen
         columns = view_of(app).market.shown_columns
-        assert columns[:5] == ("offer", "news", "gpu", "usd", "total")
-        assert {"rel", "vram"} <= set(columns)
+        assert columns[:4] == ("offer", "gpu", "usd", "total")
+        assert {"rel", "vram", "dlp", "ours"} <= set(columns)
         assert size[0] < 200 or "place" in columns
 
 
@@ -343,6 +343,7 @@ async def test_the_watch_rings_for_good_news_and_never_rents(app: SpotterApp, mo
         view.show(news(at(1, 0.4), at(2, 0.1), at(3, 0.2)))
         assert rung == ["1 new offer, best: RTX 4090 for $0.242/h (offer 3)"]
         assert cells(next(row for row in view.market.rows if row.key == "3"))["news"] == "new"
+        assert "news" in view.market.shown_columns
         view.show(news(at(1, 0.4), terms=Terms(gpu=("RTX 3090",))))
         assert len(rung) == 1, "other terms are no news"
         await pilot.press("w")
