@@ -43,6 +43,8 @@ class TopLine(Static):
 
     def draw(self) -> None:
         """Draw what is known now."""
+        if not self.size.width:
+            return  # it is not laid out yet
         line = self._line(self.size.width)
         if line != self._drawn:
             self._drawn = line
