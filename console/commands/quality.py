@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,14 +19,16 @@ def quality(
     ] = 0.30,
     as_json: Json = False,
 ) -> int:
-    """Compare a run's regions with your own labelled pages."""
+    """Compare a run's regions with your own labelled pages; what is measured of a workspace's run is kept."""
     from console.errors import WrongInput
+    from console.models.quality_history import keep_regions
     from console.operations.runbook import Runbook
     from pipeline.core.errors import UsageError
     from pipeline.docparse.quality.evaluate import evaluate
     from pipeline.docparse.quality.labelled import found_in, read_labels
     from pipeline.docparse.quality.report import table
 
+    here = None
     if Path(run).is_dir():
         folder = Path(run)
     else:
@@ -39,4 +42,6 @@ def quality(
         print_json(measured.to_json())
     else:
         print(table(measured))
+    if here is not None:
+        keep_regions(here.root, folder.name, measured.to_json(), time.time())
     return 0

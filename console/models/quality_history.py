@@ -7,8 +7,8 @@ An index report of every ingest, rebuild, evaluation and learning lies in `out/r
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,22 @@ def read_quality(root: Path) -> QualityHistory:
     index, broken = _read(sorted((root / INDEX_FOLDER).glob("*.json")), index_point)
     regions, more = _read(sorted((root / REGIONS_FOLDER).glob("*.json")), region_point)
     return QualityHistory(compared(index), compared(regions), broken + more)
+
+
+def keep_regions(root: Path, run_id: str, measured: Mapping[str, Any], at: float) -> Path:
+    """Keep what `spotter quality` measured of a run, as `out/quality/<time>-<run>.json`; returns where.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = root / REGIONS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = folder / f"{stamp}-{run_id}.json"
+    staged = path.with_name(f".{path.name}.part")
+    staged.write_bytes(orjson.dumps({"at": at, "run": run_id, "quality": dict(measured)}, option=orjson.OPT_INDENT_2))
+    staged.replace(path)
+    return path
 
 
 def _read(paths: Iterable[Path], fold: Any) -> tuple[list[QualityPoint], int]:
@@ -127,8 +143,6 @@ def region_point(said: Mapping[str, Any]) -> QualityPoint | None:
 
 def compared(points: Sequence[QualityPoint]) -> tuple[QualityPoint, ...]:
     """Each measurement with what changed since the one before; one that was refused changes nothing for the next."""
-    from dataclasses import replace
-
     told: list[QualityPoint] = []
     before: QualityPoint | None = None
     for point in points:

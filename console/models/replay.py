@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,8 +46,8 @@ class Past:
 
 def fleet_at(
     rentals: Sequence[Rental],
-    histories: dict[int, Sequence[TransitionRow]],
-    samples: dict[int, Sample],
+    histories: Mapping[int, Sequence[TransitionRow]],
+    samples: Mapping[int, Sample],
     at: float,
     ahead_s: float = 0.0,
     events: Sequence[RecordedEvent] = (),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from console.models.quality_history import compared, index_point, read_quality
+from console.models.quality_history import compared, index_point, keep_regions, read_quality
 from console.models.recorder import Recorder
 from console.models.recorder_samples import GpuLoad, Sample
 from console.models.replay import fleet_at
@@ -109,7 +109,7 @@ def test_all_sums_are_the_ledgers_whatever_happened(tmp_path: Path, seed: int) -
                 case 0:
                     ledger.instance_running(CLOUD, number)
                 case 1:
-                    ledger.note_billed(CLOUD, number, dice.choice((["gpu", "disk"], ["disk"], [])))
+                    ledger.note_billed(CLOUD, number, dice.choice((("gpu", "disk"), ("disk",), ())))
                 case 2:
                     ledger.note_traffic(CLOUD, number, bytes_in=10**10, bytes_out=10**9)
                 case 3:
@@ -246,6 +246,16 @@ def test_quality_is_told_over_time_and_a_refused_rebuild_is_no_step_back(reports
     assert found.unreadable == 2
     (regions,) = found.regions
     assert (regions.event, regions.asked, regions.metrics) == ("01k", 12, {"ap50": 0.9, "ap": 0.5, "ar100": 0.6})
+
+
+def test_what_was_measured_of_regions_is_kept_and_read_again(tmp_path: Path) -> None:
+    for at, ap50 in ((1000.0, 0.5), (2000.0, 0.7)):
+        keep_regions(tmp_path, "01krun", {"ap50": ap50, "ap75": None, "pages": 3}, at)
+    found = read_quality(tmp_path)
+    assert [(point.at, point.change, point.metrics["ap50"]) for point in found.regions] == [
+        (1000.0, "first", 0.5), (2000.0, "better", 0.7),
+    ]  # fmt: skip
+    assert found.unreadable == 0
 
 
 def test_a_change_that_cannot_be_seen_is_none() -> None:
