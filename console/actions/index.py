@@ -34,7 +34,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("index.pictures", "i", N_("Pictures"),
            N_("Pictures of two pixels a cell, or none; graphics protocols of single terminals are not used"),
            in_footer=False),
-    Action("index.run", "t", N_("Run"), N_("The run that made it"), "spotter run-status RUN", in_footer=False),
+    Action("index.run", "t", N_("Run"), N_("The run that made it"), "spotter watch RUN", in_footer=False),
     Action("index.log", "l", N_("Log"), N_("The run's log at the second in which it was made"), "spotter logs RUN",
            in_footer=False),
     Action("index.chart", "h", N_("Chart"), N_("What was measured at that second: GPU, throughput"), in_footer=False),

@@ -1,4 +1,7 @@
-"""Commands of a review: `spotter review` writes the page, `apply` takes in what was decided, `undo` takes it back."""
+"""Commands of a review: `spotter review` writes the page, `apply` takes in what was decided, `undo` takes it back.
+
+What is decided in the console, or by command, region by region, stands in `review_desk.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from console.commands import review_desk as desk
 from console.commands.frame import Json, fail, guard, print_json, reporting, session, workspace
 from console.words import count, size
-
-if TYPE_CHECKING:
-    from index.review.decisions import Application
 
 
 class _PageByDefault(TyperGroup):
@@ -80,7 +81,7 @@ def apply(
     if as_json:
         print_json(asdict(done) | {"ingest": ingested})
     else:
-        print(f"reviews/{done.name} {'was applied already' if done.already else 'is applied'}: {_counts(done)}")
+        print(f"reviews/{done.name} {'was applied already' if done.already else 'is applied'}: {desk.counts_of(done)}")
         _say_index(ingested)
     return 0
 
@@ -99,7 +100,7 @@ def undo(
     if as_json:
         print_json(asdict(done) | {"ingest": ingested})
     else:
-        print(f"reviews/{done.name} is taken back: {_counts(done)}; it lies in reviews/undone/")
+        print(f"reviews/{done.name} is taken back: {desk.counts_of(done)}; it lies in reviews/undone/")
         _say_index(ingested)
     return 0
 
@@ -123,12 +124,6 @@ def listed(as_json: Json = False) -> int:
     return 0
 
 
-def _counts(done: Application) -> str:
-    words = ((done.accepted, "accepted"), (done.corrected, "corrected"), (done.rejected, "rejected"))
-    told = [f"{number} {word}" for number, word in (*words, (done.reopened, "open again")) if number]
-    return ", ".join(told)
-
-
 def _say_index(ingested: dict[str, Any] | None) -> None:
     if ingested is None:
         print("The index has nothing of these documents yet; spotter ingest takes the decisions along.")
@@ -142,5 +137,15 @@ def _command(name: str, call: Callable[..., int]) -> None:
     review.command(name)(guarded)
 
 
-for _name, _call in (("page", page), ("apply", apply), ("undo", undo), ("list", listed)):
+for _name, _call in (
+    ("page", page),
+    ("apply", apply),
+    ("undo", undo),
+    ("list", listed),
+    ("queue", desk.queue),
+    ("decide", desk.decide),
+    ("back", desk.back),
+    ("save", desk.save),
+    ("take", desk.take),
+):
     _command(_name, _call)

@@ -67,9 +67,27 @@ def place_of(hit: Hit, hits: Sequence[Hit] = (), title: str = "") -> PagePlace |
     return PagePlace(hit.page_image_path, hit.page, hit.bbox_px, others, hit.source_path, title)
 
 
-def around(box: Box, size: tuple[float, float], share: float = 0.35) -> Box:
-    """A part of a page of `size` that shows `box` with what stands about it: `share` of its sides on each side."""
+def around(box: Box, size: tuple[float, float], ratio: float = 0.0, share: float = 0.35) -> Box:
+    """A part of a page of `size` that shows `box` with what stands about it.
+
+    Args:
+        box: what is looked at.
+        size: width and height of the page.
+        ratio: width by height of the room; the part is widened to fill it where the page goes on. 0: it is not.
+        share: of the box's sides, what is shown on each side at least.
+    """
     x, y, width, height = box
     room_x, room_y = max(24.0, width * share), max(24.0, height * share)
-    left, top = max(0.0, x - room_x), max(0.0, y - room_y)
-    return left, top, min(size[0], x + width + room_x) - left, min(size[1], y + height + room_y) - top
+    across, down = width + 2 * room_x, height + 2 * room_y
+    if ratio > 0:
+        across, down = max(across, down * ratio), max(down, across / ratio)
+    left, shown_across = _side(x, width, across, size[0])
+    top, shown_down = _side(y, height, down, size[1])
+    return left, top, shown_across, shown_down
+
+
+def _side(start: float, length: float, wanted: float, whole: float) -> tuple[float, float]:
+    """(where it begins, how long it is) of a part about `start` … `start + length`, inside of `whole`."""
+    shown = min(wanted, whole)
+    middle = start + length / 2
+    return min(max(0.0, middle - shown / 2), whole - shown), shown

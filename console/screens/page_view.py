@@ -86,6 +86,8 @@ class PageView(ModalScreen[None]):
 
     def _window(self, width: int, height: int) -> Box:
         across, down = width / self._near, height / self._near
+        ratio = max(4, self.app.size.width - 6) / max(4, 2 * (self.app.size.height - 6))
+        across = min(width, max(across, down * ratio))  # what lies beside it fills the screen
         x = min(max(0.0, self._centre[0] * width - across / 2), width - across)
         y = min(max(0.0, self._centre[1] * height - down / 2), height - down)
         return x, y, across, down

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -124,3 +125,14 @@ def read_patch(path: Path) -> PatchFile:
             raise BadPatch(f"{path} decides twice on region {decision.region} of {decision.document}.")
         seen.add(decision.key)
     return PatchFile(patch, data)
+
+
+def patch_bytes(decisions: Sequence[Decision], made: str) -> bytes:
+    """A patch as the review page writes it; the same decisions give the same bytes.
+
+    Args:
+        decisions: at most one a region.
+        made: when (ISO 8601).
+    """
+    patch = Patch(kind=KIND, version=VERSION, made=made, regions=tuple(decisions))
+    return patch.model_dump_json(indent=1).encode() + b"\n"

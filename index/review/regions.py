@@ -68,6 +68,9 @@ class _File(BaseModel):
     mask_flags: tuple[str, ...] = ()
 
 
+RegionFile = _File
+
+
 @dataclass(frozen=True)
 class ReviewRegion:
     """One region with all that was said of it."""
@@ -128,6 +131,36 @@ class ReviewPage:
             except (OSError, ValueError) as error:
                 lost.append(_why(path, error))
         return sorted(found, key=lambda region: region.file.number), lost
+
+    def files(self) -> tuple[list[RegionFile], list[str]]:
+        """(its regions by number without what was said of them, what could not be read).
+
+        One file a page in place of several a region: a queue over thousands of pages is read in seconds.
+        """
+        try:
+            lines = (self.folder / DESCRIBED).read_bytes().splitlines()
+        except FileNotFoundError:
+            regions, lost = self.regions()
+            return [region.file for region in regions], lost
+        except OSError as error:
+            return [], [f"{DESCRIBED} cannot be read: {error.strerror}"]
+        found: list[RegionFile] = []
+        wrong: list[str] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append(_File.model_validate_json(line))
+            except ValueError as error:
+                wrong.append(f"{DESCRIBED}, line {number}: {_why(self.folder / DESCRIBED, error)}")
+        return sorted(found, key=lambda file: file.number), wrong
+
+    def region(self, number: int) -> ReviewRegion:
+        """One region with all that was said of it.
+
+        Raises:
+            OSError: its file is not there.
+            ValueError: it is damaged.
+        """
+        return _region(self.folder / "regions" / f"region-{number:04d}.json", self.run.tags)
 
 
 @dataclass(frozen=True)

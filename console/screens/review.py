@@ -1,0 +1,441 @@
+"""Review: one region at a time, decided by keys; nothing leaves the console before it is taken into the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from console.actions.action import Action, Question
+from console.language import _, ngettext
+from console.models import review_words as words
+from console.models.filter import FilterError
+from console.models.index_details import bounded
+from console.models.index_pages import PagePlace
+from console.models.review_desk import Desk, Step
+from console.models.review_log import DecisionLog
+from console.models.review_queue import Queued, split_argument, threshold_in, wanted
+from console.operations.review_desk import Opened, find_run, log_path, open_desk
+from console.screens.page_view import PageView, open_place
+from console.screens.review_deciding import Deciding
+from console.screens.view import Copyable, Listing, PolledView, View
+from console.widgets.preview import Preview
+
+if TYPE_CHECKING:
+    from index.review.regions import ReviewRegion
+
+REST_S = 0.13
+"""A held key passes many regions; only where it rests are its files read."""
+THRESHOLD = 0.5
+COLUMNS = ("document", "page", "region", "label", "was_label", "status", "score", "bbox_px", "tags", "text")
+CHANGING = {"accept", "reject", "box", "reopen", "undo", *(f"class-{n}" for n in range(1, 10))}
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A run that was read."""
+
+    opened: Opened
+    log: DecisionLog | None
+    held: str = ""
+    """Why nothing can be decided; empty when it can."""
+
+
+class Stage(Vertical, can_focus=True):
+    """What has the keyboard while regions are looked at."""
+
+
+class Review(Deciding, PolledView[News]):
+    """A queue of regions; the picture of the one that is looked at, and all that was said of it."""
+
+    NAME = "review"
+    POLL_S = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: Opened | None = None
+        self.shown: list[Queued] = []
+        """The regions that the filter wants, in reading order; what is decided stays until it is asked for anew."""
+        self.at = 0
+        self.threshold = THRESHOLD
+        self.filter = ""
+        self.held = ""
+        self._run = ""
+        self._log: DecisionLog | None = None
+        self._details: dict[tuple[str, int, str], ReviewRegion | str] = {}
+        self._rest: Timer | None = None
+
+    def compose_main(self) -> ComposeResult:
+        """Where it is, the picture, its box, how far the review is."""
+        yield Static("", id="review-head", markup=False)
+        with Stage(id="review-stage"):
+            yield Preview(id="review-picture", rest_s=0.03)
+        yield Static("", id="review-problem", classes="placeholder", markup=False)
+        yield Static("", id="review-box", markup=False)
+        yield Input(placeholder=_("score<0.5 label:table status:open page:=3 words"), classes="filter")
+        yield Static("", id="review-note", classes="note", markup=False)
+
+    def compose_side(self) -> ComposeResult:
+        """Classes, neighbours, what was said."""
+        yield Static("", id="review-classes", markup=False)
+        yield Static("", id="review-beside", markup=False)
+        yield Static("", id="review-said", markup=False)
+
+    def on_mount(self) -> None:
+        """The filter stays out of the way until it is asked for."""
+        self.query_one(Input).display = False
+        self.query_one("#review-problem").display = False
+
+    def on_show(self) -> None:
+        """The first time, read the run that was begun last, unless another is asked for."""
+        View.on_show(self)
+        self.call_after_refresh(lambda: None if self.opened or self._asking else self.poll())
+
+    def on_unmount(self) -> None:
+        """What was decided gets to the disk before the console leaves."""
+        if self._log is not None:
+            self._log.close()
+
+    # ---- reading ----
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """The run, and the filter."""
+        if self.opened is None:
+            return ()
+        return (self.opened.run_id, self.filter) if self.filter else (self.opened.run_id,)
+
+    def open(self, argument: str) -> None:
+        """Show `RUN score<0.5 label:table`."""
+        super().open(argument)
+        run, text = split_argument(argument)
+        self.filter = text
+        if self.opened is not None and (not run or self.opened.run_id.startswith(run)):
+            self.narrow()
+            return
+        self._run = run
+        self.poll()
+
+    def read(self) -> News:
+        """Read the run's regions and hold its file of decisions."""
+        run = find_run(self.app.workspace, self._run)
+        log, held = self._log, ""
+        path = log_path(self.app.workspace, run)
+        if log is not None and log.path == path:
+            log.settle()
+        else:
+            from console.errors import WrongInput
+
+            try:
+                log = DecisionLog(path, self._not_kept)
+            except WrongInput as error:
+                log, held = None, str(error)
+        return News(open_desk(self.app.workspace, run), log, held)
+
+    def show(self, news: News) -> None:
+        """Draw a run that was read; the region that was looked at stays."""
+        if self._log is not None and self._log is not news.log:
+            old = self._log
+            self.in_background(old.close, lambda done: done)
+        marked = self.looked_at
+        self.opened, self._log, self.held = news.opened, news.log, news.held
+        self.added = 0
+        self._details.clear()
+        self.query_one("#review-problem").display = False
+        self.query_one("#review-stage").display = True
+        self.narrow(marked)
+        if news.held:
+            self.app.tell(news.held, "warning")
+        if lost := len(news.opened.lost):
+            n = ngettext("{n} region cannot be read", "{n} regions cannot be read", lost).format(n=lost)
+            self.app.tell(f"{n}: {news.opened.lost[0]}", "warning")
+
+    def show_stale(self, reason: str) -> None:
+        """Say why there is nothing to review; what is on screen stays."""
+        if self.opened is not None:
+            super().show_stale(reason)
+            return
+        problem = self.query_one("#review-problem", Static)
+        problem.update(Text(reason))
+        problem.display = True
+        self.query_one("#review-stage").display = False
+
+    def _not_kept(self, reason: str) -> None:
+        self.app.call_from_thread(self.app.tell, reason, "error")
+
+    # ---- the queue ----
+
+    @property
+    def desk(self) -> Desk | None:
+        """The decisions."""
+        return self.opened.desk if self.opened is not None else None
+
+    @property
+    def looked_at(self) -> Queued | None:
+        """The region that is looked at."""
+        return self.shown[self.at] if self.at < len(self.shown) else None
+
+    def settle(self) -> None:
+        """Wait until what was decided is on the disk; called in a worker."""
+        if self._log is not None:
+            self._log.settle()
+
+    def narrow(self, marked: Queued | None = None) -> None:
+        """Take the regions that the filter wants; the one that is looked at stays where it can."""
+        desk = self.desk
+        if desk is None:
+            return
+        marked = marked or self.looked_at
+        try:
+            self.shown = wanted(self.filter, desk).kept(desk.queue)
+        except FilterError as error:
+            self.app.tell(str(error), "warning")
+            return
+        self.threshold = threshold_in(self.filter) or self.threshold
+        keys = [one.key for one in self.shown]
+        self.at = keys.index(marked.key) if marked is not None and marked.key in keys else 0
+        self.leave_box()
+        self.draw()
+        self.app.draw_top()
+
+    def go_to(self, at: int) -> None:
+        """Look at another region of the queue."""
+        if self.shown:
+            self.leave_box()
+            self.at = max(0, min(len(self.shown) - 1, at))
+            self.draw()
+
+    def keep(self, step: Step | None) -> None:
+        """Write a step down, and show what it changed."""
+        if step is not None and self._log is not None:
+            self._log.put(step, self.app.now())
+        self.draw()
+
+    def keep_undo(self) -> None:
+        """Write down that a step was taken back."""
+        if self._log is not None:
+            self._log.put_undo(self.app.now())
+
+    # ---- drawing ----
+
+    def draw(self) -> None:
+        """Draw the region that is looked at; its files are read when the mark rests."""
+        desk, one = self.desk, self.looked_at
+        if desk is None or not self.is_mounted:
+            return
+        pending = self._log.pending if self._log is not None else 0
+        note = words.counter(desk, self.threshold, pending)
+        self.query_one("#review-note", Static).update(note)
+        head, box = self.query_one("#review-head", Static), self.query_one("#review-box", Static)
+        if one is None:
+            head.update(_("No region is left by this filter: {filter}").format(filter=self.filter or "–"))
+            for name in ("review-box", "review-classes", "review-said", "review-beside"):
+                self.query_one(f"#{name}", Static).update("")
+            self.query_one(Preview).look_at(None, 0, 0)
+            return
+        head.update(words.head(one, self.at, len(self.shown), desk))
+        box.update(words.box_line(one, desk, self.moving, self.step_px))
+        assert self.opened is not None
+        self.query_one("#review-classes", Static).update(words.classes(one, desk, self.opened.labels))
+        self.query_one("#review-beside", Static).update(words.beside(one, desk))
+        self._draw_said(one)
+        self._draw_picture(one)
+        if pending:
+            self.set_timer(0.2, self._settled)
+
+    def _settled(self) -> None:
+        if self.desk is not None and self._log is not None and not self._log.pending:
+            note = words.counter(self.desk, self.threshold, 0)
+            self.query_one("#review-note", Static).update(note)
+
+    def _draw_picture(self, one: Queued) -> None:
+        stage = self.query_one("#review-stage")
+        shot = self.shot_of(one)
+        gone = _("This run keeps no picture of the page.")
+        self.query_one(Preview).look_at(shot, max(4, stage.size.width), max(4, stage.size.height), gone)
+
+    def room_ratio(self) -> float:
+        """Width by height of the room for the picture, in its pixels."""
+        stage = self.query_one("#review-stage")
+        return stage.size.width / max(1, 2 * stage.size.height)
+
+    def _draw_said(self, one: Queued) -> None:
+        pane = self.query_one("#review-said", Static)
+        if self._rest is not None:
+            self._rest.stop()
+        known = self._details.get(one.key)
+        if known is None:
+            pane.update(Text(bounded(one.words)))
+            self._rest = self.set_timer(REST_S, self._read_details)
+        else:
+            pane.update(Text(known) if isinstance(known, str) else words.said(known))
+
+    def _read_details(self) -> None:
+        one, opened = self.looked_at, self.opened
+        if one is None or opened is None:
+            return
+
+        def ask() -> ReviewRegion | str:
+            try:
+                return opened.details(one)
+            except (OSError, ValueError) as error:
+                return str(error)
+
+        def then(found: ReviewRegion | str) -> None:
+            if self.opened is not opened:
+                return
+            if len(self._details) > 200:
+                self._details.clear()
+            self._details[one.key] = found
+            if self.looked_at is one:
+                self._draw_said(one)
+
+        self.in_background(ask, then)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The picture fits the new room."""
+        if self.is_mounted:
+            self._window = None
+            self.call_after_refresh(self.draw)
+
+    # ---- what the shell asks ----
+
+    def focus_main(self) -> None:
+        """Keys are decisions."""
+        self.query_one(Stage).focus()
+
+    def refusal(self, action: Action) -> str:
+        """Without a region there is nothing to decide; while another console decides, nothing may be."""
+        verb = action.id.partition(".")[2]
+        if verb in CHANGING and self.held:
+            return self.held
+        if verb in CHANGING - {"undo"} and self.looked_at is None:
+            return _("There is no region to decide about.")
+        return ""
+
+    def targets(self) -> tuple[str, ...]:
+        """The run: what was decided about it is taken as a whole."""
+        return (self.opened.run_id,) if self.opened is not None else ()
+
+    def question_review_take(self, targets: tuple[str, ...]) -> Question | str:
+        """What goes into the index; decisions that are made later are not in it."""
+        if self.opened is None or self.desk is None:
+            return _("No run is open.")
+        changed = self.desk.changed()
+        if not changed:
+            return _("Nothing was decided that the index does not have already.")
+        told = dict.fromkeys(words.NAMES, 0)
+        for one in changed:
+            told[self.desk.status(one.key)] += 1
+        counts = ", ".join(f"{n} {_(words.NAMES[status])}" for status, n in told.items() if n)
+        lines = self.lines
+        return Question(
+            title=_("Take the decisions about run {run} into the index?").format(run=self.opened.run_id),
+            detail=_(
+                "{counts}. Rejected regions leave the index, corrected ones change; the run's own files stay as they "
+                "are. spotter review undo takes it back."
+            ).format(counts=counts),
+            verb=_("Take"),
+            commands=(("review", "take", self.opened.run_id, "--upto", str(lines)),),
+            note=_("review of {run}").format(run=self.opened.run_id),
+        )
+
+    @property
+    def lines(self) -> int:
+        """Lines of the file of decisions, those under way included."""
+        return (self.opened.steps if self.opened is not None else 0) + self.added
+
+    def copies(self) -> Sequence[Copyable]:
+        """What can be copied of the region."""
+        one, desk = self.looked_at, self.desk
+        if one is None or desk is None:
+            return ()
+        box = ", ".join(f"{side:g}" for side in desk.box(one))
+        told = (
+            (_("region id"), one.region),
+            (_("citation"), f"{one.name}, p. {one.page} [{box}] px"),
+            (_("box"), box),
+            (_("page picture"), str(one.picture or "")),
+            (_("command"), f"spotter review queue {one.run} region:{one.region}"),
+        )
+        return [Copyable(label, text) for label, text in told if text]
+
+    def listing(self) -> Listing:
+        """The queue as it is decided now."""
+        desk = self.desk
+        rows = [] if desk is None else [_row(one, desk) for one in self.shown]
+        return Listing("regions", COLUMNS, tuple(rows))
+
+    def step_out(self) -> bool:
+        """A box that is moved first, then the filter."""
+        if self.moving is not None:
+            self.leave_box()
+            self.draw()
+            return True
+        field = self.query_one(Input)
+        if field.display:
+            field.display = False
+            self.focus_main()
+            return True
+        if self.filter:
+            self.filter = ""
+            self.narrow()
+            return True
+        return False
+
+    # ---- the filter, the page ----
+
+    def action_review_filter(self) -> None:
+        """Type what is to be looked at."""
+        field = self.query_one(Input)
+        field.value = self.filter
+        field.display = True
+        field.focus()
+
+    @on(Input.Submitted)
+    def _filter_typed(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.filter = event.value.strip()
+        event.input.display = False
+        self.focus_main()
+        self.narrow()
+
+    def place(self) -> PagePlace | None:
+        """The page of the region with its box; None without a picture."""
+        one, desk = self.looked_at, self.desk
+        if one is None or desk is None or one.picture is None:
+            return None
+        others = tuple(desk.box(other) for other in desk.on_page(one) if other.key != one.key)
+        return PagePlace(one.picture, one.page, self.moving or desk.box(one), others, one.source, one.name)
+
+    def show_page(self) -> None:
+        """The whole page."""
+        place = self.place()
+        if place is None:
+            self.app.say(_("This run keeps no picture of the page."))
+        else:
+            self.app.push_screen(PageView(place))
+
+    def action_review_open(self) -> None:
+        """Open the document at this page."""
+        if (place := self.place()) is not None:
+            open_place(self.app, place)
+
+    def action_review_pictures(self) -> None:
+        """Pictures on or off."""
+        self.query_one(Preview).toggle()
+
+
+def _row(one: Queued, desk: Desk) -> tuple[str | float | int | None, ...]:
+    box = " ".join(f"{side:g}" for side in desk.box(one))
+    return (
+        one.name, one.page, one.region, desk.label(one), one.label, desk.status(one.key), one.score, box,
+        ", ".join(one.tags), one.words,
+    )  # fmt: skip
