@@ -227,6 +227,10 @@ class LogBuffer:
         """A line as it came, as far as it was kept."""
         return self._whole.get(number) or self._texts[number - self.first]
 
+    def whole_lines(self) -> dict[int, str]:
+        """All lines, by number, whose text is not all of them."""
+        return dict(self._whole)
+
     def stamp(self, number: int) -> float:
         """When a line was written, or came (Unix seconds)."""
         return self._stamps[number - self.first]
@@ -238,6 +242,14 @@ class LogBuffer:
     def numbers_of(self, level: Level) -> list[int]:
         """All lines of one level."""
         return [self.first + index for index, each in enumerate(self._levels) if each == level]
+
+    def count_of(self, level: Level) -> int:
+        """How many lines are of one level."""
+        return self._levels.count(level)
+
+    def source_indices(self) -> array[int]:
+        """Of all lines, in their order. Not to be changed."""
+        return self._sources
 
     def source_index(self, number: int) -> int:
         """Which source a line is from."""

@@ -57,6 +57,10 @@ class LogPane:
         """Whether a line is on show."""
         return len(self) > 0 and self.at(self.row_of(number)) == number
 
+    def numbers(self) -> list[int]:
+        """All lines on show."""
+        return list(range(self.buffer.first, self.buffer.end)) if self._rows is None else self._rows[self._start :]
+
     @property
     def hiding(self) -> bool:
         """Whether the filter hides lines now."""

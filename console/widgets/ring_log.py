@@ -157,6 +157,18 @@ class RingLog(Widget, can_focus=True):
             self._arrange()
         return came
 
+    def use(self, buffer: LogBuffer) -> None:
+        """Show another log from now on, from its end, with the same filter, window and find."""
+        before = self.pane
+        self.buffer, self.pane = buffer, LogPane(buffer)
+        self.pane.filtered.ask(before.filtered.query)
+        self.pane.found.ask(before.found.query)
+        self.pane.set_view(context=before.context, highlight_only=before.highlight_only, window=before.window)
+        wrap, self.sight = self.sight.wrap, Sight(self.pane)
+        self.sight.wrap = wrap
+        self._left = 0
+        self.redraw()
+
     def redraw(self) -> None:
         """Something changed how lines look, or which are on show."""
         self._look += 1
