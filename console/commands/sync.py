@@ -15,12 +15,18 @@ InstanceArgument = Annotated[int | None, typer.Argument(metavar="[INSTANCE]", he
 
 def push(instance: InstanceArgument = None, as_json: Json = False) -> int:
     """Push your code and data/ to a box's working copy; what was edited there is kept and named."""
+    from console.operations.events import tee
+    from console.operations.signals import stop_on_signals
     from console.operations.sync import push as push_files
     from console.operations.sync import the_instance
+    from console.operations.transfers import TransferNotes
 
+    stop_on_signals()
     here = session()
-    with reporting(as_json=as_json) as report:
-        pushed = push_files(here, the_instance(here, instance), report)
+    instance_id = the_instance(here, instance)
+    notes = TransferNotes(here.workspace)
+    with reporting(as_json=as_json) as report, notes.noting(instance_id, "push") as note:
+        pushed = push_files(here, instance_id, tee(report, note))
     if as_json:
         print_json(asdict(pushed))
     return 3 if pushed.conflicts else 0
@@ -29,18 +35,32 @@ def push(instance: InstanceArgument = None, as_json: Json = False) -> int:
 def sync(
     instance: InstanceArgument = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with every change until Ctrl-C.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End a push or a watch that is under way.")] = False,
     as_json: Json = False,
 ) -> int:
     """Push, and with --watch keep pushing what changes and indexing what arrives in out/, until Ctrl-C."""
-    if not watch:
-        return push(instance, as_json)
-    from console.operations.live_sync import live_sync
     from console.operations.sync import the_instance
+    from console.operations.transfers import TransferNotes
+
+    if stop and watch:
+        fail("--stop ends what --watch began: give one of them", 2)
+    if not watch and not stop:
+        return push(instance, as_json)
+    from console.operations.events import tee
+    from console.operations.live_sync import live_sync
 
     here = session()
     instance_id = the_instance(here, instance)
-    with reporting(as_json=as_json) as report:
-        live_sync(here, instance_id, threading.Event(), report)
+    notes = TransferNotes(here.workspace)
+    if stop:
+        notes.stop(instance_id)
+        if as_json:
+            print_json({"instance": instance_id, "stopped": True})
+        else:
+            print(f"nothing is sent to instance {instance_id} any more; what had arrived stays there")
+        return 0
+    with reporting(as_json=as_json) as report, notes.noting(instance_id, "sync --watch") as note:
+        live_sync(here, instance_id, threading.Event(), tee(report, note))
     return 0
 
 
