@@ -18,21 +18,22 @@ from console.actions.registry import ACTIONS, action_called, bindings_of
 from console.language import _
 from console.models.command_line import Do, Go, Wrong, parse_command
 from console.models.command_log import CommandLog
-from console.models.keymap import default_keymap
+from console.models.keymap import resolve
 from console.nav import History, Place
 from console.operations.known_names import KnownNames, known_names
 from console.palette import Palette
+from console.preferences import read_preferences
 from console.running import LOOK_S, Running
 from console.screens.catalog import CLASSES, make_view
-from console.screens.view import PolledView, View
-from console.theme import DARK, DARK_NAMES, LIGHT, LIGHT_NAMES
+from console.screens.view import View
+from console.theme import DARK_NAMES, LIGHT_NAMES
+from console.themes import Themes
 from console.tools import TOOLS
 from console.widgets.burn_line import TopLine
 from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
 from console.widgets.key_names import key_names
-from console.widgets.leave import Leave, Leaving
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,10 +78,13 @@ class SpotterApp(App[None]):
         """Whether views ask by themselves; tests feed them instead."""
         self.paused = False
         self.read_only = read_only
+        """Whether whatever touches money or data is refused."""
         self._clock = clock
         self.running = Running(self)
         self._known = KnownNames()
-        self.keymap = default_keymap(ACTIONS)
+        self.preferences = read_preferences(workspace)
+        self.keymap = resolve(ACTIONS, self.preferences.keymap)
+        self._themes = Themes(self, self.preferences.theme)
         self._history = History(Place(view, argument))
         self._shown = view
         self._views = {view: make_view(view)}
@@ -125,7 +129,8 @@ class SpotterApp(App[None]):
 
     def ring(self, title: str, text: str, severity: Severity = "information") -> None:
         """Something ended, failed or was guarded while nobody may look: a note, and the terminal's bell."""
-        self.bell()
+        if self.preferences.bell:
+            self.bell()
         self.tell(text, severity, title)
 
     def in_background(self, ask: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
@@ -175,10 +180,9 @@ class SpotterApp(App[None]):
     def on_mount(self) -> None:
         """Dress up; the first view shows what was asked for."""
         self.animation_level = "none"
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
-        self.theme = DARK.name
+        self._themes.begin()
+        self.set_keymap(self.keymap.changed())
         self.commands = CommandLog(self.workspace.state / "commands.jsonl")
         self.set_interval(LOOK_S, self.running.look)
         self.set_interval(1.0, self.draw_top)
@@ -190,7 +194,13 @@ class SpotterApp(App[None]):
         self.view.focus_main()
         if "welcome" not in self._views:
             self.view_called("fleet")  # whatever is on screen, its polls tell what burns
+        if self.keymap.problems:
+            self.tell("\n".join(self.keymap.problems), "warning", _("Keys of [keymap] that cannot be:"))
         self.draw_top()
+
+    def on_unmount(self) -> None:
+        """Nothing of the console's own goes on."""
+        self._themes.end()
 
     @property
     def view(self) -> View:
@@ -370,29 +380,7 @@ class SpotterApp(App[None]):
 
     def action_everywhere_theme(self) -> None:
         """The next theme."""
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
-
-    def action_everywhere_quit(self) -> None:
-        """Leave; where machines go on costing money, say so first."""
-        from console.models.burn import leaving
-
-        fleet = self.view_called("fleet")
-        known = fleet.news if isinstance(fleet, PolledView) else None
-        sentences = leaving(known, self.now()) if known is not None else []
-        if not sentences:
-            self.exit()
-            return
-        self.push_screen(Leave(sentences), self._leave)
-
-    def _leave(self, way: Leaving | None) -> None:
-        """Do what was chosen before leaving."""
-        if way == "leave":
-            self.exit()
-        elif way == "guard":
-            self.go("fleet")
-        elif way == "stop":
-            self.go("fleet")
-            self.call_after_refresh(self.run_action, "do('fleet.stop')")
+        self.say(_("theme {name}").format(name=self._themes.next()))
 
 
 def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, read_only: bool = False) -> None:

@@ -63,7 +63,7 @@ def root(
     """Find out what is wanted."""
     Place.directory = directory
     try:
-        language.use(lang or language.system_language())
+        language.use(lang or language.system_language(), chosen=lang is not None)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--lang") from None
     if version:

@@ -33,7 +33,7 @@ def _speak(arguments: list[str]) -> None:
     from console import language
 
     asked = next((given for option, given in pairwise([*arguments, ""]) if option == "--lang"), "")
-    language.use(asked if asked in language.LANGUAGES else language.system_language())
+    language.use(asked if asked in language.LANGUAGES else language.system_language(), chosen=bool(asked))
 
 
 def open_console(directory: Path | None, *, read_only: bool = False) -> int:
@@ -49,7 +49,12 @@ def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     except WorkspaceError as error:
         print(f"spotter: {error}", file=sys.stderr)
         return 2
+    from console import language
     from console.app import run_app
+    from console.preferences import read_preferences
 
-    run_app(here, read_only=read_only)
+    preferences = read_preferences(here)
+    if preferences.language and not language.chosen():
+        language.use(preferences.language)
+    run_app(here, read_only=read_only or preferences.read_only)
     return 0

@@ -16,18 +16,24 @@ LOCALE = Path(__file__).parent / "locale"
 LANGUAGES = ("en", "ru")
 
 _current = "en"
+_chosen = False
 
 
-def use(language: str) -> None:
-    """Speak `language` from now on.
+def use(language: str, *, chosen: bool = False) -> None:
+    """Speak `language` from now on; `chosen` says that it was asked for by name, which goes before any setting.
 
     Raises:
         ValueError: there are no catalogs for it.
     """
-    global _current
+    global _current, _chosen
     if language not in LANGUAGES:
         raise ValueError(f"Spotter speaks {' and '.join(LANGUAGES)}, not {language!r}")
-    _current = language
+    _current, _chosen = language, chosen or "SPOTTER_LANG" in os.environ
+
+
+def chosen() -> bool:
+    """Whether the operator asked for this language by name just now."""
+    return _chosen
 
 
 def language() -> str:

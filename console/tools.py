@@ -1,4 +1,4 @@
-"""What every view can be asked for: help, jumps, copies, exports, a picture of the screen, what was run."""
+"""What can be asked for in every view: help, jumps, copies, exports, a picture of the screen, what was run; leaving."""
 
 from __future__ import annotations
 
@@ -77,6 +77,33 @@ def show_commands(app: SpotterApp) -> None:
     app.push_screen(CommandLogPane())
 
 
+def leave(app: SpotterApp) -> None:
+    """Leave; where machines go on costing money or commands are under way, say so first."""
+    from console.models.burn import leaving
+    from console.screens.view import PolledView
+    from console.widgets.leave import Leave, Leaving
+
+    fleet = app.view_called("fleet")
+    known = fleet.news if isinstance(fleet, PolledView) else None
+    sentences = leaving(known, app.now()) if known is not None else []
+    sentences += [
+        _("{what}: under way, it goes on without the console").format(what=note) for note in app.running.notes
+    ]
+    if not sentences:
+        app.exit()
+        return
+
+    def answered(way: Leaving | None) -> None:
+        if way == "leave":
+            app.exit()
+        elif way in ("guard", "stop"):
+            app.go("fleet")
+            if way == "stop":
+                app.call_after_refresh(app.run_action, "do('fleet.stop')")
+
+    app.push_screen(Leave(sentences), answered)
+
+
 TOOLS: Mapping[str, Callable[[SpotterApp], None]] = {
     "everywhere.help": show_help,
     "everywhere.jump": jump,
@@ -84,5 +111,6 @@ TOOLS: Mapping[str, Callable[[SpotterApp], None]] = {
     "everywhere.export": export,
     "everywhere.dump": dump,
     "everywhere.log-of-commands": show_commands,
+    "everywhere.quit": leave,
 }
 """By the action's id."""
