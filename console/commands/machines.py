@@ -47,8 +47,10 @@ def rent(
 
 def ps(as_json: Json = False) -> int:
     """Show what is rented, what it costs and who ends the bill; orphans are ours though the ledger lost them."""
+    from console.models.burn import burn_words, leaving
     from console.models.fleet import read_fleet
     from console.models.fleet_words import guard_word, spent_word, state_word, stopped_sentence
+    from console.models.stuck import stuck_of, words_of
     from console.operations.guard import guard_forgotten
     from console.words import duration, usd, usd_per_hour
 
@@ -57,8 +59,14 @@ def ps(as_json: Json = False) -> int:
     if not view.error and guard_forgotten(here, lambda event: print(f"spotter: {event.message}", file=sys.stderr)):
         view = read_fleet(here)
     _refresh_names(here)
+    stuck = {each.id: found for each in view.instances if (found := stuck_of(each, view.now, time.time())) is not None}
     if as_json:
-        print_json(asdict(view))
+        told = {
+            "burn": asdict(burn_words(view, time.time())),
+            "leaving": leaving(view, time.time()),
+            "stuck": {str(number): asdict(found) | {"words": words_of(found)} for number, found in stuck.items()},
+        }
+        print_json(asdict(view) | told)
         return 1 if view.error else 0
     from console.terminal import print_table
 
@@ -90,6 +98,9 @@ def ps(as_json: Json = False) -> int:
     )
     for sentence in filter(None, map(stopped_sentence, view.instances)):
         print(f"WARNING: {sentence}")
+    for number, found in stuck.items():
+        if found.kind != "orphan":
+            print(f"WARNING: instance {number} is stuck: {words_of(found)}")
     return 0
 
 

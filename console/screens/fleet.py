@@ -153,7 +153,8 @@ class Fleet(PolledView[FleetView]):
             return
         rows = [fleet_row(each, self.now, wall_now) for each in view.instances]
         self.table.show(rows, fleet_note(view, wall_now))
-        self.query_one("#fleet-money", Static).update(money_lines(view, self.app.size.width))
+        money = self.query_one("#fleet-money", Static)
+        money.update(money_lines(view, money.content_size.width))
         self._draw_card()
 
     def _draw_card(self) -> None:

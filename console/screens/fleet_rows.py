@@ -24,7 +24,7 @@ COLUMNS = (
     Column(N_("for"), 7, min_screen=116),
     Column(N_("run"), 8, min_screen=92),
     Column("$/h", 8, name="usd", numeric=True),
-    Column(N_("spent"), 7, numeric=True),
+    Column(N_("spent"), 8, numeric=True),
     Column(N_("guard"), 8, name="guard"),
     Column(N_("age"), 7, min_screen=124),
     Column(N_("place"), 18, min_screen=200),

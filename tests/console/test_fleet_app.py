@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
 
 from console.app import SpotterApp
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -21,6 +21,7 @@ from console.screens.fleet import Fleet
 from console.widgets.confirm import Confirm
 from console.widgets.keyed_table import KeyedTable
 from console.workspace import Workspace, create_workspace
+from tests.console.piloting import note, said, shown, until
 
 RUN = "01jtestrun00000000abcdefgh"
 pytestmark = pytest.mark.xdist_group("fleet")  # they share one world
@@ -45,11 +46,11 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every short note of the app."""
-    notes: list[str] = []
-    monkeypatch.setattr(SpotterApp, "say", lambda _app, message: notes.append(message))
-    return notes
+    found: list[str] = []
+    monkeypatch.setattr(SpotterApp, "tell", lambda _app, message, *_more: found.append(message))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -73,35 +74,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         session.stop_local_cloud()
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], what: str) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"never saw {what}")
-
-
-def shown(app: SpotterApp, name: str) -> str:
-    return str(app.query_one(name, Static).render())
-
-
-def note(app: SpotterApp) -> str:
-    return str(app.query_one("#fleet-table .note", Static).render())
-
-
 async def mark(pilot: Pilot[None], instance_id: int) -> None:
-    """Move the cursor to an instance, once the cloud has answered."""
+    """Put the cursor on an instance, once the cloud has answered."""
     table = pilot.app.query_one("#fleet-table", KeyedTable)
-    await until(pilot, lambda: table.cursor_key is not None, "the rows")
-    for _ in range(5):
-        if table.cursor_key == str(instance_id):
-            return
-        await pilot.press("down")
-    for _ in range(5):
-        if table.cursor_key == str(instance_id):
-            return
-        await pilot.press("up")
-    raise AssertionError(f"{instance_id} is not in the table")
+    await until(pilot, lambda: table.put_cursor(str(instance_id)), f"instance {instance_id}")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["80x24", "200x50"])
@@ -109,48 +85,25 @@ async def test_the_screen_tells_money_rows_and_the_marked_instance(world: World,
     app = SpotterApp(world.workspace)
     async with app.run_test(size=size) as pilot:
         await mark(pilot, world.ours)
-        await until(pilot, lambda: "burn $" in shown(app, "#fleet-money"), "the money")
-        assert "of $10.00   by midnight $" in shown(app, "#fleet-money")
-        await until(pilot, lambda: f"{world.ours} " in shown(app, "#fleet-detail"), "the marked instance")
-        assert "dead-man proven · destroys" in shown(app, "#fleet-detail")
-        assert "direct 127.0.0.1:" in shown(app, "#fleet-detail")
-        screen = app.export_screenshot()
-        assert "EMULATED" in screen
-        for word in ("orphan", "foreign"):
-            assert word in screen
+        await until(pilot, lambda: "of $10.00   by midnight $" in said(app, "#fleet-money"), "the money")
+        await until(pilot, lambda: said(app, "#fleet-card").startswith(f"{world.ours} "), "the marked instance")
+        assert "proven · destroys" in said(app, "#fleet-card")
+        assert "direct 127.0.0.1:" in said(app, "#fleet-card")
+        text = shown(app)
+        for word in ("EMULATED", "orphan", "foreign", "1 rented"):
+            assert word in text
 
 
-async def test_an_instance_of_somebody_else_is_left_alone(world: World, said: list[str]) -> None:
-    app = SpotterApp(world.workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        await mark(pilot, world.foreign)
-        for key in ("D", "s", "j", "c"):
-            await pilot.press(key)
-        assert not isinstance(app.screen, Confirm)
-        assert len(said) == 4
-        assert all("was not rented from this workspace" in each for each in said)
-
-
-async def test_the_ssh_command_is_copied(world: World) -> None:
-    app = SpotterApp(world.workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        await mark(pilot, world.ours)
-        await pilot.press("c")
-        await until(pilot, lambda: app.clipboard, "the copy")
-        assert app.clipboard.startswith("ssh -F ")
-        assert app.clipboard.endswith(f"spotter-{world.ours}")
-
-
-async def test_a_terminal_that_cannot_be_left_gets_the_command_instead(world: World, said: list[str]) -> None:
+async def test_a_terminal_that_cannot_be_left_gets_the_command_instead(world: World, notes: list[str]) -> None:
     app = SpotterApp(world.workspace)
     async with app.run_test(size=(120, 36)) as pilot:
         await mark(pilot, world.ours)
         await pilot.press("s")
-        await until(pilot, lambda: said, "the sentence")
-        assert "cannot be left; type it in another one: ssh -F" in said[0]
+        await until(pilot, lambda: any("cannot be left" in each for each in notes), "the sentence")
+        assert any("type it in another one: ssh -F" in each for each in notes)
 
 
-async def test_results_that_are_not_here_must_be_given_up_by_typing_the_id(world: World) -> None:
+async def test_results_that_are_not_here_are_named_before_anything_is_typed(world: World) -> None:
     runbook = Runbook(world.workspace)
     entry = RunEntry(run_id=RUN, pipeline="docparse", plan_key="k", phase=Phase.LAUNCHED, instance_id=world.ours)
     runbook.write(entry)
@@ -160,9 +113,9 @@ async def test_results_that_are_not_here_must_be_given_up_by_typing_the_id(world
             await mark(pilot, world.ours)
             await pilot.press("D")
             await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
-            await pilot.press("y", "enter")
             assert isinstance(app.screen, Confirm)
-            assert "results on it that are not here" in str(app.screen.query_one("#confirm-detail", Static).render())
+            assert "results on it that are not here" in app.screen.question.detail
+            assert app.screen.question.commands == (("destroy", str(world.ours), "--yes", "--force"),)
             await pilot.press("escape")
     finally:
         runbook.forget(RUN)
@@ -170,7 +123,7 @@ async def test_results_that_are_not_here_must_be_given_up_by_typing_the_id(world
 
 
 async def test_a_cloud_that_does_not_answer_is_said_and_the_rows_stay(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from remote.cloud import CloudUnreachable
 
@@ -183,18 +136,23 @@ async def test_a_cloud_that_does_not_answer_is_said_and_the_rows_stay(
 
         monkeypatch.setattr(app.session(), "living_cloud", unreachable)
         app.query_one(Fleet).poll()
-        await until(pilot, lambda: "stale: the cloud is away" in note(app), "why")
-        assert app.query_one(KeyedTable).cursor_key == str(world.ours)
+        await until(pilot, lambda: "ago: the cloud is away" in note(app, "#fleet-table .note"), "why")
+        table = app.query_one(KeyedTable)
+        assert table.cursor_key == str(world.ours)
+        assert all(row.stale for row in table.rows)
+        await pilot.press("R")
+        await until(pilot, lambda: any("nothing more is rented" in each for each in notes), "that nothing is rented")
 
 
-async def test_an_orphan_is_destroyed_with_one_key_and_a_yes(world: World) -> None:
+async def test_an_orphan_is_destroyed_after_its_last_digits_are_typed(world: World) -> None:
     app = SpotterApp(world.workspace)
     async with app.run_test(size=(120, 36)) as pilot:
         await mark(pilot, world.orphan)
         await pilot.press("D")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
-        assert "Destroy orphan" in str(app.screen.query_one("#confirm-title", Static).render())
-        await pilot.press("y")
+        assert isinstance(app.screen, Confirm)
+        assert "Destroy orphan" in app.screen.question.title
+        await pilot.press(*str(world.orphan)[-4:], "enter")
         await until(pilot, lambda: world.session.cloud.instance(world.orphan) is None, "its end")
     living = world.session.living_rentals
     wait_for(lambda: [row.instance_id for row in living()] == [world.ours], "its end on the ledger")
@@ -239,30 +197,91 @@ def test_a_row_that_was_lost_makes_an_orphan_of_a_living_machine(world: World) -
         ledger.commit()
 
 
-async def test_jupyter_opened_from_the_screen_counts_as_use_of_the_box_until_the_console_ends(
-    world: World, said: list[str], monkeypatch: pytest.MonkeyPatch
+def command(world: World, call: Callable[..., int], *arguments: object, **options: object) -> int:
+    """A command of the CLI over the world's workspace."""
+    from console.commands.frame import Place
+
+    Place.directory = world.workspace.root
+    try:
+        return call(*arguments, **options)
+    finally:
+        Place.directory = None
+
+
+def test_a_guard_is_put_off_by_hours_and_raises_whichever_limit_was_in_the_way(
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from console.operations import browser, in_use, services
+    from console.commands.limits import guard
+    from console.operations.guard import allowed
 
-    class Opened:
-        url = entry_url = "http://127.0.0.1:1/"
-        closed = 0
+    assert command(world, guard, world.ours, as_json=True) == 0
+    before = json.loads(capsys.readouterr().out.splitlines()[-1])
+    allowance = allowed(world.session, world.ours)
+    assert command(world, guard, world.ours, add_hours=3.0, yes=True, as_json=True) == 0
+    after = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert after["guards"] is True
+    assert after["order"]["deadline_at"] - before["order"]["deadline_at"] == pytest.approx(3 * 3600, abs=60)
+    assert allowed(world.session, world.ours).max_usd > allowance.max_usd
 
-        def close(self) -> None:
-            self.closed += 1
 
-    opened = Opened()
-    monkeypatch.setattr(services, "open_jupyter", lambda *_, **__: opened)
-    monkeypatch.setattr(browser, "open_in_browser", lambda _url: True)
-    monkeypatch.setattr(in_use, "FIRST_BEAT_S", 0.05)
-    box = world.workspace.local_cloud / "instances" / str(world.ours) / "root"
-    heartbeat = box / "spotter" / "deadman" / "heartbeat"
-    before = heartbeat.stat().st_mtime_ns
-    app = SpotterApp(world.workspace)
-    async with app.run_test(size=(120, 30)) as pilot:
-        await mark(pilot, world.ours)
-        await pilot.press("j")
-        await until(pilot, lambda: any("is open in the browser" in line for line in said), "that it is open")
-        await until(pilot, lambda: heartbeat.stat().st_mtime_ns > before, "the word that the box is in use")
-    wait_for(lambda: opened.closed == 1, "the end of the tunnel")
-    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "in-use"], "the end of the use")
+def test_a_machine_that_a_run_is_driven_on_is_not_stopped(world: World) -> None:
+    from console.operations.destroy import StillNeeded
+    from console.operations.stop import stop
+
+    runbook = Runbook(world.workspace)
+    runbook.write(RunEntry(run_id=RUN, pipeline="docparse", plan_key="k", phase=Phase.RENTED, instance_id=world.ours))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, os, sys\nf = open(sys.argv[1], 'a+')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
+         "f.truncate(0); f.write(str(os.getpid())); f.flush(); print('held', flush=True); sys.stdin.read()",
+         str(world.workspace.state / "runs" / f"{RUN}.lock")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StillNeeded, match=f"driven by process {holder.pid}"):
+            stop(world.session, world.ours)
+    finally:
+        holder.communicate()
+        runbook.forget(RUN)
+    assert world.session.cloud.instance(world.ours).status == "running"  # type: ignore[union-attr]
+
+
+def test_a_machine_without_a_run_is_replaced_and_goes_only_once_the_new_one_is_there(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.commands.machines import rerent
+
+    monkeypatch.setenv("SPOTTER_MONEY__MAX_USD_PER_DAY", "100")  # room for both
+    assert command(world, rerent, world.ours, yes=True, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["old_id"], told["old_is_gone"], told["run_id"]) == (world.ours, True, None)
+    assert [row.instance_id for row in world.session.living_rentals()] == [told["new_id"]]
+    new, old = (world.session.ledger.instance("local", each) for each in (told["new_id"], world.ours))
+    assert new is not None
+    assert old is not None
+    assert old.closed_at is not None
+    assert new.opened_at < old.closed_at
+    assert new.machine_id != old.machine_id
+
+
+def test_a_stopped_machine_costs_its_disk_alone_and_the_ledger_knows_why(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from console.commands.machines import stop
+    from console.models.fleet import read_fleet
+
+    (ours,) = [row.instance_id for row in world.session.living_rentals()]
+    assert command(world, stop, ours, yes=True, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    view = read_fleet(world.session)
+    row = next(each for each in view.instances if each.id == ours)
+    assert (row.state, row.standing) == ("stopped", "ours")
+    assert view.money is not None
+    assert view.money.burn_usd_per_hour == pytest.approx(told["disk_usd_per_hour"])
+    assert 0 < told["disk_usd_per_hour"] < row.usd_per_hour
+    history = world.session.ledger.history("local", ours)
+    assert history[-1].message == "stopped from here; its disk is still billed"
+    intents = [each for each in world.session.ledger.intents(cloud="local") if each.operation == "stop"]
+    assert [each.outcome for each in intents] == ["ok"]
+    assert command(world, stop, ours, yes=True, as_json=True) == 0  # twice is no error
