@@ -23,7 +23,7 @@ GAP = "·"
 SIGN_EVERY = 24
 """Columns from one sign of a line to the next."""
 MOST_LINES = 4
-AXIS_WIDTH = 8
+AXIS_WIDTH = 9
 
 
 @dataclass(frozen=True, slots=True)

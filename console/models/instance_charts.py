@@ -70,9 +70,7 @@ def bytes_per_s(value: float) -> str:
     return f"{size(value)}/s"
 
 
-def charts_of(
-    recorder: Recorder, instance_id: int, window: Window, now: float, buckets: int, problem: str = ""
-) -> tuple[Chart, ...]:
+def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, buckets: int) -> tuple[Chart, ...]:
     """GPU, VRAM, power, temperature, CPU, RAM, disk and network of a box up to `now`; without a GPU the last four.
 
     Args:
@@ -81,14 +79,13 @@ def charts_of(
         window: how far back.
         now: Unix seconds; the right end of every chart.
         buckets: values a line.
-        problem: why nothing newer came.
     """
     newest = recorder.latest_of([instance_id], at=now).get(instance_id)
     span = recorder.span(instance_id)
     since = now - window.seconds if window.seconds is not None else min(span[0] if span else now, now - 300.0)
     until = now + 1e-3
     stale = newest is None or now - newest.at > STALE_S
-    note = note_of(newest, now, problem)
+    note = note_of(newest, now)
     ends = (f"-{duration(now - since)}", _("now"))
 
     def lines(metric: str, current: Callable[[Sample], float | None], name: str = "", sign: str = "") -> Line:
@@ -138,15 +135,14 @@ def charts_of(
     return tuple(found)
 
 
-def note_of(newest: Sample | None, now: float, problem: str) -> str:
-    """What is wrong with the age of what is shown; empty while it is fresh."""
-    reason = f": {visible(problem)}" if problem else ""
+def note_of(newest: Sample | None, now: float) -> str:
+    """What is wrong with what is shown; empty while it is fresh."""
     if newest is None:
-        return _("no samples yet") + reason
+        return _("no samples yet")
     if newest.gpu_problem:
         return visible(newest.gpu_problem)
     age = now - newest.at
-    return "" if age <= STALE_S else _("last sample {age} ago").format(age=duration(age)) + reason
+    return "" if age <= STALE_S else _("last sample {age} ago").format(age=duration(age))
 
 
 def gpu_lines(gpus: Sequence[tuple[int, Series, float | None]]) -> tuple[Line, ...]:
