@@ -125,7 +125,7 @@ def _theme(said: Mapping[Any, Any], stem: str) -> Theme:
         raise ThemeWrong(_("dark: true or false"))
     if not isinstance(variables, dict):
         raise ThemeWrong(_("variables: expected names and colours"))
-    colours = {key: _colour(key, said[key]) for key in sorted(COLOURS & set(said))}
+    colours: dict[str, Any] = {key: _colour(key, said[key]) for key in sorted(COLOURS & set(said))}
     return Theme(name=name, dark=dark, variables=dict(_variable(*each) for each in variables.items()), **colours)
 
 

@@ -23,6 +23,11 @@ class Workspace:
     root: Path
 
     @property
+    def exists(self) -> bool:
+        """Whether the folder is one: `spotter.toml` makes it."""
+        return self.settings_file.is_file()
+
+    @property
     def settings_file(self) -> Path:
         """Where the operator's choices stand."""
         return self.root / SETTINGS_FILE

@@ -26,10 +26,18 @@ def init(
     return 0
 
 
-def doctor(as_json: Json = False) -> int:
-    """Check everything that a run needs; each finding names its mend."""
+def doctor(
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The settings in force instead, and where each comes from.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Check everything that a run and the console need; each finding has its fix."""
     from console.operations.doctor import examine
     from console.workspace import WorkspaceError
+
+    if settings:
+        return _settings_in_force(as_json)
 
     try:
         place = workspace()
@@ -43,7 +51,22 @@ def doctor(as_json: Json = False) -> int:
         for finding in findings:
             mark = {"ok": "✓", "warning": "!", "error": "✗"}[finding.level]
             print(f" {mark} {finding.subject:<18} {finding.message}")
+            if finding.fix:
+                print(f"   {'':<18} → {finding.fix}")
     return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+def _settings_in_force(as_json: bool) -> int:
+    from console.operations.settings_in_force import settings_in_force
+    from console.terminal import print_table
+
+    found = settings_in_force(workspace())
+    if as_json:
+        print_json([asdict(setting) for setting in found])
+    else:
+        rows = [(setting.key, setting.value, setting.source) for setting in found]
+        print_table(("setting", "value", "source"), rows, "")
+    return 0
 
 
 def demo(

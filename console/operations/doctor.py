@@ -1,8 +1,7 @@
-"""Doctor: what a run needs, looked at before it is needed; each finding says how to mend it."""
+"""Doctor: what a run and the console need, looked at before it is needed; each finding comes with its mend."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -40,20 +39,40 @@ class Finding:
     subject: str
     level: Level
     message: str
+    fix: str = ""
+    """What mends it: a command, or a sentence. Empty only where nothing is to be mended."""
+    command: tuple[str, ...] = ()
+    """The fix as a command of Spotter's that touches neither money nor data: `enter` runs it."""
+    view: str = ""
+    """The view in which it is mended."""
 
 
 def examine(workspace: Workspace | None, reason: str) -> list[Finding]:
     """Look at everything; `reason` says why there is no workspace, if there is none."""
-    findings = [_python(), *_packages(), *_terminal()]
+    from console.operations import doctor_place, doctor_screen
+
+    findings = [_python(), *_packages(), *doctor_screen.terminal(), *doctor_screen.catalogs()]
     if workspace is None:
-        return [*findings, Finding("workspace", "error", reason)]
-    checks: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (_folders, _settings, _money, _index)
+        return [*findings, Finding("workspace", "error", reason, "run  spotter init", view="welcome")]
+    checks: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
+        _folders,
+        _settings,
+        doctor_place.ssh_key,
+        doctor_place.clock,
+        _money,
+        _index,
+        doctor_place.stores,
+        doctor_screen.keymap,
+        doctor_screen.themes,
+    )
     return [*findings, *(finding for check in checks for finding in check(workspace))]
 
 
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", "ok" if sys.version_info >= (3, 11) else "error", f"{found} at {sys.executable}")
+    good = sys.version_info >= (3, 11)
+    fix = "" if good else "install Python 3.11 or newer, and Spotter with it"
+    return Finding("python", "ok" if good else "error", f"{found} at {sys.executable}", fix)
 
 
 def _packages() -> Iterator[Finding]:
@@ -65,7 +84,10 @@ def _packages() -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding(
-            "packages", "error", f"not installed: {', '.join(missing)}; run  uv sync  or  pip install spotter-console"
+            "packages",
+            "error",
+            f"not installed: {', '.join(missing)}",
+            "run  uv sync  in a checkout, or  pip install spotter-console",
         )
     else:
         yield Finding(
@@ -75,34 +97,26 @@ def _packages() -> Iterator[Finding]:
         )
 
 
-def _terminal() -> Iterator[Finding]:
-    term = os.environ.get("TERM", "")
-    if term in ("", "dumb"):
-        yield Finding("terminal", "warning", f"TERM={term or 'unset'}: the console will not open, commands work")
-    else:
-        colour = "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM", "256 colours")
-        yield Finding("terminal", "ok", f"{term}, {colour}")
-    if shutil.which("ssh") is None:
-        yield Finding("ssh client", "warning", "no `ssh` on PATH: Spotter does not need it, a shell on a box does")
-
-
 def _folders(workspace: Workspace) -> Iterator[Finding]:
     from console.workspace import WorkspaceError
 
     try:
         workspace.prepare()
     except WorkspaceError as error:
-        yield Finding("workspace", "error", str(error))
+        yield Finding("workspace", "error", str(error), "mend its permissions, or choose another with -C DIR")
         return
     documents = sum(1 for path in workspace.data.rglob("*") if path.is_file() and not path.name.startswith("."))
     level: Level = "ok" if documents else "warning"
     yield Finding(
         "workspace",
         level,
-        f"{workspace.root}, {count(documents, 'file')} in data/" + ("" if documents else ": put documents there"),
+        f"{workspace.root}, {count(documents, 'file')} in data/",
+        "" if documents else f"put documents into {workspace.data}",
     )
     free = shutil.disk_usage(workspace.root).free
-    yield Finding("disk", "ok" if free > LOW_DISK_BYTES else "warning", f"{size(free)} free")
+    roomy = free > LOW_DISK_BYTES
+    fix = "" if roomy else f"make room: runs under {workspace.runs} can be made again"
+    yield Finding("disk", "ok" if roomy else "warning", f"{size(free)} free", fix)
 
 
 def _settings(workspace: Workspace) -> Iterator[Finding]:
@@ -112,7 +126,7 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
         settings = load_settings(workspace)
         secrets = load_secrets(workspace)
     except SettingsError as error:
-        yield Finding("settings", "error", str(error))
+        yield Finding("settings", "error", str(error), f"edit {workspace.settings_file}; the message names the key")
         return
     yield Finding(
         "settings",
@@ -121,7 +135,8 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
     )
     if settings.cloud.name == "vast":
         if secrets.vast_api_key is None:
-            yield Finding("vast.ai key", "error", f"VAST_API_KEY is missing: put it in {workspace.env_file}")
+            message = f"VAST_API_KEY is missing: put it in {workspace.env_file}"
+            yield Finding("vast.ai key", "error", message, _key_fix(workspace), view="welcome")
         else:
             yield _vast_key(workspace, settings, secrets)
     else:
@@ -143,7 +158,9 @@ def _models(workspace: Workspace, settings: Settings) -> Iterator[Finding]:
             if name:
                 make(name, workspace.root)
         except IndexProblem as error:
-            yield Finding(role, "error", str(error))
+            section = "index] embedder" if role == "embedder" else "answers] model"
+            fix = f"change [{section} in {workspace.settings_file}, or give what it asks for in {workspace.env_file}"
+            yield Finding(role, "error", str(error), fix)
 
 
 def _vast_key(workspace: Workspace, settings: Settings, secrets: Secrets) -> Finding:
@@ -154,10 +171,16 @@ def _vast_key(workspace: Workspace, settings: Settings, secrets: Secrets) -> Fin
     try:
         credit_usd = Session(workspace, settings, secrets).cloud.account().credit_usd
     except Unauthorized as error:
-        return Finding("vast.ai key", "error", f"{error}; a working VAST_API_KEY belongs in {workspace.env_file}")
+        message = f"{error}; a working VAST_API_KEY belongs in {workspace.env_file}"
+        return Finding("vast.ai key", "error", message, _key_fix(workspace), view="welcome")
     except CloudError as error:
-        return Finding("vast.ai key", "warning", f"there, but could not be tried: {error}")
+        message = f"there, but could not be tried: {error}"
+        return Finding("vast.ai key", "warning", message, "look at the network and at [cloud] url, then ask again (r)")
     return Finding("vast.ai key", "ok", "works" + ("" if credit_usd is None else f", credit ${credit_usd:.2f}"))
+
+
+def _key_fix(workspace: Workspace) -> str:
+    return f"make a key at https://cloud.vast.ai/manage-keys/ and put VAST_API_KEY=… into {workspace.env_file} (0600)"
 
 
 def _money(workspace: Workspace) -> Iterator[Finding]:
@@ -168,11 +191,15 @@ def _money(workspace: Workspace) -> Iterator[Finding]:
         alive = ledger.instances(alive_only=True)
     for row in alive:
         if row.state == "stopped":
-            yield Finding("instances", "warning", stopped_words(row.instance_id, row.disk_usd_per_hour))
+            words = stopped_words(row.instance_id, row.disk_usd_per_hour)
+            yield Finding("instances", "warning", words, f"spotter destroy {row.instance_id}", view="fleet")
     if alive:
         burn = sum(row.usd_per_hour for row in alive)
         ids = ", ".join(str(row.instance_id) for row in alive)
-        yield Finding("instances", "warning", f"{len(alive)} rented ({ids}), ${burn:.3f}/h: `spotter ps` shows them")
+        message = f"{len(alive)} rented ({ids}), ${burn:.3f}/h: `spotter ps` shows them"
+        yield Finding(
+            "instances", "warning", message, "spotter destroy ID  for those that are not needed", view="fleet"
+        )
     else:
         yield Finding("instances", "ok", "nothing is rented")
 
@@ -186,6 +213,6 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
     except IndexEmpty:
         yield Finding("index", "ok", "empty: a run fills it")
     except IndexProblem as error:
-        yield Finding("index", "error", str(error))
+        yield Finding("index", "error", str(error), "spotter index doctor", ("index", "doctor"))
     else:
         yield Finding("index", "ok", f"{found.records} records, {found.space}")
