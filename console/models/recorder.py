@@ -15,10 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.models.recorder_samples import BOX_METRICS, GPU_METRICS, GpuLoad, Sample, rate
 from console.models.recorder_schema import BOX_COLUMNS, GPU_COLUMNS, prepare
 from console.models.series import Bucket, Series, fill
+
+if TYPE_CHECKING:
+    from console.models.fleet import FleetView
 
 RAW_KEPT_S = 24 * 3600.0
 MINUTES_KEPT_S = 30 * 86400.0
@@ -268,6 +272,16 @@ class Recorder:
                     self._cloud, point.at - point.at % 60, point.burn_usd_per_hour, point.today_usd, point.credit_usd,
                 ),
             )  # fmt: skip
+
+    def keep_fleet(self, before: FleetView | None, after: FleetView, at: float) -> None:
+        """Note what changed from one look at the fleet to the next, and what burned; `at` is this machine's time."""
+        from console.models.recorder_fleet import fleet_changes, money_of
+
+        for event in fleet_changes(before, after, at):
+            self.note(event)
+        point = money_of(after, at)
+        if point is not None:
+            self.note_money(point)
 
     def money(self, since: float = 0.0, until: float = 1e12) -> list[MoneyPoint]:
         """What burned and what was left within [since, until], oldest first."""

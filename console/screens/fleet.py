@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +18,7 @@ from console.models.burn import burn_words
 from console.models.fleet import FleetView, InstanceView
 from console.models.fleet_changes import alerts
 from console.models.fleet_words import fleet_note
+from console.models.recorder_fleet import to_sample
 from console.models.stuck import stuck_of
 from console.screens.fleet_guard import DEFAULT_HOURS, GuardPanel, LabelField
 from console.screens.fleet_questions import (
@@ -60,6 +62,7 @@ class Fleet(PolledView[FleetView]):
         self._silent: FleetView | None = None
         self._wanted = ""
         self._card = Text()
+        self._not_recorded = ""
 
     def compose_main(self) -> ComposeResult:
         """Money, and the instances."""
@@ -118,8 +121,29 @@ class Fleet(PolledView[FleetView]):
         if answer[0] is None:
             self._draw()
         else:
+            self._record(before, answer[0])
             for alert in alerts(before, answer[0], self.app.now()):
                 self.app.ring(alert.title, alert.text, alert.severity)
+
+    def _record(self, before: FleetView | None, view: FleetView) -> None:
+        """Note what changed, and have those boxes sampled that answer; the fleet does not wait for either."""
+        at = self.app.now()
+
+        def keep() -> str:
+            try:
+                self.app.session().recorder.keep_fleet(before, view, at)
+            except sqlite3.Error as error:
+                return _("the recorder cannot be written: {reason}").format(reason=error)
+            self.app.sampling.want(self.NAME, to_sample(view))
+            return ""
+
+        self.in_background(keep, self._recorded)
+
+    def _recorded(self, problem: str) -> None:
+        """Say once why nothing is recorded."""
+        if problem and problem != self._not_recorded:
+            self.app.tell(problem, "warning")
+        self._not_recorded = problem
 
     def show(self, news: FleetView) -> None:
         """Draw what was heard."""

@@ -37,7 +37,7 @@ class Instance(PolledView["InstanceNews | None"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._wanted: int | None = None
+        self._chosen: int | None = None
         self._tab = "overview"
         self._window = 0
         self._buckets = 120
@@ -63,12 +63,12 @@ class Instance(PolledView["InstanceNews | None"]):
     @property
     def instance_id(self) -> int | None:
         """The instance on screen, or to be."""
-        return self._wanted
+        return self._chosen
 
     @property
     def crumbs(self) -> tuple[str, ...]:
         """Id and tab."""
-        return () if self._wanted is None else (str(self._wanted), _(TABS[self._tab]))
+        return () if self._chosen is None else (str(self._chosen), _(TABS[self._tab]))
 
     @property
     def table(self) -> KeyedTable | None:
@@ -94,9 +94,9 @@ class Instance(PolledView["InstanceNews | None"]):
         self.poll()
 
     def _choose(self, instance_id: int) -> None:
-        if instance_id == self._wanted:
+        if instance_id == self._chosen:
             return
-        self._wanted = instance_id
+        self._chosen = instance_id
         self._tails = None
         self.news = None
         self.query_one("#instance-facts", Static).update("")
@@ -109,7 +109,7 @@ class Instance(PolledView["InstanceNews | None"]):
     def on_show(self) -> None:
         """Coming to it without a word means the row under the fleet's cursor."""
         self._look_at_fleet()
-        if self._wanted is None and (chosen := self._fleet_choice()) is not None:
+        if self._chosen is None and (chosen := self._fleet_choice()) is not None:
             self._choose(chosen)
         self._want_samples()
         super().on_show()
@@ -127,7 +127,7 @@ class Instance(PolledView["InstanceNews | None"]):
 
         rented = self.news.rented if self.news is not None else None
         gone = rented is not None and not rented.alive
-        self.app.sampling.want(self.NAME, () if self._wanted is None or gone else (self._wanted,), CLOSE_S)
+        self.app.sampling.want(self.NAME, () if self._chosen is None or gone else (self._chosen,), CLOSE_S)
 
     def _look_at_fleet(self) -> None:
         """What the fleet heard last; it is asked for nothing."""
@@ -154,7 +154,7 @@ class Instance(PolledView["InstanceNews | None"]):
         from console.models.instance_news import LogTails, read_instance
 
         session = self.app.session()
-        wanted = self._wanted
+        wanted = self._chosen
         if wanted is None:
             rented = session.living_rentals()
             if not rented:
@@ -185,9 +185,9 @@ class Instance(PolledView["InstanceNews | None"]):
         if news is None:
             self._nothing()
             return
-        if self._wanted is None:
+        if self._chosen is None:
             self._choose(news.instance_id)
-        if news.instance_id != self._wanted:
+        if news.instance_id != self._chosen:
             return
         self.news = news
         self.query_one("#instance-facts", Static).update(facts(news))
@@ -255,15 +255,15 @@ class Instance(PolledView["InstanceNews | None"]):
 
     def targets(self) -> tuple[str, ...]:
         """The instance, whatever row its tab has the cursor on."""
-        return () if self._wanted is None else (str(self._wanted),)
+        return () if self._chosen is None else (str(self._chosen),)
 
     def copies(self) -> Sequence[Copyable]:
         """Id, ways in, and the path of the file under the cursor."""
-        if self._wanted is None:
+        if self._chosen is None:
             return ()
         found = [
-            Copyable(_("id"), str(self._wanted)),
-            Copyable(_("ssh command"), f"spotter ssh {self._wanted}"),
+            Copyable(_("id"), str(self._chosen)),
+            Copyable(_("ssh command"), f"spotter ssh {self._chosen}"),
         ]
         if self.news is not None:
             found += [Copyable(_("endpoint"), each) for each in self.news.endpoints]
@@ -281,7 +281,7 @@ class Instance(PolledView["InstanceNews | None"]):
         for chart in self.news.charts:
             for line in chart.lines:
                 rows += [(chart.title, line.name, number, value) for number, value in enumerate(line.values)]
-        return Listing(f"instance-{self._wanted}", ("chart", "line", "bucket", "value"), tuple(rows))
+        return Listing(f"instance-{self._chosen}", ("chart", "line", "bucket", "value"), tuple(rows))
 
     # ---- actions ----
 
@@ -313,7 +313,7 @@ class Instance(PolledView["InstanceNews | None"]):
         if not ids:
             self.app.say(_("The fleet lists no other instance."))
             return
-        after = ids.index(self._wanted) + 1 if self._wanted in ids else 0
+        after = ids.index(self._chosen) + 1 if self._chosen in ids else 0
         self._choose(ids[after % len(ids)])
         self.poll()
 
@@ -326,16 +326,16 @@ class Instance(PolledView["InstanceNews | None"]):
 
     def action_instance_services(self) -> None:
         """Its services."""
-        self.app.go("services", "" if self._wanted is None else str(self._wanted))
+        self.app.go("services", "" if self._chosen is None else str(self._chosen))
 
     def action_instance_shell(self) -> None:
         """A shell on it."""
-        if self._wanted is None:
+        if self._chosen is None:
             self.app.say(_("There is no instance to open a shell on."))
             return
         from console.screens.instance_shell import open_shell
 
-        open_shell(self.app, self._wanted)
+        open_shell(self.app, self._chosen)
 
     def question_instance_destroy(self, targets: tuple[str, ...]) -> Question | str:
         """What the fleet asks before it destroys."""

@@ -6,15 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.models.fleet import FleetView, GuardView, InstanceView
 from console.models.recorder import MINUTES_KEPT_S, RAW_KEPT_S, MoneyPoint, RecordedEvent, Recorder
+from console.models.recorder_fleet import fleet_changes, to_sample
 from console.models.recorder_samples import GpuLoad, Sample, rate, sample_of
 from console.models.series import Bucket, fill, thinned
 from console.operations.samples import Sampling
+from remote.money import Money
 
 NOW = 2_000_000_000.0
 
@@ -198,6 +202,44 @@ def test_money_is_kept_once_a_minute(recorder: Recorder) -> None:
     for step in range(4):
         recorder.note_money(MoneyPoint(minute + 30 * step, 0.5, 1.0 + step, None))
     assert [point.today_usd for point in recorder.money()] == [2.0, 4.0]
+
+
+READY = InstanceView(
+    id=1, gpu="RTX", state="ready", usd_per_hour=0.4, spent_usd=0.1, started_at=0.0, label="l", location="PL",
+    endpoints=(), message="", run_id=None, guard=GuardView(0.0, "destroy", None, "stop", True, ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        ({}, []),
+        ({"state": "stopped", "message": "by [/x]"}, ["ready → stopped: by [/x]"]),
+        ({"usd_per_hour": 0.5}, ["$0.400/h → $0.500/h"]),
+        ({"guard": None}, ["its guard is not proven: there is none"]),
+        ({"run_id": "01k"}, ["run 01k works on it"]),
+        ({"id": 2}, ["rented: RTX at $0.400/h", "gone: its bill ended at $0.1000"]),
+        ({"standing": "foreign"}, ["gone: its bill ended at $0.1000"]),
+    ],
+)
+def test_every_change_of_the_fleet_is_noted(change: dict[str, Any], texts: list[str], recorder: Recorder) -> None:
+    before, after = FleetView(instances=(READY,)), FleetView(instances=(replace(READY, **change),))
+    assert [event.text for event in fleet_changes(before, after, NOW)] == texts
+    recorder.keep_fleet(before, after, NOW)
+    assert len(recorder.events()) == len(texts)
+    assert fleet_changes(None, after, NOW) == []
+    assert fleet_changes(before, replace(after, error="the cloud does not answer"), NOW) == []
+
+
+def test_what_burned_is_kept_with_each_look_and_only_boxes_that_answer_are_sampled(recorder: Recorder) -> None:
+    view = FleetView(
+        instances=(READY, replace(READY, id=2, state="stopped"), replace(READY, id=3, standing="orphan")),
+        money=Money("local", 1, 0.4, 1.5, 2.0, None, 20.0, None),
+    )
+    recorder.keep_fleet(None, view, NOW)
+    (point,) = recorder.money()
+    assert (point.burn_usd_per_hour, point.today_usd, point.credit_usd) == (0.4, 1.5, 20.0)
+    assert to_sample(view) == (1,)
 
 
 class Box:
