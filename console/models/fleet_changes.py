@@ -7,6 +7,7 @@ from typing import Literal
 
 from console.language import _
 from console.models.fleet import FleetView, InstanceView
+from console.models.fleet_words import state_name
 from console.models.stuck import advice_of, stuck_of, words_of
 from console.words import duration, usd
 
@@ -87,7 +88,7 @@ def _changed(
 
 
 def _ended(each: InstanceView, wall_now: float) -> Alert:
-    title = _("instance {id} is {state}").format(id=each.id, state=each.state)
+    title = _("instance {id} is {state}").format(id=each.id, state=state_name(each.state))
     if each.state in ("offline", "lost"):
         return Alert(title, _("its host is away; it is not billed meanwhile"), "error")
     guard = each.guard

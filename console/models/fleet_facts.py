@@ -34,11 +34,11 @@ class FleetFacts:
     """Follows the runs that have machines, and the figures of those. Not thread-safe: one look at a time."""
 
     def __init__(self, session: Session) -> None:
+        self._session = session
         self._workspace = session.workspace
         self._cloud = session.cloud_name
         self._runbook = Runbook(session.workspace)
         self._followed: dict[str, _Followed] = {}
-        self._recorder: Recorder | None = None
 
     def look(self) -> FactsNow:
         """Which run is where now."""
@@ -57,7 +57,7 @@ class FleetFacts:
 
     def load_of(self, instance_id: int) -> Load | None:
         """The newest figures of a box that a recorder noted; None without any."""
-        recorder = self._open_recorder()
+        recorder = self._recorder()
         newest = recorder.latest(instance_id) if recorder is not None else None
         if recorder is None or newest is None:
             return None
@@ -68,14 +68,11 @@ class FleetFacts:
         }
         return load_from(newest, trend)
 
-    def _open_recorder(self) -> Recorder | None:
-        """The recorder's file, once somebody made one."""
-        from console.models.recorder import FILE, Recorder
+    def _recorder(self) -> Recorder | None:
+        """The recorder, once somebody made its file: looking at the fleet makes none."""
+        from console.models.recorder import FILE
 
-        path = self._workspace.state / FILE
-        if self._recorder is None and path.exists():
-            self._recorder = Recorder(path, self._cloud)
-        return self._recorder
+        return self._session.recorder if (self._workspace.state / FILE).exists() else None
 
 
 class FactsNow:

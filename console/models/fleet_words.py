@@ -11,13 +11,27 @@ from console.words import duration, usd, usd_per_hour, visible
 STOPPED_STATES = ("stopped", "exited")
 UNASKED_STATES = ("stopped", "exited", "offline", "frozen")
 """What a box says in these, nobody hears; what lies on its disk, nobody knows."""
+STATE_WORDS = {
+    "provisioning": N_("provisioning"), "created": N_("created"), "loading": N_("loading"),
+    "allocated": N_("allocated"), "pulling": N_("pulling"), "booting": N_("booting"), "reachable": N_("reachable"),
+    "authed": N_("authed"), "verified": N_("verified"), "bootstrapped": N_("bootstrapped"), "ready": N_("ready"),
+    "draining": N_("draining"), "destroying": N_("destroying"), "stopped": N_("stopped"), "exited": N_("exited"),
+    "lost": N_("lost"), "offline": N_("offline"), "frozen": N_("frozen"), "rebooting": N_("rebooting"),
+    "recycling": N_("recycling"),
+}  # fmt: skip
+"""States of the ledger and of clouds that a screen shows; one that is not here is shown as it is."""
 STANDING_WORDS = {"orphan": N_("orphan"), "foreign": N_("foreign"), "missing": N_("not listed")}
 
 
 def state_word(view: InstanceView) -> str:
     """One word: whose it is comes before how it does."""
     standing = STANDING_WORDS.get(view.standing)
-    return _(standing) if standing is not None else view.state
+    return _(standing) if standing is not None else state_name(view.state)
+
+
+def state_name(state: str) -> str:
+    """A state of an instance, as a screen calls it."""
+    return _(STATE_WORDS.get(state, state))
 
 
 def spent_word(view: InstanceView, now: float) -> str:
@@ -97,7 +111,7 @@ def loss_of(view: InstanceView, now: float) -> tuple[str, str | None]:
             _("It is NOT this workspace's: another one of this account, or somebody without Spotter, rented it.")
         )
     if view.state in UNASKED_STATES:
-        lines.append(_("It is {state}: it cannot be asked what it holds.").format(state=view.state))
+        lines.append(_("It is {state}: it cannot be asked what it holds.").format(state=state_name(view.state)))
     if view.standing == "missing":
         lines.append(_("The cloud does not list it; this closes its row in the ledger."))
     if view.stale:

@@ -118,7 +118,7 @@ def rerent_question(view: FleetView | None, targets: Sequence[str], now: float, 
     if each.run_id and not lost:
         lines.append(
             _(
-                "Run {run} is stopped, fetched and verified here, and goes on there; then this machine is destroyed."
+                "Run {run} is stopped, fetched and verified here; this machine is destroyed, and it goes on there."
             ).format(run=each.run_id[-8:])
         )
     elif each.run_id:
@@ -146,7 +146,7 @@ def extend_question(view: FleetView | None, targets: Sequence[str], hours: int, 
             return _("Instance {id} has no guard; `spotter guard {id}` gives it one.").format(id=each.id)
         if each.state not in IN_USE and each.state != "running":
             return _("Instance {id} is {state}: its guard cannot be told anything.").format(
-                id=each.id, state=each.state
+                id=each.id, state=state_word(each)
             )
         left_s = max(0.0, each.guard.ends_at - wall_now)
         lines.append(
@@ -181,7 +181,7 @@ def _no_stop(each: InstanceView) -> str:
         return _("Instance {id} is stopped already, and its disk is billed: D ends that.").format(id=each.id)
     if each.state not in IN_USE:
         return _("Instance {id} is {state}, which is no state to stop in: D ends its bill.").format(
-            id=each.id, state=each.state
+            id=each.id, state=state_word(each)
         )
     if each.work is not None and each.work.driver is not None:
         return _("Run {run} works on {id} and would take it for lost: K on Runs stops the run first.").format(

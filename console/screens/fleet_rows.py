@@ -142,7 +142,7 @@ def _state_cell(view: InstanceView, stuck: Stuck | None) -> Text:
         return Text(f"{short_of(stuck)} ⚠", style="bold red")
     if view.work is not None and view.work.working and view.work.total:
         return Text(_("works {share}").format(share=_percent(view.work.done / view.work.total)), style="bold green")
-    return Text(view.state, style=STATE_STYLE.get(view.state, ""))
+    return Text(state_word(view), style=STATE_STYLE.get(view.state, ""))
 
 
 def money_lines(view: FleetView, width: int) -> Text:
@@ -224,7 +224,7 @@ def _work_lines(text: Text, view: InstanceView, wall_now: float) -> None:
     if work is None:
         _line(text, _("run"), _("none: it is billed for nothing") if is_idle(view) else _("none"))
         return
-    words = f"{work.run_id[-8:]} {visible(work.pipeline)}: {work.state}"
+    words = f"{work.run_id[-8:]} {visible(work.pipeline)}: {_(work.state)}"
     if work.total:
         words += f", {work.done}/{work.total}"
     _line(text, _("run"), words, "yellow" if view.unpulled_run else "")
