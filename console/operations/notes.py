@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-
-import orjson
+from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
-from console.models.fleet_facts import notes_file, read_notes
-from console.operations.session import Session
+
+if TYPE_CHECKING:
+    from console.operations.session import Session
 
 LONGEST_NOTE = 60
 
@@ -24,6 +24,10 @@ def write_note(session: Session, instance_id: int, text: str) -> str:
     Raises:
         NoteTooLong: naming the limit.
     """
+    import orjson
+
+    from console.models.fleet_facts import notes_file, read_notes
+
     text = " ".join(text.split())
     if len(text) > LONGEST_NOTE:
         raise NoteTooLong(f"a label has {LONGEST_NOTE} characters at most, this one {len(text)}")
@@ -43,6 +47,8 @@ def write_note(session: Session, instance_id: int, text: str) -> str:
 
 
 def _all(told: bytes) -> dict[str, object]:
+    import orjson
+
     try:
         clouds = orjson.loads(told)
     except orjson.JSONDecodeError:
