@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from console.language import N_, _
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MARKED = "bold reverse"
 NAME_CHARACTERS = 200
+LABELS = {"lexical": N_("lexical vectors"), "semantic": N_("semantic vectors")}
+MODES = {"balanced": N_("balanced"), "text": N_("text"), "visual": N_("visual"), "raw": N_("raw")}
 
 _SIGNS = {"VisualCaption": "▣", "VisualFact": "◆", "Table": "▤", "Image": "▨", "Title": "¶"}
 
@@ -38,7 +41,7 @@ def head_line(hit: Hit) -> Text:
     text.append(place(hit), style="bold")
     text.append(f"  {short(hit.type)} {hit.score:.2f}", style="dim")
     if hit.similar:
-        text.append(f"  +{len(hit.similar)} similar", style="cyan")
+        text.append(_("  +{n} similar").format(n=len(hit.similar)), style="cyan")
     return text
 
 
@@ -54,9 +57,13 @@ def snippet_line(hit: Hit, indent: str = "     ") -> Text:
 def why_lines(hit: Hit) -> Text:
     """Each factor of the hit's place, and its rank after each step."""
     why = hit.why
-    words = f"words: rank {why.lexical_rank}, BM25 {why.lexical_score:.2f}" if why.lexical_rank else "words: not found"
-    vector = f"vector: rank {why.vector_rank}, cosine {why.cosine:.2f}" if why.vector_rank else "vector: not found"
-    lines = [f"{words} · {vector} · joined {why.fused:.3f}", f"score {_product(hit)} · {_ranks(hit)}"]
+    words, vector = _("words: not found"), _("vector: not found")
+    if why.lexical_rank:
+        words = _("words: rank {rank}, BM25 {score}").format(rank=why.lexical_rank, score=f"{why.lexical_score:.2f}")
+    if why.vector_rank:
+        vector = _("vector: rank {rank}, cosine {score}").format(rank=why.vector_rank, score=f"{why.cosine:.2f}")
+    joined = _("joined {score}").format(score=f"{why.fused:.3f}")
+    lines = [f"{words} · {vector} · {joined}", f"{_('score')} {_product(hit)} · {_ranks(hit)}"]
     return Text("\n".join(lines), style="dim")
 
 
@@ -64,24 +71,28 @@ def _product(hit: Hit) -> str:
     """The score as the product that it is; boosts of 1 are left out."""
     why = hit.why
     factors = (
-        (f"type {hit.type}", why.type_boost),
-        (f"tag {why.tag}", why.tag_boost),
-        (f"zone {why.zone}", why.zone_boost),
+        (_("type {name}").format(name=hit.type), why.type_boost),
+        (_("tag {name}").format(name=why.tag), why.tag_boost),
+        (_("zone {name}").format(name=why.zone), why.zone_boost),
     )
     boosts = "".join(f" × {boost:g} ({visible(name)})" for name, boost in factors if boost != 1.0)
-    return f"{hit.score:.3f} = {why.fused:.3f}{boosts}" if boosts else f"{hit.score:.3f}, no boost"
+    return (
+        f"{hit.score:.3f} = {why.fused:.3f}{boosts}"
+        if boosts
+        else _("{score}, no boost").format(score=f"{hit.score:.3f}")
+    )
 
 
 def _ranks(hit: Hit) -> str:
     """The rank after each step that changed it."""
     why = hit.why
-    steps = [f"rank {why.rank_by_relevance} by relevance"]
+    steps = [_("rank {rank} by relevance").format(rank=why.rank_by_relevance)]
     at = why.rank_by_relevance
-    collapsed = "repeats collapsed" if why.rank_before_quota < why.rank_by_score else "by score"
-    last = "after what was lifted"
+    collapsed = _("repeats collapsed") if why.rank_before_quota < why.rank_by_score else _("by score")
+    last = _("after what was lifted")
     if why.lifted:
-        last = "lifted to keep text in sight" if hit.is_text else "lifted by the list's mode"
-    for rank, step in ((why.rank_by_score, "boosted"), (why.rank_before_quota, collapsed), (hit.rank, last)):
+        last = _("lifted to keep text in sight") if hit.is_text else _("lifted by the list's mode")
+    for rank, step in ((why.rank_by_score, _("boosted")), (why.rank_before_quota, collapsed), (hit.rank, last)):
         if rank != at:
             steps.append(f"{rank} {step}")
         at = rank
@@ -91,7 +102,7 @@ def _ranks(hit: Hit) -> str:
 def card_line(card: Card) -> Text:
     """The head of a page's hits: where, and how many more there are."""
     page = f" p{card.page}" if card.page else ""
-    more = f"  +{len(card.more)} more" if card.more else ""
+    more = _("  +{n} more").format(n=len(card.more)) if card.more else ""
     return Text.assemble((f"{short(card.document or '?')}{page}", "bold underline"), (more, "cyan"))
 
 
@@ -111,9 +122,11 @@ def facet_lines(result: SearchResult) -> list[Text]:
 
 def result_note(result: SearchResult) -> str:
     """The line under the list: how many, how fast, what the vectors know, what weighs."""
-    kind = f"{result.label} vectors" if result.label else "words only"
+    kind = _(LABELS[result.label]) if result.label else _("words only")
     if result.vector_pending:
-        kind = "words so far, vector under way"
+        kind = _("words so far, vector under way")
     notes = "".join(f" · {note}" for note in (result.boosts_note, result.note) if note)
-    shown = f"{len(result.hits)} of {result.total} · {result.took_ms:.0f} ms · {result.records} records"
-    return f"{shown} · {kind} · {result.mode}{notes}"
+    shown = _("{shown} of {total} · {took} ms · {records} records").format(
+        shown=len(result.hits), total=result.total, took=f"{result.took_ms:.0f}", records=result.records
+    )
+    return f"{shown} · {kind} · {_(MODES[result.mode])}{notes}"

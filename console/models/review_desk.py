@@ -53,6 +53,7 @@ class Desk:
         self._base = {key: said for key, said in base.items() if key in self._of}
         self._local: dict[Key, Said] = {}
         self._steps: list[Step] = []
+        self._doubtful: tuple[float, int] | None = None
         self._counts: Counter[Status] = Counter(self.status(one.key) for one in self.queue)
 
     def region(self, key: Key) -> Queued | None:
@@ -88,6 +89,18 @@ class Desk:
     def steps(self) -> int:
         """How many steps can be taken back."""
         return len(self._steps)
+
+    def doubtful(self, threshold: float) -> int:
+        """How many undecided regions have a lower score; counted once for each threshold and step."""
+        if self._doubtful is None or self._doubtful[0] != threshold:
+            count = sum(one.score < threshold and self.status(one.key) == "open" for one in self.queue)
+            self._doubtful = threshold, count
+        return self._doubtful[1]
+
+    @property
+    def changes(self) -> int:
+        """How many decisions the workspace does not have yet."""
+        return len(self._local)
 
     def changed(self) -> list[Queued]:
         """Regions whose decision the workspace does not have yet, in reading order."""
@@ -138,6 +151,7 @@ class Desk:
         return step
 
     def _put(self, key: Key, said: Said) -> None:
+        self._doubtful = None
         self._counts[self.status(key)] -= 1
         if said == self._base.get(key, OPEN):
             self._local.pop(key, None)

@@ -48,12 +48,11 @@ def head(one: Queued, at: int, total: int, desk: Desk) -> Text:
 def counter(desk: Desk, threshold: float, pending: int) -> Text:
     """Last line: how far the review is, and what is not in the index yet."""
     counts = desk.counts
-    doubtful = sum(1 for one in desk.queue if one.score < threshold and desk.status(one.key) == "open")
     signs = " ".join(f"{SIGNS[status][0]}{counts.get(status, 0)}" for status in SIGNS if status != "open")
     told = [_("{n} undecided").format(n=counts.get("open", 0)), signs]
-    told.append(_("{n} open below {score}").format(n=doubtful, score=f"{threshold:.2f}"))
-    changed = len(desk.changed())
-    told.append(_("{n} not in the index (U)").format(n=changed) if changed else _("the index has all"))
+    told.append(_("{n} open below {score}").format(n=desk.doubtful(threshold), score=f"{threshold:.2f}"))
+    changes = desk.changes
+    told.append(_("{n} not in the index (U)").format(n=changes) if changes else _("the index has all"))
     if pending:
         told.append(_("writing {n}").format(n=pending))
     return Text(" · ".join(told), no_wrap=True, overflow="ellipsis")

@@ -83,7 +83,6 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def on_mount(self) -> None:
         """Facets are counted only when they are wanted."""
-        super().on_mount()
         self.query_one(FacetList).display = False
         self.query_one("#index-problem").display = False
 

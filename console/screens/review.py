@@ -25,7 +25,7 @@ from console.models.review_queue import Queued, split_argument, threshold_in, wa
 from console.operations.review_desk import Opened, find_run, log_path, open_desk
 from console.screens.page_view import PageView, open_place
 from console.screens.review_deciding import Deciding
-from console.screens.view import Copyable, Listing, PolledView, View
+from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.preview import Preview
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Review(Deciding, PolledView[News]):
         self.threshold = THRESHOLD
         self.filter = ""
         self.held = ""
-        self._run = ""
+        self._run = self._asked = ""
         self._log: DecisionLog | None = None
         self._details: dict[tuple[str, int, str], ReviewRegion | str] = {}
         self._rest: Timer | None = None
@@ -93,10 +93,16 @@ class Review(Deciding, PolledView[News]):
         self.query_one(Input).display = False
         self.query_one("#review-problem").display = False
 
-    def on_show(self) -> None:
-        """The first time, read the run that was begun last, unless another is asked for."""
-        View.on_show(self)
-        self.call_after_refresh(lambda: None if self.opened or self._asking else self.poll())
+    def on_show(self, event: events.Show) -> None:
+        """Coming back, it is as it was left: a run of thousands of pages is read anew only when that is asked for."""
+        event.prevent_default()
+        self.focus_main()
+
+    def poll(self) -> None:
+        """Read the run, unless that is under way already."""
+        if not (self._asking and self._asked == self._run):
+            self._asked = self._run
+            super().poll()
 
     def on_unmount(self) -> None:
         """What was decided gets to the disk before the console leaves."""

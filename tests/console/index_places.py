@@ -13,7 +13,7 @@ from pipeline.core.records import Record, RecordMeta
 
 RUN = "01jtestrun0000000000000000"
 ANALYZED_AT = 1_790_000_003.0
-BITING = "Канвас [/x] [red]\x1b[2J\x07 \u202eназад \u05e9\u05dc\u05d5\u05dd " + "длинно" * 170_000
+BITING = "Канвас [/x] [red]\x1b[2J\x07 \u202eназад \u05e9\u05dc\u05d5\u05dd " + "длинно " * 3_000
 TEXTS = (
     ("r0", 1, "Слои платформы: данные"),
     ("r1", 1, BITING),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,14 @@ async def test_hostile_text_is_shown_as_text_and_bounded(workspace: Workspace) -
         assert "\\x1b" in screen
         assert "\u202e" not in screen
         assert len(str(app.query_one("#index-text").render())) < 10_000
+        view = view_of(app)
+        assert view.news is not None
+        assert view.result is not None
+        endless = replace(view.result.hits[0], text="[/x]\x1b[2J" * 100_000, filename="\x1b]0;x\x07" * 10**5)
+        view.show(replace(view.news, result=replace(view.result, hits=(endless,))))
+        await pilot.pause()
+        assert "\\x1b]0;x" in shown(app)
+        assert len(str(app.query_one("#index-text").render())) < 40_000
 
 
 async def test_facets_narrow_the_query_and_let_go_again(workspace: Workspace) -> None:

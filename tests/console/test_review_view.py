@@ -391,6 +391,10 @@ def test_the_queue_is_filtered_by_what_was_decided_too() -> None:
     assert wanted("label:table", desk).kept(desk.queue) == [desk.queue[7]]
     assert len(wanted("score<0.1 page:=1", desk).kept(desk.queue)) == 10
     assert len(wanted("!status:open", desk).kept(desk.queue)) == 1
+    assert desk.doubtful(0.1) == 9
+    desk.rejected(desk.queue[3])
+    assert desk.doubtful(0.1) == 8
+    assert desk.changes == len(desk.changed()) == 2
     assert split_argument("01k9z score<0.5") == ("01k9z", "score<0.5")
     assert split_argument("score<0.5 label:table") == ("", "score<0.5 label:table")
     assert split_argument("last x") == ("", "x")
