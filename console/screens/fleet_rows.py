@@ -8,7 +8,14 @@ from console.language import N_, _, ngettext
 from console.models.burn import billed_of, burn_of, is_idle, runway_of
 from console.models.chart import sparkline
 from console.models.fleet import FleetView, InstanceView, Load
-from console.models.fleet_words import guard_sentence, guard_word, spent_word, state_word, stopped_sentence
+from console.models.fleet_words import (
+    STOPPED_STATES,
+    guard_sentence,
+    guard_word,
+    spent_word,
+    state_word,
+    stopped_sentence,
+)
 from console.models.rows import Column, Row, Value
 from console.models.stuck import Stuck, advice_of, short_of, stuck_of, words_of
 from console.words import bar, duration, size, usd, usd_per_hour, visible
@@ -59,7 +66,7 @@ def fleet_row(view: InstanceView, now: float, wall_now: float) -> Row:
     """
     stuck = stuck_of(view, now, wall_now)
     guard, guard_style = guard_word(view.guard, wall_now)
-    if not view.billed:
+    if not view.billed or view.state in STOPPED_STATES:  # nothing on a stopped machine acts
         guard, guard_style = "–", ""
     age_s = max(0.0, now - view.started_at) if view.started_at else None
     for_s = max(0.0, now - view.since) if view.since else None
@@ -155,11 +162,7 @@ def money_lines(view: FleetView, width: int) -> Text:
     text.append(usd_per_hour(burn_of(view)), style="bold")
     text.append("  " + ngettext("{n} instance", "{n} instances", money.instances).format(n=money.instances))
     if orphans := len(view.orphans):
-        lost = sum(each.usd_per_hour for each in view.orphans)
-        words = ngettext("{n} orphan", "{n} orphans", orphans).format(n=orphans)
-        text.append(
-            "  " + _("{price} of it {orphans}").format(price=usd_per_hour(lost), orphans=words), style="bold red"
-        )
+        text.append(" + " + ngettext("{n} orphan", "{n} orphans", orphans).format(n=orphans), style="bold red")
     if money.credit_usd is not None:
         text.append("   " + _("credit") + " ", style="dim")
         text.append(usd(money.credit_usd))

@@ -175,7 +175,7 @@ def test_money_that_will_pass_the_cap_says_so_in_words() -> None:
 def test_what_orphans_burn_is_shown_beside_what_the_ledger_knows() -> None:
     orphan = replace(OURS, standing="orphan", spent_usd=0.0, usd_per_hour=0.3, started_at=100.0)
     view = FleetView((OURS, orphan), money=MONEY)
-    assert "burn $0.449/h  1 instance  $0.300/h of it 1 orphan" in money_lines(view, 80).plain
+    assert "burn $0.449/h  1 instance + 1 orphan   credit" in money_lines(view, 80).plain
     assert spent_word(orphan, 100.0 + 2 * HOUR) == "~$0.60"
     assert spent_word(OURS, 1e9) == "$0.0123"
 
