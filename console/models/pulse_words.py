@@ -37,7 +37,8 @@ def tile_lines(tile: Tile, *, chosen: bool = False, width: int = TILE_WIDTH) -> 
     age = f" · {duration(tile.age_s)}" if tile.age_s is not None else ""
     work = _("no run")
     if tile.run_id is not None:
-        work = f"{_('run')} {tile.run_id[-RUN_TAIL:]}" + (f" {tile.done}/{tile.total}" if tile.total else "")
+        share = f" {tile.done}/{tile.total}" if tile.total else ""
+        work = _("run {run}").format(run=tile.run_id[-RUN_TAIL:]) + share
     bodies = (
         (visible(" ".join(filter(None, (tile.gpu, tile.name)))), "bold"),
         (busy, ""),
@@ -88,7 +89,7 @@ def pulse_lines(news: PulseNews, now: float, wall_now: float) -> list[str]:
     for tile in tiles:
         busy = f" · GPU {tile.busy:.0%}" if tile.busy is not None else ""
         words = tile.reason or tile.state
-        work = f" · {_('run')} {tile.run_id[-RUN_TAIL:]}" if tile.run_id else ""
+        work = " · " + _("run {run}").format(run=tile.run_id[-RUN_TAIL:]) if tile.run_id else ""
         lines.append(
             f"{SIGNS[tile.level]} {tile.key} {visible(tile.gpu)} · {usd_per_hour(tile.usd_per_hour)}{busy}{work} · "
             f"{visible(words)}"
@@ -115,8 +116,8 @@ def _fleet_lines(news: PulseNews, now: float, wall_now: float) -> list[tuple[Lev
         parts.append(_("nothing is rented"))
     for level in WORST_FIRST:
         if number := sum(tile.level == level for tile in tiles):
-            parts.append(f"{number} {_(LEVEL_WORDS[level])}")
-    parts.append(f"{usd_per_hour(burn_of(fleet))}, {_('today {usd}').format(usd=usd(fleet.spent_today_usd))}")
+            parts.append(str(number) + " " + _(LEVEL_WORDS[level]))
+    parts += [usd_per_hour(burn_of(fleet)), _("today {usd}").format(usd=usd(fleet.spent_today_usd))]
     runway_s = runway_of(fleet)
     if runway_s is not None:
         parts.append(_("runway {time}").format(time=duration(runway_s)))

@@ -15,20 +15,20 @@ from console.words import duration, usd, usd_per_hour, visible
 COLUMNS = (
     Column(N_("offer"), 8, name="offer"),
     Column(N_("news"), 6, name="news"),
-    Column(N_("GPU"), 13, name="gpu"),
-    Column(N_("$/h"), 7, name="usd", numeric=True),
+    Column("GPU", 13, name="gpu"),
+    Column("$/h", 7, name="usd", numeric=True),
     Column(N_("all $/h"), 7, name="total", numeric=True),
-    Column(N_("VRAM"), 5, name="vram", numeric=True),
-    Column(N_("DLP/$"), 5, min_screen=76, name="dlp", numeric=True),
+    Column("VRAM", 5, name="vram", numeric=True),
+    Column("DLP/$", 5, min_screen=76, name="dlp", numeric=True),
     Column(N_("rel."), 5, name="rel", numeric=True),
     Column(N_("↓/↑ Mb/s"), 9, min_screen=80, name="net", numeric=True),
     Column(N_("ours"), 10, min_screen=74, name="ours"),
-    Column(N_("CUDA"), 4, min_screen=140, name="cuda", numeric=True),
+    Column("CUDA", 4, min_screen=140, name="cuda", numeric=True),
     Column(N_("place"), 14, min_screen=130, name="place"),
     Column(N_("work"), 7, min_screen=150, name="work", numeric=True),
     Column(N_("$/day"), 7, min_screen=160, name="day", numeric=True),
-    Column(N_("RAM"), 6, min_screen=170, name="ram", numeric=True),
-    Column(N_("CPU"), 18, min_screen=180, name="cpu"),
+    Column("RAM", 6, min_screen=170, name="ram", numeric=True),
+    Column("CPU", 18, min_screen=180, name="cpu"),
     Column(N_("disk"), 6, min_screen=190, name="disk", numeric=True),
 )
 MOST_COMPARED = 5
@@ -134,7 +134,7 @@ def offer_details(priced: PricedOffer, news: OfferNews) -> Text:
     text.append("\n")
     pull = _("image and data, {time}").format(time=duration(3600 * cost.pull_hours))
     parts = (
-        (_("GPU"), cost.gpu_usd, _("{price} an hour").format(price=f"${cost.price.gpu_usd_per_hour:.4f}")),
+        ("GPU", cost.gpu_usd, _("{price} an hour").format(price=f"${cost.price.gpu_usd_per_hour:.4f}")),
         (_("disk"), cost.disk_usd, _("{price} an hour").format(price=f"${cost.price.disk_usd_per_hour:.4f}")),
         (_("in"), cost.download_usd, pull),
         (_("out"), cost.upload_usd, _("{gb:g} GB of results").format(gb=news.query.upload_gb)),
@@ -161,14 +161,15 @@ def offer_details(priced: PricedOffer, news: OfferNews) -> Text:
 def _host_lines(priced: PricedOffer) -> list[tuple[str, str]]:
     offer = priced.offer
     verified = _("verified") if offer.verified else _("not verified")
+    host, longer = _("host"), _("for {time} more").format(time=duration(offer.max_duration_s))
     traffic = _("in {down}, out {up} a GB").format(
         down=f"${offer.download_usd_per_gb:.4f}", up=f"${offer.upload_usd_per_gb:.4f}"
     )
     return [
-        (_("machine"), f"{offer.machine_id} · {_('host')} {offer.host_id} · {verified}"),
+        (_("machine"), f"{offer.machine_id} · {host} {offer.host_id} · {verified}"),
         (
             _("reliable"),
-            f"{offer.reliability:.2%} · {_('for {time} more').format(time=duration(offer.max_duration_s))}",
+            f"{offer.reliability:.2%} · {longer}",
         ),
         (_("net"), f"↓{offer.download_mbps:.0f} ↑{offer.upload_mbps:.0f} Mbit/s · " + _ports(offer.open_ports)),
         (_("traffic"), traffic),
@@ -208,7 +209,7 @@ def comparison(offers: Sequence[PricedOffer], news: OfferNews, width: int) -> Te
     text.append(title + "\n", style="bold")
     lines: tuple[tuple[str, Callable[[PricedOffer], str], Callable[[PricedOffer], float] | None], ...] = (
         (_("offer"), lambda each: each.key, None),
-        (_("GPU"), lambda each: gpu_words(each.offer), None),
+        ("GPU", lambda each: gpu_words(each.offer), None),
         ("$/h", lambda each: f"${each.usd_per_hour:.3f}", lambda each: each.usd_per_hour),
         (_("all $/h"), lambda each: f"${each.total_usd_per_hour:.3f}", lambda each: each.total_usd_per_hour),
         (_("work"), lambda each: usd(each.cost.expected_usd), lambda each: each.cost.expected_usd),

@@ -206,7 +206,7 @@ class Offers(PolledView[OfferNews]):
         if priced is None or self.shown is None:
             return ()
         return (
-            Copyable(_("offer"), priced.key),
+            Copyable(_("offer number"), priced.key),
             Copyable(_("machine"), str(priced.offer.machine_id)),
             Copyable(_("command that rents it"), "spotter " + " ".join(_rent_command(priced, self.shown)[:-1])),
         )
