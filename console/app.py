@@ -34,7 +34,7 @@ from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
 from console.widgets.key_names import key_names
-from console.workspace import Workspace
+from console.workspace import Workspace, WorkspaceError
 
 if TYPE_CHECKING:
     from console.operations.samples import Sampling
@@ -88,6 +88,8 @@ class SpotterApp(App[None]):
         self._history = History(Place(view, argument))
         self._shown = view
         self._views = {view: make_view(view)}
+        self.moves_to: tuple[Workspace, str, str] | None = None
+        """Where the operator goes from here instead of back to the shell."""
         self._session: Session | None = None
         self._session_lock = threading.Lock()
 
@@ -98,7 +100,10 @@ class SpotterApp(App[None]):
 
         Raises:
             SettingsError: `spotter.toml` is wrong.
+            WorkspaceError: the folder is no workspace, and nothing may be written there.
         """
+        if not self.workspace.exists:
+            raise WorkspaceError(_("This folder is no workspace yet: see :welcome."))
         with self._session_lock:
             if self._session is None:
                 from console.operations.session import open_session
@@ -158,6 +163,11 @@ class SpotterApp(App[None]):
     def run_command(self, argv: tuple[str, ...], note: str) -> None:
         """Run a command of the CLI beside the app: it outlives the console, and its end is shown and rings."""
         self.running.run(argv, note)
+
+    def move(self, workspace: Workspace, view: str, argument: str = "") -> None:
+        """Leave for another workspace: `run_app` opens the console anew there."""
+        self.moves_to = (workspace, view, argument)
+        self.exit()
 
     def complete(self, word: str) -> list[str]:
         """Names that begin like `word`: instances, runs, documents, as they were last read."""
@@ -384,5 +394,9 @@ class SpotterApp(App[None]):
 
 
 def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, read_only: bool = False) -> None:
-    """Open the app on a workspace and stay until the operator leaves."""
-    SpotterApp(workspace, view, argument, read_only=read_only).run()
+    """Open the app on a workspace, and on those that it moves to, and stay until the operator leaves."""
+    place: tuple[Workspace, str, str] | None = (workspace, view, argument)
+    while place is not None:
+        app = SpotterApp(*place, read_only=read_only)
+        app.run()
+        place = app.moves_to

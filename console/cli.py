@@ -92,6 +92,7 @@ for _name, _call, _group in (
     ("doctor", place.doctor, "Workspace"),
     ("pulse", pulse.pulse, "Workspace"),
     ("keys", keys.keys, "Workspace"),
+    ("key", place.key, "Workspace"),
     ("offers", offers.offers, "Machines"),
     ("rent", machines.rent, "Machines"),
     ("ps", machines.ps, "Machines"),

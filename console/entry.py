@@ -41,11 +41,16 @@ def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in (None, "dumb"):
         print("spotter: the console needs a terminal; every screen is a command too: spotter --help", file=sys.stderr)
         return 2
-    from console.workspace import WorkspaceError, find_workspace
+    from console.workspace import WorkspaceError, find_workspace, folder_without_workspace
 
+    view = "fleet"
     try:
-        here = find_workspace(directory or Path.cwd())
-        here.prepare()
+        try:
+            here = find_workspace(directory or Path.cwd())
+        except WorkspaceError:
+            here, view = folder_without_workspace(directory or Path.cwd()), "welcome"
+        else:
+            here.prepare()
     except WorkspaceError as error:
         print(f"spotter: {error}", file=sys.stderr)
         return 2
@@ -56,5 +61,5 @@ def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     preferences = read_preferences(here)
     if preferences.language and not language.chosen():
         language.use(preferences.language)
-    run_app(here, read_only=read_only or preferences.read_only)
+    run_app(here, view, read_only=read_only or preferences.read_only)
     return 0

@@ -111,6 +111,11 @@ class Workspace:
             ) from error
 
 
+def remembers(state: Path) -> bool:
+    """Whether the console may keep its small conveniences there: a folder that is no workspace stays untouched."""
+    return state.is_dir() or (state.parent / SETTINGS_FILE).is_file()
+
+
 def _absolute(path: Path) -> Path:
     """Without `..`, but with links as they stand: a `data/` that links to another disk is still the workspace's."""
     return Path(os.path.abspath(path))  # noqa: PTH100
@@ -130,6 +135,18 @@ def find_workspace(start: Path) -> Workspace:
         f"no {SETTINGS_FILE} in {origin} or above it: run `spotter init` in the folder that shall be the workspace, "
         "or name one with -C DIR"
     )
+
+
+def folder_without_workspace(root: Path) -> Workspace:
+    """A folder that is no workspace yet, for the console's welcome: nothing is written there until it is asked for.
+
+    Raises:
+        WorkspaceError: there is no such folder.
+    """
+    workspace = Workspace(_absolute(root))
+    if not workspace.root.is_dir():
+        raise WorkspaceError(f"there is no folder {root}: `spotter init {root}` makes it a workspace")
+    return workspace
 
 
 def create_workspace(root: Path) -> tuple[Workspace, bool]:

@@ -56,6 +56,20 @@ def doctor(
     return 1 if any(finding.level == "error" for finding in findings) else 0
 
 
+def key() -> int:
+    """Write a vast.ai key into .env, readable by its owner only; it is typed hidden, or comes on stdin."""
+    from console.operations.secrets_file import VAST_API_KEY, put_secret
+
+    here = workspace()
+    if sys.stdin.isatty():
+        given = typer.prompt(f"{VAST_API_KEY} (it is not shown)", hide_input=True)
+        typer.confirm(f"Write it, {len(given.strip())} characters, into {here.env_file}?", abort=True)
+    else:
+        given = sys.stdin.readline()
+    print(f"{put_secret(here, VAST_API_KEY, given)}: {VAST_API_KEY} is set")
+    return 0
+
+
 def _settings_in_force(as_json: bool) -> int:
     from console.operations.settings_in_force import settings_in_force
     from console.terminal import print_table

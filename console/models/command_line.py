@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from console.language import _
+from console.workspace import remembers
 
 HISTORY_LENGTH = 20
 CANDIDATES_SHOWN = 40
@@ -182,11 +183,13 @@ def read_history(path: Path) -> list[str]:
 
 
 def write_history(path: Path, lines: Sequence[str]) -> None:
-    """Replace the history file.
+    """Replace the history file; nothing in a folder without workspace.
 
     Raises:
         OSError: it cannot be written.
     """
+    if not remembers(path.parent):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(list(lines), ensure_ascii=False), "utf-8")

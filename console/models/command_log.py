@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from console.language import _
+from console.workspace import remembers
 
 REMEMBERED = 500
 CALLS_READ_BYTES = 256 * 1024
@@ -121,11 +122,13 @@ class CommandLog:
 
 
 def append(path: Path, entry: Ran) -> None:
-    """One line of JSON at the end of the file, which only its owner may read.
+    """One line of JSON at the end of the file, which only its owner may read; nothing in a folder without workspace.
 
     Raises:
         OSError: it cannot be written.
     """
+    if not remembers(path.parent):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {name: value for name, value in asdict(entry).items() if name not in ("number", "waited_for")}
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

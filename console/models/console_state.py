@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from console.workspace import remembers
+
 FILE = "console.json"
 
 
@@ -21,11 +23,13 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def write_state(folder: Path, news: Mapping[str, Any]) -> None:
-    """Remember `news` beside what was remembered before.
+    """Remember `news` beside what was remembered before; nothing in a folder without workspace.
 
     Raises:
         OSError: it cannot be written.
     """
+    if not remembers(folder):
+        return
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{FILE}.{os.getpid()}"
     temporary.write_text(json.dumps({**read_state(folder), **news}, ensure_ascii=False) + "\n", "utf-8")

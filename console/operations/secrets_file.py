@@ -1,0 +1,57 @@
+"""Writing a secret into the workspace's `.env`: whole or not at all, and readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from console.errors import WrongInput
+from console.workspace import Workspace
+
+VAST_API_KEY = "VAST_API_KEY"
+SHORTEST, LONGEST = 16, 512
+
+
+class SecretWrong(WrongInput):
+    """What was given cannot be a key; the text never holds it."""
+
+
+def checked_key(value: str) -> str:
+    """A key without the blanks that copying adds.
+
+    Raises:
+        SecretWrong: it cannot be one.
+    """
+    value = value.strip()
+    if not re.fullmatch(r"[!-~]+", value) or any(sign in value for sign in "\"'#\\$="):
+        raise SecretWrong("a key has no blanks, quotes or other signs: copy it again from the account's page")
+    if not SHORTEST <= len(value) <= LONGEST:
+        raise SecretWrong(f"a key has at least {SHORTEST} characters, this has {len(value)}: copy all of it")
+    return value
+
+
+def put_secret(workspace: Workspace, name: str, value: str) -> Path:
+    """Write `NAME=value` into `.env`, in place of the line that was there; other lines stay. Returns the file.
+
+    Raises:
+        SecretWrong: the value cannot be a key.
+        OSError: the file cannot be written.
+    """
+    value = checked_key(value)
+    path = workspace.env_file
+    before = path.read_text("utf-8").splitlines() if path.exists() else []
+    kept = [line for line in before if not re.match(rf"\s*(export\s+)?{re.escape(name)}\s*=", line)]
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=workspace.root, prefix=".env.")  # 0600 from its first moment
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write("\n".join([*kept, f"{name}={value}"]) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
