@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -199,6 +200,7 @@ class SpotterApp(App[None]):
         self.call_after_refresh(self._first_view)
 
     def _first_view(self) -> None:
+        gc.enable()  # it was off while modules were loaded
         if self._history.here.argument:
             self.view.show_argument(self._history.here.argument)
         self.view.focus_main()

@@ -54,7 +54,12 @@ def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     except WorkspaceError as error:
         print(f"spotter: {error}", file=sys.stderr)
         return 2
+    import gc
+
     from console import language
+
+    # Collecting garbage over what is still being loaded takes a seventh of the first frame; the app turns it on again.
+    gc.disable()
     from console.app import run_app
     from console.preferences import read_preferences
 
