@@ -14,7 +14,7 @@ ACTIONS: tuple[Action, ...] = (
         "spotter search WORDS --words-only",
     ),
     Action(
-        "index.mode", "m", N_("List"), N_("Share the list anew: balanced, text first, pictures first, by score alone"),
+        "index.mode", "m", N_("Mix"), N_("Share the list anew: balanced, text first, pictures first, by score alone"),
         "spotter search WORDS --mode text",
     ),
     Action("index.facets", "f", N_("Facets"), N_("Counts by document, type, tag and run; enter narrows to one"),

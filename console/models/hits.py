@@ -62,8 +62,9 @@ def why_lines(hit: Hit) -> Text:
         words = _("words: rank {rank}, BM25 {score}").format(rank=why.lexical_rank, score=f"{why.lexical_score:.2f}")
     if why.vector_rank:
         vector = _("vector: rank {rank}, cosine {score}").format(rank=why.vector_rank, score=f"{why.cosine:.2f}")
+    scored = _("score {product}").format(product=_product(hit))
     joined = _("joined {score}").format(score=f"{why.fused:.3f}")
-    lines = [f"{words} · {vector} · {joined}", f"{_('score')} {_product(hit)} · {_ranks(hit)}"]
+    lines = [f"{words} · {vector} · {joined}", f"{scored} · {_ranks(hit)}"]
     return Text("\n".join(lines), style="dim")
 
 

@@ -65,7 +65,7 @@ def facts(hit: Hit) -> list[Fact]:
     size = f" / {hit.page_size_px[0]}×{hit.page_size_px[1]}" if hit.page_size_px else ""
     told = (
         (_("region"), hit.region_id),
-        (_("box"), box_words(hit.bbox_px) + size if hit.bbox_px else None),
+        (_("bbox"), box_words(hit.bbox_px) + size if hit.bbox_px else None),
         (_("tags"), ", ".join(hit.tags)),
         (_("detector"), hit.detector),
         (_("analyst"), hit.analyst),

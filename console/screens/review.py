@@ -367,7 +367,7 @@ class Review(Deciding, PolledView[News]):
         told = (
             (_("region id"), one.region),
             (_("citation"), f"{one.name}, p. {one.page} [{box}] px"),
-            (_("box"), box),
+            (_("bbox"), box),
             (_("page picture"), str(one.picture or "")),
             (_("command"), f"spotter review queue {one.run} region:{one.region}"),
         )
