@@ -146,9 +146,14 @@ class Metrics(PolledView[MetricsNews]):
         report = news.report
         for name in COLUMNS:
             _titles, rows, note = cells_of(report, name)
+            runs = [each.run_id for each in report.figures] if name == "run" else []
             self.query_one(f"#metrics-{name}", KeyedTable).show(
                 [
-                    Row(_key(name, number, cells), tuple(_cell(cell) for cell in cells), problem=_is_problem(cells))
+                    Row(
+                        runs[number] if number < len(runs) else _key(name, cells),
+                        tuple(_cell(cell) for cell in cells),
+                        problem=_is_problem(cells),
+                    )
                     for number, cells in enumerate(rows)
                 ],
                 note,
@@ -311,11 +316,11 @@ class Metrics(PolledView[MetricsNews]):
         self.query_one(ReplayPane).play()
 
 
-def _key(section: str, number: int, cells: tuple[str, ...]) -> str:
+def _key(section: str, cells: tuple[str, ...]) -> str:
     """A key that stays with its row from look to look."""
     if section == "waste":
         return f"{cells[0]} {cells[2]}"
-    return cells[0] if section in ("day", "gpu") else f"{cells[0]} {number}"
+    return " ".join(cells[:3]) if section == "quality" else cells[0]
 
 
 def _cell(cell: str) -> Text:
