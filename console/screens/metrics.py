@@ -117,7 +117,7 @@ class Metrics(PolledView[MetricsNews]):
         return WINDOWS[self._window][1]
 
     def open(self, argument: str) -> None:
-        """`waste`, `30d`, or both."""
+        """`waste`, `30d`, or both; `RUN@12:00:03`, as an index hit and the log tell a moment, shows the replay then."""
         super().open(argument)
         spans = {label.replace(" ", ""): number for number, (label, _seconds) in enumerate(WINDOWS)}
         for word in argument.split():
@@ -125,9 +125,24 @@ class Metrics(PolledView[MetricsNews]):
                 self._show_section(word)
             elif word in spans:
                 self._set_window(spans[word])
+            elif "@" in word:
+                self._show_moment(word)
             else:
                 known = ", ".join((*SECTIONS, *spans))
                 self.app.tell(_("{word} is no section and no span ({known})").format(word=word, known=known), "warning")
+
+    def _show_moment(self, place: str) -> None:
+        """The replay, in the steps of an hour."""
+        from console.models.log_sources import LogPlace
+
+        try:
+            at = LogPlace.read(place).when(self.app.now())
+        except ValueError as error:
+            self.app.tell(str(error), "warning")
+            return
+        self._set_window(1)
+        self.query_one(ReplayPane).at = at
+        self._show_section("replay")
 
     # ---- news ----
 
