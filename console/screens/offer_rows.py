@@ -142,7 +142,8 @@ def offer_details(priced: PricedOffer, news: OfferNews) -> Text:
     for label, amount, words in parts:
         text.append(f"{fit_words(label, LABEL_WIDTH)}{fit_words(usd(amount), 9, right=True)}  ")
         text.append(f"{words}\n", style="dim")
-    text.append(f"{fit_words(_('all'), LABEL_WIDTH)}{fit_words(usd(cost.expected_usd), 9, right=True)}  ", style="bold")
+    everything = fit_words(_("in all"), LABEL_WIDTH) + fit_words(usd(cost.expected_usd), 9, right=True)
+    text.append(f"{everything}  ", style="bold")
     text.append(_("{price} an hour in all").format(price=f"${priced.total_usd_per_hour:.4f}") + "\n", style="dim")
     left = _("running on: {hour}, {day} a day, {month} in 30 days")
     price = cost.price
@@ -160,27 +161,26 @@ def offer_details(priced: PricedOffer, news: OfferNews) -> Text:
 
 def _host_lines(priced: PricedOffer) -> list[tuple[str, str]]:
     offer = priced.offer
-    verified = _("verified") if offer.verified else _("not verified")
-    host, longer = _("host"), _("for {time} more").format(time=duration(offer.max_duration_s))
-    traffic = _("in {down}, out {up} a GB").format(
-        down=f"${offer.download_usd_per_gb:.4f}", up=f"${offer.upload_usd_per_gb:.4f}"
-    )
+    verified = _("verified host {host}") if offer.verified else _("host {host}, not verified")
+    traffic = _("in {down}, out {up} a GB")
+    line = _("↓{down:.0f} ↑{up:.0f} Mbit/s")
+    longer = _("for {time} more").format(time=duration(offer.max_duration_s))
+    ports = ngettext("{n} port", "{n} ports", offer.open_ports).format(n=offer.open_ports)
+    ram = _("{gb:.0f} GB RAM").format(gb=offer.ram_mb / 1000)
+    disk = _("{gb:.0f} GB {name}").format(gb=offer.disk_gb, name=offer.disk_name)
+    vram = _("{gb:.0f} GB VRAM").format(gb=offer.gpu_ram_mb / 1024)
     return [
-        (_("machine"), f"{offer.machine_id} · {host} {offer.host_id} · {verified}"),
+        (_("machine"), f"{offer.machine_id} · {verified.format(host=offer.host_id)}"),
+        (_("reliable"), f"{offer.reliability:.2%} · {longer}"),
+        (_("net"), f"{line.format(down=offer.download_mbps, up=offer.upload_mbps)} · {ports}"),
         (
-            _("reliable"),
-            f"{offer.reliability:.2%} · {longer}",
+            _("traffic"),
+            traffic.format(down=f"${offer.download_usd_per_gb:.4f}", up=f"${offer.upload_usd_per_gb:.4f}"),
         ),
-        (_("net"), f"↓{offer.download_mbps:.0f} ↑{offer.upload_mbps:.0f} Mbit/s · " + _ports(offer.open_ports)),
-        (_("traffic"), traffic),
-        ("CPU", f"{offer.cpu_cores:.0f}× {offer.cpu_name} · {offer.ram_mb / 1000:.0f} GB RAM"),
-        (_("disk"), f"{offer.disk_gb:.0f} GB {offer.disk_name}"),
-        ("CUDA", f"{offer.cuda_max:.1f} · {offer.gpu_ram_mb / 1024:.0f} GB VRAM"),
+        ("CPU", f"{offer.cpu_cores:.0f}× {offer.cpu_name} · {ram}"),
+        (_("disk"), disk),
+        ("CUDA", f"{offer.cuda_max:.1f} · {vram}"),
     ]
-
-
-def _ports(number: int) -> str:
-    return ngettext("{n} port", "{n} ports", number).format(n=number)
 
 
 def _history_lines(priced: PricedOffer) -> list[str]:
