@@ -30,8 +30,8 @@ class Moment:
 
     @property
     def argument(self) -> str:
-        """What the log and the charts are opened with: `RUN@12:00:03`, by this machine's clock."""
-        return f"{self.run_id}@{time.strftime('%H:%M:%S', time.localtime(self.at))}"
+        """What the log and the replay are opened with: `RUN@2026-11-21T12:00:03`, by this machine's clock."""
+        return f"{self.run_id}@{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(self.at))}"
 
 
 def moment_of(run_folder: Path, document: str | None, page: int | None, kind: str) -> Moment | None:

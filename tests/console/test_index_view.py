@@ -15,11 +15,13 @@ from console.models import index_details as details
 from console.models.index_pages import place_of, step
 from console.models.index_query import choices, with_filter, words_like
 from console.models.jumps import moment_of
+from console.models.log_sources import LogPlace
 from console.operations.live_search import Asked, search_once
 from console.operations.search import find_record, open_searcher
 from console.screens.answer import AnswerPane
 from console.screens.index import Index
 from console.screens.index_list import FacetList, HitList
+from console.screens.metrics_replay import ReplayPane
 from console.screens.page_view import PageView
 from console.widgets.preview import Preview
 from console.workspace import Workspace, create_workspace
@@ -301,6 +303,18 @@ async def test_a_hit_leads_to_its_run_and_to_the_second_in_which_it_was_made(
     assert (moment.stage, moment.at) == ("analyze", ANALYZED_AT + 10)
     second = moment.argument
     assert gone == [("run", RUN), ("review", f"{RUN} region:region0"), ("log", second), ("metrics", second)]
+
+
+async def test_the_log_and_the_replay_stand_at_that_second(workspace: Workspace) -> None:
+    moment = moment_of(workspace.run_folder(RUN), "doc", 1, "VisualCaption")
+    assert moment is not None
+    assert LogPlace.read(moment.argument).when(0.0) == moment.at
+    app = SpotterApp(workspace, "index", "слой")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await at_the_hits(pilot, app, "слой")
+        await pilot.press("h")
+        await until(pilot, lambda: app.view.NAME == "metrics", "the charts")
+        await until(pilot, lambda: app.query_one(ReplayPane).at == moment.at, "the replay of that second")
 
 
 def test_of_a_text_the_moment_is_when_its_page_was_read(workspace: Workspace, tmp_path: Path) -> None:
