@@ -23,7 +23,7 @@ from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.rerent_book import RerentBook, RerentEntry
 from console.operations.rerent_book import Step as Stage
-from console.operations.rerent_offers import RankedOffer, offers_like, same_terms
+from console.operations.rerent_offers import RankedOffer, offers_like, room_without, same_terms
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.watch import watch
@@ -120,6 +120,9 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
     """
     book, runbook = RerentBook(session), Runbook(session.workspace)
     old_id, run = plan.old.instance_id, plan.run
+    begun = book.read(old_id)
+    if not plan.offers and not (begun is not None and begun.step.reached(Stage.RENTING)):
+        raise OfferNotThere(f"nothing like instance {old_id} is on offer, so nothing was touched: {plan.note}")
     entry = book.begin(old_id, run.run_id if run is not None else None)
     with ExitStack() as stack:
         if run is not None and not entry.step.reached(Stage.MOVED):
@@ -152,8 +155,8 @@ class _Move:
 
     def do(self) -> Rerented:
         """From the step on disk to the last."""
-        if not self._entry.step.reached(Stage.HOME):
-            self._bring_home()
+        if not self._entry.step.reached(Stage.MOVED):
+            self._bring_home()  # also a second time: the run may have gone on here since
         if not self._entry.step.reached(Stage.RENTED):
             self._rent()
         new_id = self._entry.new_id
@@ -172,29 +175,35 @@ class _Move:
 
     def _bring_home(self) -> None:
         """Fetch what the run did and see that nothing on the old machine would be lost."""
-        old = _seen(self._session, self._old_id)
-        if old is None:
-            self._say(f"instance {self._old_id} is gone: the run goes on from what is here")
-            self._update(step=Stage.HOME)
+        if _seen(self._session, self._old_id) is None:
+            self._say(f"instance {self._old_id} is gone: what is here is all there is")
+            self._come_home()
             return
         try:
             run = self._plan.run
             if run is not None and run.phase.reached(Phase.LAUNCHED):
                 self._end_job_and_pull(run)
+            if run is not None:
                 check_nothing_is_lost(self._session, self._old_id)
-            elif run is None:
-                check_may_go(self._session, self._old_id)
             else:
-                check_nothing_is_lost(self._session, self._old_id)
+                check_may_go(self._session, self._old_id)
         except Exception as error:
-            if not self._give_up:
+            if not (self._give_up or self._entry.given_up):
                 raise StillNeeded(
                     f"instance {self._old_id} stays as it is, for not everything on it is here ({error}); "
                     f"`spotter rerent {self._old_id} --give-up` goes on without it"
                 ) from error
             self._say(f"what is not here is given up: {error}")
-            self._update(step=Stage.HOME, given_up=True)
-        else:
+            self._update(given_up=True)
+        self._come_home()
+
+    def _come_home(self) -> None:
+        """From here on the run can go on from this machine: with the old instance, or with any other."""
+        if self._entry.run_id is not None:
+            Runbook(self._session.workspace).update(
+                self._entry.run_id, phase=Phase.RENTED, state="queued", problem=None, exit_code=None, job_id=None
+            )
+        if not self._entry.step.reached(Stage.HOME):
             self._update(step=Stage.HOME)
 
     def _end_job_and_pull(self, run: RunEntry) -> None:
@@ -224,7 +233,7 @@ class _Move:
             self._say(f"instance {found} was rented for this already")
             self._update(step=Stage.RENTED, new_id=found)
             return
-        if not self._plan.offers:
+        if not self._plan.offers:  # it went on from a step at which there were some
             raise OfferNotThere(f"nothing like instance {self._old_id} is on offer: {self._plan.note}")
         run = self._plan.run
         refused: Exception | None = None
@@ -237,10 +246,11 @@ class _Move:
                 self._say(f"offer {each.offer.id} is gone; trying the next")
                 continue
             except OverBudget:
-                if _seen(self._session, self._old_id) is None:
+                gone = _seen(self._session, self._old_id) is None
+                if gone or not room_without(self._session, self._plan.old, each, run, self._plan.wishes):
                     raise
                 self._say("the day's cap has no room for both: the old machine goes first, its results are here")
-                destroy(self._session, self._old_id, force=True, report=self._report)
+                destroy(self._session, self._old_id, force=self._entry.given_up, report=self._report)
                 rental = self._rent_one(each, run)
             self._update(step=Stage.RENTED, new_id=rental)
             return
@@ -276,22 +286,14 @@ class _Move:
     def _move_run(self, new_id: int) -> None:
         """Let the run's book name the new machine: from here on `run --resume`, too, goes on there."""
         if self._entry.run_id is not None:
-            Runbook(self._session.workspace).update(
-                self._entry.run_id,
-                instance_id=new_id,
-                phase=Phase.RENTED,
-                state="queued",
-                problem=None,
-                exit_code=None,
-                job_id=None,
-            )
+            Runbook(self._session.workspace).update(self._entry.run_id, instance_id=new_id)
             self._say(f"run {self._entry.run_id} goes on with instance {new_id}")
         self._update(step=Stage.MOVED)
 
     def _give_old_back(self) -> bool:
         """Destroy the old machine; the run goes on whether it resists or not, but nobody is left to think it gone."""
         try:
-            destroy(self._session, self._old_id, force=True, report=self._report)
+            destroy(self._session, self._old_id, force=self._entry.given_up, report=self._report)
         except InstanceGone:
             return True
         except Exception as error:  # noqa: BLE001 - it is told now, and again when the run is through
@@ -375,6 +377,7 @@ def _where_it_stands(entry: RerentEntry) -> str:
     """For whoever reads why it stopped: what is done, what is billed, and how to go on."""
     again = f"`spotter rerent {entry.old_id}` goes on"
     run = f"run {entry.run_id}" if entry.run_id else "the work"
+    resume = f", `spotter run --resume {entry.run_id}` goes on with the old one" if entry.run_id else ""
     match entry.step:
         case Stage.BEGUN:
             return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
@@ -382,7 +385,7 @@ def _where_it_stands(entry: RerentEntry) -> str:
             kept = "what it did and is not here was given up" if entry.given_up else "what it did is here"
             return (
                 f"{run} is stopped and {kept}; no other machine was rented; instance {entry.old_id} is still billed "
-                f"unless it says otherwise above: {again}, `spotter destroy {entry.old_id}` gives it up"
+                f"unless it says otherwise above: {again}{resume}, `spotter destroy {entry.old_id}` gives it up"
             )
         case _:
             return f"instance {entry.new_id} is rented in place of {entry.old_id}: {again}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from console.operations.offers import Wishes, find_offers, query_of
+from console.operations.offers import Wishes, find_offers, query_of, wanted_profile
 from console.operations.session import Session
 from remote.offers import expected_cost
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from remote.cloud import Offer, OfferQuery
     from remote.ledger import RentedInstance
 
+HOURS_PER_DAY = 24.0
 SERVED_S = 1800.0
 """A machine that ran for us this long without a word served; most that fail do so within minutes."""
 SERVED_FACTOR = 0.95
@@ -123,3 +124,18 @@ def offers_like(
         return ranked(offers, query, known), "" if offers else why
     found = find_offers(session, profile, wishes)
     return ranked(found.offers, found.query, known, without=row.machine_id), found.note
+
+
+def room_without(
+    session: Session, old: RentedInstance, each: RankedOffer, run: RunEntry | None, wishes: Wishes
+) -> bool:
+    """Whether the day's cap has room for an offer once the old machine is gone, as renting itself will count."""
+    from remote.money import hours_to_midnight, money_now
+
+    cap = session.settings.money.max_usd_per_day
+    profile = wanted_profile(session, run.profile if run is not None else None, wishes)
+    price = each.offer.price(profile.disk_gb, traffic_gb=profile.image_gb)
+    money = money_now(session.ledger, session.cloud_name, None, session.clock)
+    together = max(0.0, money.burn_usd_per_hour - old.usd_per_hour) + price.usd_per_hour
+    until_midnight = together * hours_to_midnight(session.clock.time())
+    return together * HOURS_PER_DAY <= cap and money.today_usd + price.traffic_usd + until_midnight <= cap

@@ -29,7 +29,7 @@ RUN = "01jtestrun00000000abcdefgh"
 OLD = 7
 OFFER = Offer(
     id=100, machine_id=5, host_id=1, gpu_name="RTX 4090", gpu_count=1, gpu_ram_mb=24576, compute_capability=890,
-    cuda_max=13.0, cpu_name="EPYC", cpu_cores=8, ram_mb=32000, disk_gb=200, disk_name="nvme", gpu_usd_per_hour=0.4,
+    cuda_max=13.0, cpu_name="EPYC", cpu_cores=8, ram_mb=32000, disk_gb=200, disk_name="nvme", gpu_usd_per_hour=0.3,
     storage_usd_per_gb_month=0.1, download_usd_per_gb=0.0, upload_usd_per_gb=0.0, download_mbps=1000, upload_mbps=1000,
     location="PL", reliability=0.99, verified=True, rentable=True, open_ports=10, max_duration_s=1e6,
 )  # fmt: skip
@@ -83,7 +83,7 @@ class World:
     def _destroy(self, session: Session, instance_id: int, *, force: bool, report: object) -> None:
         if instance_id in self.resists:
             raise RuntimeError(f"instance {instance_id} is still there")
-        assert force
+        assert force is not self.reached
         session.ledger.close_instance("local", instance_id)
         self.gone.add(instance_id)
         self.did.append(f"destroyed {instance_id}")
@@ -154,16 +154,29 @@ def test_what_cannot_be_fetched_stops_it_before_anything_is_rented_and_says_how_
     assert done.old_is_gone
 
 
-def test_a_market_without_its_like_leaves_the_old_machine_and_the_results_that_came(
+def test_a_market_without_its_like_leaves_run_and_machine_untouched(
     session: Session, world: World, run: RunEntry, planned: Planned
 ) -> None:
-    with pytest.raises(OfferNotThere, match="the market is empty") as refused:
+    with pytest.raises(OfferNotThere, match="so nothing was touched: the market is empty"):
         rerent(session, planned())
+    assert (world.did, world.living()) == ([], [OLD])
+    assert Runbook(session.workspace).read(RUN) == run
+    assert RerentBook(session).read(OLD) is None
+
+
+def test_a_refusal_after_the_run_is_home_leaves_it_ready_to_go_on_with_either_machine(
+    session: Session, world: World, run: RunEntry, planned: Planned
+) -> None:
+    world.refusals = [RuntimeError("the marketplace is closed")]
+    with pytest.raises(RuntimeError, match="closed") as refused:
+        rerent(session, planned(RANKED))
     assert "what it did is here; no other machine was rented; instance 7 is still billed" in refused.value.__notes__[0]
-    assert world.living() == [OLD]
+    assert "goes on with the old one" in refused.value.__notes__[0]
+    assert (world.living(), moved(session)) == ([OLD], (OLD, Phase.RENTED, None))
+    Runbook(session.workspace).update(RUN, phase=Phase.LAUNCHED, job_id="j2")  # it did go on there
     rerent(session, planned(RANKED))
-    assert world.did.count("pulled abcdefgh") == 1  # the second time goes on, and repeats nothing
-    assert world.living() == [71]
+    assert world.did.count("pulled abcdefgh") == 2  # and so it is fetched again before the machine goes
+    assert (world.living(), moved(session)) == ([71], (71, Phase.RENTED, None))
 
 
 def test_the_next_best_offer_is_tried_when_the_best_has_gone(
@@ -190,6 +203,18 @@ def test_a_cap_without_room_for_both_lets_the_old_machine_go_first_for_its_resul
     done = rerent(session, planned(RANKED))
     assert world.did == ["pulled abcdefgh", "checked 7", "destroyed 7", "rented 71", "destroyed 7"]
     assert (done.old_is_gone, world.living()) == (True, [71])
+
+
+def test_a_cap_without_room_even_for_the_new_one_alone_destroys_nothing(
+    session: Session, world: World, run: RunEntry, planned: Planned
+) -> None:
+    session.ledger.open_instance(
+        "local", 9, label="z", gpu_name="X", gpu_usd_per_hour=0.1, disk_usd_per_hour=0.0, state="ready"
+    )  # with it and the new one $0.42 an hour would burn, and the cap is $10 a day
+    world.refusals = [OverBudget("above the cap")]
+    with pytest.raises(OverBudget, match="above the cap"):
+        rerent(session, planned(RANKED))
+    assert world.living() == [OLD, 9]
 
 
 def test_a_process_that_dies_right_after_renting_rents_no_second_machine_when_it_goes_on(
@@ -224,7 +249,7 @@ def test_it_goes_on_at_every_later_step(
     if step is Step.MOVED:
         Runbook(session.workspace).update(RUN, instance_id=71, phase=Phase.RENTED, job_id=None)
     done = rerent(session, planned())
-    assert world.did == ["destroyed 7"]
+    assert world.did == (["destroyed 7"] if step is Step.MOVED else ["pulled abcdefgh", "checked 7", "destroyed 7"])
     assert (done.new_id, moved(session)) == (71, (71, Phase.RENTED, None))
 
 
