@@ -1,4 +1,4 @@
-"""Commands about runs: run, runs, watch, logs, pull, cancel."""
+"""Commands about runs: run, runs, watch, pull, cancel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from console.commands.frame import (
     print_json,
     reporting,
     session,
-    workspace,
 )
 from console.commands.parameters import parameters
 from console.operations.signals import stop_on_signals
@@ -257,7 +256,7 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
     runbook = Runbook(here.workspace)
     entry = runbook.resolve(run_id)
     if entry.phase is not Phase.DONE and runbook.holder(entry.run_id) is not None:
-        _follow(here.workspace, entry.run_id, tell_cost=True)
+        follow_log(here.workspace, entry.run_id, tell_cost=True)
         entry = runbook.read(entry.run_id)
     elif entry.phase is not Phase.DONE:
         if not entry.machines and not entry.here:
@@ -265,23 +264,6 @@ def watch(run_id: RunId = "last", as_json: Json = False) -> int:
         with reporting(as_json=as_json) as report:
             entry = drive(here, entry.run_id, report, Wishes(may_rent=False))
     return show_outcome(here, entry, as_json)
-
-
-def logs(
-    run_id: RunId = "last",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the run ends.")] = False,
-    events: Annotated[bool, typer.Option("--events", help="The events instead of the log.")] = False,
-) -> int:
-    """Print a run's log as this machine has it; whoever drives the run keeps it growing."""
-    from console.operations.runbook import Runbook
-
-    here = workspace()
-    entry = Runbook(here).resolve(run_id)
-    if follow:
-        _follow(here, entry.run_id, events=events)
-    else:
-        LogPrinter(here, entry.run_id, events=events).more()
-    return 0
 
 
 class LogPrinter:
@@ -308,7 +290,7 @@ class LogPrinter:
 COST_EVERY_S = 30.0
 
 
-def _follow(here: Workspace, run_id: str, *, events: bool = False, tell_cost: bool = False) -> None:
+def follow_log(here: Workspace, run_id: str, *, events: bool = False, tell_cost: bool = False) -> None:
     """Print a run's log until nobody drives it any more; with `tell_cost`, now and then on stderr what it costs."""
     from console.models.run_cost import cost_words
     from console.models.run_reader import RunReader

@@ -117,6 +117,8 @@ class LogFollower:
     files: Callable[[], list[LogFile]]
     tell: Callable[[str], None] = lambda reason: None
     """Told, from the thread, why there is nothing; empty when there is again."""
+    backlog: int = BACKLOG_BYTES
+    """How much of what was written before is read."""
     stop: threading.Event = field(default_factory=threading.Event)
     ready: threading.Event = field(default_factory=threading.Event)
     """Set once everything that was written before is in the buffer's waiting room."""
@@ -137,9 +139,9 @@ class LogFollower:
                 self._list()
                 listed = now
             if not self.ready.is_set():
-                self._read_backlog()
+                self._offer_backlog()
                 self.ready.set()
-            elif self._read_new():
+            elif self.read_new():
                 grew = now
             self.stop.wait(LOOK_S if now - grew < IDLE_AFTER_S else IDLE_LOOK_S)
 
@@ -152,9 +154,14 @@ class LogFollower:
         self._note("", "")
         for file in files:
             if file not in self._growing:
-                self._growing[file] = GrowingFile(file, self.buffer, BACKLOG_BYTES // max(1, len(files)))
+                self._growing[file] = GrowingFile(file, self.buffer, self.backlog // max(1, len(files)))
 
-    def _read_backlog(self) -> None:
+    def read_backlog(self) -> None:
+        """Read what was written before, without a thread."""
+        self._list()
+        self._offer_backlog()
+
+    def _offer_backlog(self) -> None:
         """What was written before, of all files, in order of time."""
         batches = []
         for file in list(self._growing.values()):
@@ -169,7 +176,8 @@ class LogFollower:
             part.take(backlog, range(start, min(start + BATCH_LINES, len(backlog))))
             self.buffer.offer(part)
 
-    def _read_new(self) -> bool:
+    def read_new(self) -> bool:
+        """Read what came since the last time; returns whether anything did."""
         came = False
         for file in list(self._growing.values()):
             while not self.stop.is_set() and (batch := self._read(file)) is not None:

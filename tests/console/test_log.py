@@ -71,8 +71,7 @@ def followed(place: Workspace, argument: str, *, events: bool = False) -> LogBuf
     buffer = LogBuffer()
     where = LogPlace.read(argument)
     follower = LogFollower(buffer, lambda: files_of(place, where, events=events))
-    follower._list()
-    follower._read_backlog()
+    follower.read_backlog()
     while buffer.drain():
         pass
     return buffer
@@ -109,7 +108,7 @@ def test_files_are_followed_as_they_grow_shrink_come_and_end_without_a_line_end(
         before = buffer.end
         follower._list()
         for _ in range(3):
-            follower._read_new()
+            follower.read_new()
         while buffer.drain():
             pass
         return texts(buffer)[before - buffer.first :]
@@ -376,3 +375,42 @@ def test_rows_for_an_export_hold_time_source_level_and_text(workspace: Workspace
     rows = list(ShownLines.of(pane).rows())
     assert rows[0] == (NOON, "laptop", "info", "12:00:00 … push: sending code")
     assert json.dumps(rows)
+
+
+def run_logs(workspace: Workspace, *arguments: str) -> tuple[int, str]:
+    from typer.testing import CliRunner
+
+    from console.cli import app
+
+    done = CliRunner().invoke(app, ["-C", str(workspace.root), "logs", *arguments])
+    return done.exit_code, done.output
+
+
+def test_the_command_prints_a_run_as_it_is_or_as_the_view_shows_it(workspace: Workspace) -> None:
+    plain = (logs(workspace) / "job-1.log").read_text()
+    assert run_logs(workspace, RUN) == (0, plain)
+    code, out = run_logs(workspace, RUN, "--filter", '"page 4"', "--context", "1")
+    assert [line.split(" ", 1)[1] for line in out.splitlines()] == ["✗ push: gone", "page 4", "page 5"]
+    _, out = run_logs(workspace, "31245", "--filter", "level:error", "--with-events", "--json")
+    assert [(row["source"], row["level"]) for row in json.loads(out)] == [("laptop", "error"), ("events", "error")]
+    _, out = run_logs(workspace, "--all", "--last", "5s")
+    assert out.splitlines()[-1] == "0aaa job 1: 2026-11-21T12:00:30 page 30"
+    assert len(out.splitlines()) == 6
+    _, out = run_logs(workspace, RUN, "--follow", "--filter", "page 30")
+    assert out.count("page 30") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--filter", "/(a+)+b/"),
+        ("--last", "soon"),
+        ("--json", "--follow"),
+        ("--filter", "/(/"),
+        ("nosuch", "--all", "-f", "--json"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_what_was_asked(workspace: Workspace, arguments: tuple[str, ...]) -> None:
+    code, out = run_logs(workspace, *arguments)
+    assert code == 2
+    assert out.startswith("spotter: ")
