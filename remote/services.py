@@ -197,6 +197,26 @@ def stop_service(agent: Agent, name: str, *, timeout_s: float = STOP_LIMIT_S) ->
     return _service(agent, name, ended)
 
 
+def spec_of_ended(agent: Agent, name: str) -> ServiceSpec:
+    """What a service that has ended was started with, its port included, so that it can be started again.
+
+    Raises:
+        NoSuchService: it was never started here.
+        ServiceDiffers: it runs, or it had a token, which whoever starts it must make anew.
+    """
+    service = find_service(agent, name)
+    if service.alive:
+        raise ServiceDiffers(f"service {name} runs (job {service.job.id}): stop it first, then start it anew")
+    if service.token_file is not None:
+        raise ServiceDiffers(f"service {name} had a token, which is gone: start it with its own command")
+    spec = _spec_of(agent, service.job.id)
+    env = {key: value for key, value in spec.env.items() if key not in (PORT_VARIABLE, PATH_VARIABLE, TOKEN_VARIABLE)}
+    return ServiceSpec(
+        name, spec.argv, port=service.port, cwd=spec.cwd, env=env, secret_files=dict(spec.secret_files),
+        open_path=service.open_path, restart=spec.restart, gpu=spec.gpu,
+    )  # fmt: skip
+
+
 def open_service(
     agent: Agent, name: str, transport_factory: Callable[[], Transport], *, local_port: int = 0
 ) -> OpenService:

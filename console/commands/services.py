@@ -28,14 +28,24 @@ NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the ad
 
 
 def jupyter(
-    instance: Instance = None, local: LocalPort = None, no_browser: NoBrowser = False, as_json: Json = False
+    instance: Instance = None,
+    local: LocalPort = None,
+    no_browser: NoBrowser = False,
+    start_only: Annotated[bool, typer.Option("--start-only", help="Start it, and open nothing here.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Open JupyterLab of an instance in the browser; the tunnel stays until Ctrl-C, Jupyter goes on."""
-    from console.operations.services import open_jupyter
+    from console.operations.services import ensure_jupyter, open_jupyter
     from console.operations.shell import the_instance
 
     here = session()
     chosen = the_instance(here, instance)
+    if start_only:
+        with reporting(as_json=as_json) as report:
+            ensure_jupyter(here, chosen, report)
+        if as_json:
+            print_json({"instance": chosen, "service": "jupyter", "running": True})
+        return 0
     with reporting(as_json=as_json) as report:
         opened = open_jupyter(here, chosen, local_port=local, report=report)
     return _show_and_hold(here, opened, chosen, browser=not no_browser, as_json=as_json)
@@ -111,6 +121,26 @@ def service_stop(
         return 0
 
     raise typer.Exit(guard(stop, as_json=as_json))
+
+
+@service.command("restart")
+def service_restart(
+    name: Annotated[str, typer.Argument(help="Its name.")], on: OnInstance = None, as_json: Json = False
+) -> None:
+    """Start a service that has ended again, with the command and the port that it had."""
+
+    def restart() -> int:
+        from console.operations import services
+        from console.operations.shell import the_instance
+
+        here = session()
+        with reporting(as_json=as_json) as report:
+            started = services.restart(here, the_instance(here, on), name, report)
+        if as_json:
+            print_json(_service_data(started))
+        return 0
+
+    raise typer.Exit(guard(restart, as_json=as_json))
 
 
 @service.command("list")

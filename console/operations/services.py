@@ -91,6 +91,21 @@ def stop(session: Session, instance_id: int, name: str, report: Report = silent)
     return service
 
 
+def restart(session: Session, instance_id: int, name: str, report: Report = silent) -> Service:
+    """Start a service that has ended with the command and the port that it had.
+
+    Raises:
+        remote.services.NoSuchService: it was never started here.
+        remote.services.ServiceError: it runs, had a token, or does not become ready.
+    """
+    from remote.services import spec_of_ended, start_service
+
+    with agent_of(session, instance_id) as agent, Step("service", f"starting {name}", report) as step:
+        service = start_service(agent, spec_of_ended(agent, name), waiting=_ticker(name, report))
+        step.summary = f"{name} answers on port {service.port} of instance {instance_id}, loopback only"
+    return service
+
+
 def open_named(session: Session, instance_id: int, name: str, *, local_port: int | None = None) -> OpenService:
     """A tunnel to a service; the local port is that of the box when it is free here and none is named.
 
@@ -119,6 +134,19 @@ def open_jupyter(
         remote.services.ServiceError: it does not become ready, or runs with the other `[jupyter] auth`.
     """
     from remote.jupyter import SERVICE_NAME
+
+    ensure_jupyter(session, instance_id, report)
+    return open_named(session, instance_id, SERVICE_NAME, local_port=local_port)
+
+
+def ensure_jupyter(session: Session, instance_id: int, report: Report = silent) -> None:
+    """Start Jupyter unless it runs; the box is made ready for it.
+
+    Raises:
+        remote.bootstrap.steps.BootstrapFailed: JupyterLab could not be installed.
+        remote.services.ServiceError: it does not become ready, or runs with the other `[jupyter] auth`.
+    """
+    from remote.jupyter import SERVICE_NAME
     from remote.services import ServiceDiffers, services
 
     auth = session.settings.jupyter.auth
@@ -131,7 +159,6 @@ def open_jupyter(
                 f"Jupyter runs on instance {instance_id} with another [jupyter] auth than {auth!r}: "
                 f"`spotter service stop jupyter --on {instance_id}` ends it with its kernels, then open it again"
             )
-    return open_named(session, instance_id, SERVICE_NAME, local_port=local_port)
 
 
 def _start_jupyter(session: Session, agent: Agent, instance_id: int, report: Report) -> None:
