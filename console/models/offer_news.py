@@ -40,10 +40,10 @@ class HostHistory:
     def words(self) -> str:
         """In one cell; empty for a stranger."""
         parts = []
-        if self.rentals:
-            parts.append(f"{self.rentals}× {duration(self.served_s)}")
         if self.failures:
             parts.append(_("failed {n}×").format(n=self.failures))
+        if self.rentals:
+            parts.append(f"{self.rentals}× {duration(self.served_s)}")
         return ", ".join(parts)
 
 

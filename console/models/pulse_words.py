@@ -19,7 +19,7 @@ STYLES: dict[Level, str] = {
     "ok": "green",
     "foreign": "dim",
 }
-TILE_WIDTH = 26
+TILE_WIDTH = 25
 TILE_HEIGHT = 7
 BAR_WIDTH = 12
 RUN_TAIL = 8
@@ -75,7 +75,7 @@ def summary(news: PulseNews, now: float, wall_now: float, width: int) -> Text:
     """Below the tiles: money, runs, checks."""
     text = Text(no_wrap=True, overflow="ellipsis")
     for level, words in (*_fleet_lines(news, now, wall_now), *_run_lines(news), *_check_lines(news)):
-        line = Text(f"{SIGNS[level]} ", style=STYLES[level])
+        line = Text.assemble((f"{SIGNS[level]} ", STYLES[level]))
         line.append(fit_words(words, max(1, width - 2)).rstrip())
         text.append_text(line)
         text.append("\n")
@@ -110,6 +110,10 @@ def _fleet_lines(news: PulseNews, now: float, wall_now: float) -> list[tuple[Lev
         )
     tiles = tiles_of(fleet, now, wall_now)
     parts = [_("EMULATED")] if fleet.emulated else []
+    parts += [usd_per_hour(burn_of(fleet)), _("today {usd}").format(usd=usd(fleet.spent_today_usd))]
+    runway_s = runway_of(fleet)
+    if runway_s is not None:
+        parts.append(_("runway {time}").format(time=duration(runway_s)))
     if tiles:
         parts.append(ngettext("{n} instance", "{n} instances", len(tiles)).format(n=len(tiles)))
     elif fleet.error is None:
@@ -117,10 +121,6 @@ def _fleet_lines(news: PulseNews, now: float, wall_now: float) -> list[tuple[Lev
     for level in WORST_FIRST:
         if number := sum(tile.level == level for tile in tiles):
             parts.append(str(number) + " " + _(LEVEL_WORDS[level]))
-    parts += [usd_per_hour(burn_of(fleet)), _("today {usd}").format(usd=usd(fleet.spent_today_usd))]
-    runway_s = runway_of(fleet)
-    if runway_s is not None:
-        parts.append(_("runway {time}").format(time=duration(runway_s)))
     lines.append((min((tile.level for tile in tiles), key=WORST_FIRST.index, default="ok"), " · ".join(parts)))
     return lines
 

@@ -32,7 +32,13 @@ class KeyedTable(Vertical):
     Filter, order, marks and cursor are the table's own and survive every `show`. `targets` is what an action is about.
     """
 
-    DEFAULT_CSS = "KeyedTable { height: 1fr; } KeyedTable > .filter { display: none; }"
+    DEFAULT_CSS = """
+    KeyedTable {
+        height: 1fr;
+        & > .filter { display: none; }
+        & > .note { text-wrap: nowrap; text-overflow: ellipsis; }
+    }
+    """
     BINDINGS = [  # noqa: RUF012
         # straight to this table: a view may have several, and the one with the keyboard is meant
         Binding(action.keys, action.name, action.label, show=False, id=action.id)

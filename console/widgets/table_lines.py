@@ -201,7 +201,10 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         if kept is not None and kept[1] == state and (kept[0] is row or kept[0].look == row.look):
             return kept[2]
         base = self._base(state, row)
-        sign = base + self._style("table--sign") if marked or row.problem else base
+        sign = base
+        if marked or row.problem:
+            look = self._style("table--sign")
+            sign += Style(color=look.color, bold=look.bold)  # on the row's own ground
         last = STALE if row.stale else " "
         segments = [Segment((MARK if marked else " ") + (PROBLEM if row.problem else last) + " ", sign)]
         for place in places:

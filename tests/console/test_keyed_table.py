@@ -308,6 +308,18 @@ async def test_only_lines_that_look_otherwise_are_painted_again() -> None:
         assert painted == [3], "another colour is another look"
 
 
+async def test_the_ground_of_the_cursor_reaches_under_the_signs_and_a_long_note_says_that_it_is_cut() -> None:
+    app = Table([row("a", problem=True)])
+    async with app.run_test(size=(40, 8)) as pilot:
+        await pilot.press("space")
+        strip = app.query_one(TableLines).render_line(1)
+        assert strip.text.startswith("●! a")
+        assert len({segment.style.bgcolor for segment in strip if segment.style is not None}) == 1
+        app.table.put_note("much to say " * 9)
+        await pilot.pause()
+        assert app.screen._compositor.render_strips()[-1].text.rstrip().endswith("…")
+
+
 async def test_stale_rows_are_dimmed_and_have_a_sign() -> None:
     app = Table([row("a", stale=True), row("b")])
     async with app.run_test():
