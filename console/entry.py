@@ -12,6 +12,9 @@ def main() -> None:
     """Entry point of the `spotter` command."""
     # One query scans memory, not arithmetic: a second BLAS thread adds nothing, and waits for a busy core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if "_SPOTTER_COMPLETE" in os.environ:  # a shell asks what a word may become; it gives no arguments
+        _complete()
+        return
     match sys.argv[1:]:
         case []:
             directory = None
@@ -26,6 +29,17 @@ def main() -> None:
             return
     _speak([])
     sys.exit(open_console(directory))
+
+
+def _complete() -> None:
+    """Answer the shell, also with names that are in this workspace's files."""
+    from console.cli import app
+    from console.commands.completion import offer_names
+    from console.commands.translated import command_of
+
+    command = command_of(app)
+    offer_names(command)
+    command(prog_name="spotter")
 
 
 def _speak(arguments: list[str]) -> None:

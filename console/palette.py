@@ -65,7 +65,8 @@ def action_choices(app: SpotterApp) -> list[Choice]:
 
 def _choice(app: SpotterApp, action: Action) -> Choice:
     reason = app.refusal(action)
-    detail = f"{_('refused')}: {reason}" if reason else _(action.help)
+    refused = _("refused")  # not inside the f-string: what gathers texts does not look into those
+    detail = f"{refused}: {reason}" if reason else _(action.help)
     return Choice(
         _(action.label), visible(detail), key_names(app.keys_of(action)), bool(reason), partial(_do, app, action)
     )

@@ -93,7 +93,7 @@ def finding_card(finding: Finding) -> Text:
     text.append(f"{sign} {visible(finding.subject)}\n\n", style=style)
     text.append(f"{visible(finding.message)}\n")
     if finding.fix:
-        text.append(f"\n{_('Fix')}\n", style="bold")
+        text.append("\n" + _("Fix") + "\n", style="bold")
         text.append(f"{visible(finding.fix)}\n")
         text.append(f"\n{_way(finding)}", style="dim")
     return text
