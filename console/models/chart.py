@@ -23,7 +23,7 @@ GAP = "·"
 SIGN_EVERY = 24
 """Columns from one sign of a line to the next."""
 MOST_LINES = 4
-AXIS_WIDTH = 9
+AXIS_WIDTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def chart_rows(chart: Chart, width: int, height: int) -> list[list[Run]]:
     labels = {0: chart.words(top), plot_height - 1: chart.words(chart.low)}
     if plot_height >= 7:
         labels[plot_height // 2] = chart.words(top - (top - chart.low) * (plot_height // 2) / (plot_height - 1))
-    rows = [_fit(_head(chart, known), width)]
+    rows = [_fit(_head(chart, known, width), width)]
     for number, runs in enumerate(plot):
         label = labels.get(number, "")[: AXIS_WIDTH - 1]
         rows.append([(f"{label:>{AXIS_WIDTH - 1}}{'┤' if label else '│'}", "dim"), *runs])
@@ -137,18 +137,21 @@ def chart_rows(chart: Chart, width: int, height: int) -> list[list[Run]]:
     return rows
 
 
-def _head(chart: Chart, known: Sequence[float]) -> list[Run]:
-    """Title, the figures of each line, and what is wrong."""
+def _head(chart: Chart, known: Sequence[float], width: int) -> list[Run]:
+    """Title, the figures of each line, and what is wrong; least and most where there is room for both."""
     runs: list[Run] = [(chart.title, "bold")]
     for number, line in enumerate(chart.lines[:MOST_LINES]):
         if len(chart.lines) > 1:
             runs.append((f"  {line.sign} {line.name}", f"line{number}"))
         runs.append((f" {chart.words(line.now)}" if line.now is not None else " –", "" if not chart.stale else "dim"))
+    note = f"  {chart.note}" if chart.note and known else ""
     if known:
         least, most = _("min"), _("max")
-        runs.append((f"  {least} {chart.words(min(known))} · {most} {chart.words(max(known))}", "dim"))
-    if chart.note and known:
-        runs.append((f"  {chart.note}", "warn"))
+        ends = f"  {least} {chart.words(min(known))} · {most} {chart.words(max(known))}"
+        if sum(len(text) for text, _style in runs) + len(ends) + len(note) <= width:
+            runs.append((ends, "dim"))
+    if note:
+        runs.append((note, "warn"))
     return runs
 
 

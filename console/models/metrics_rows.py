@@ -97,7 +97,7 @@ def _days(report: MetricsReport) -> Cells:
         (row.key, *_money(row), _hours(row.gpu_hours), NOTHING if row.pages is None else str(row.pages))
         for row in reversed(report.days)
     ]
-    note = _("{usd} in all, as the ledger has it; pages are those of runs that ended that day")
+    note = _("{usd} in all, as the ledger has it · pages: of runs that ended that day")
     return titles, rows, note.format(usd=usd(report.total_usd))
 
 

@@ -18,6 +18,7 @@ from console.screens.instance_overview import ChartsPane
 from console.screens.instance_rows import EVENT_COLUMNS, RUN_COLUMNS, event_rows, facts, run_rows
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.keyed_table import KeyedTable
+from console.widgets.table_lines import TableLines
 from console.words import duration
 
 if TYPE_CHECKING:
@@ -229,9 +230,10 @@ class Instance(PolledView["InstanceNews | None"]):
         self._tab = name
         self.query_one("#instance-panes", ContentSwitcher).current = f"instance-{name}"
         self.query_one("#instance-tabs", Static).update(self._tab_line())
+        pane = self.table.query_one(TableLines) if self.table is not None else self.query_one(f"#instance-{name}")
+        self.screen.set_focus(pane)  # at once: the next key may be waiting already
         if name == "files":
             self.query_one(FilesPane).look()
-        self.focus_main()
         self.app.draw_top()
 
     def _step_tab(self, step: int) -> None:

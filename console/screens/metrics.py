@@ -18,6 +18,7 @@ from console.screens.metrics_replay import ReplayPane
 from console.screens.view import PolledView
 from console.widgets.braille import BrailleChart
 from console.widgets.keyed_table import KeyedTable
+from console.widgets.table_lines import TableLines
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -224,9 +225,10 @@ class Metrics(PolledView[MetricsNews]):
         self._section = name
         self.query_one("#metrics-panes", ContentSwitcher).current = f"metrics-{name}"
         replay = self.query_one(ReplayPane)
+        if self.table is not None:  # at once: the next key may be waiting already
+            self.screen.set_focus(self.table.query_one(TableLines))
         replay.enter(self.window_s) if name == "replay" else replay.leave()
         self._draw_head()
-        self.focus_main()
         self.app.draw_top()
 
     def _set_window(self, number: int) -> None:

@@ -74,10 +74,18 @@ def test_a_chart_says_its_figures_axis_and_time() -> None:
     line = Line((10.0, None, 90.0), now=90.0)
     rows = text(chart_rows(Chart("GPU", (line,), percent, high=100, begin="-5m", end="now"), 60, 9))
     assert rows[0].rstrip() == "GPU 90 %  min 10 % · max 90 %"
-    assert rows[1].startswith("  100 %┤")
-    assert rows[7].startswith("    0 %┤")
-    assert rows[8].rstrip() == " " * AXIS_WIDTH + "-5m" + " " * 46 + "now"
+    assert rows[1].startswith("100 %┤".rjust(AXIS_WIDTH))
+    assert rows[7].startswith("0 %┤".rjust(AXIS_WIDTH))
+    assert rows[8] == " " * AXIS_WIDTH + "-5m" + "now".rjust(60 - AXIS_WIDTH - 3)
     assert {len(row) for row in rows} == {60}
+
+
+def test_least_and_most_are_left_out_where_they_would_be_cut() -> None:
+    line = Line((10.0, None, 90.0), now=90.0)
+    assert (
+        text(chart_rows(Chart("GPU", (line,), percent, high=100), 29, 9))[0].rstrip() == "GPU 90 %  min 10 % · max 90 %"
+    )
+    assert text(chart_rows(Chart("GPU", (line,), percent, high=100), 28, 9))[0].rstrip() == "GPU 90 %"
 
 
 def test_each_of_several_lines_bears_its_sign() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 from console.app import SpotterApp
 from console.commands.metrics import By, as_data, metrics, seconds_of
@@ -217,6 +218,15 @@ def test_before_anything_was_rented_there_is_no_fleet(session: Session) -> None:
     assert read_past(session, time.time() - 30 * DAY).instances == ()
     past = read_past(session, time.time() - 2.5 * DAY)
     assert [(each.instance_id, each.usd_per_hour) for each in past.instances] == [(BOX, 0.1)]
+
+
+async def test_keys_that_come_at_once_all_reach_the_view(session: Session) -> None:
+    app = SpotterApp(session.workspace, "metrics", live=False)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.view.is_mounted and app.focused is not None, "the view")
+        for key in "nnnnn2":
+            app.post_message(Key(key, key))
+        await until(pilot, lambda: app.view.crumbs == ("Replay", "6 h"), "the last key")
 
 
 async def test_what_cannot_be_meant_is_said(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
