@@ -163,7 +163,7 @@ def _waste(report: MetricsReport) -> Cells:
 
 
 def _quality(report: MetricsReport) -> Cells:
-    titles = (_("when"), _("of"), _("after"), *INDEX_METRICS, _("change"), _("gate"))
+    titles = (_("when"), _("subject"), _("after"), *INDEX_METRICS, _("change"), _("gate"))
     rows = [
         (
             time.strftime("%Y-%m-%d %H:%M", time.localtime(point.at)),

@@ -58,7 +58,7 @@ COLUMNS = {
         Column(N_("share"), 6, numeric=True), Column(N_("time"), 9, numeric=True),
     ),
     "quality": (
-        Column(N_("when"), 16), Column(N_("of"), 8), Column(N_("after"), 11), Column("R@1", 6, numeric=True),
+        Column(N_("when"), 16), Column(N_("subject"), 8), Column(N_("after"), 11), Column("R@1", 6, numeric=True),
         Column("R@5", 6, numeric=True), Column("nDCG@10", 8, 100, numeric=True),
         Column("MRR@10", 7, 100, numeric=True), Column(N_("change"), 16), Column(N_("gate"), 30),
     ),
