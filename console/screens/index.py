@@ -113,7 +113,7 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def focus_main(self) -> None:
         """Keys go to the query, unless the hits are looked at."""
-        if not self.query_one(HitList).has_focus:
+        if self.is_mounted and not self.query_one(HitList).has_focus:
             self.query_one(Query).focus()
 
     def poll(self) -> None:
@@ -123,7 +123,7 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def find(self) -> None:
         """Ask the searching thread; what was asked before and is not answered yet is dropped."""
-        if not self.app.live or not self.is_attached:
+        if not self.app.live or not self.is_mounted:
             return
         if self._live is None:
             self._live = LiveSearch(self.app.workspace, lambda answered: self._hear(self.Found(answered)))
@@ -195,6 +195,8 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def marked(self) -> Hit | None:
         """The hit under the mark."""
+        if not self.is_mounted:
+            return None
         entry = self._entries.get(self.query_one(HitList).marked_key or "")
         return entry.hit if entry is not None else None
 
@@ -346,8 +348,10 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def refusal(self, action: Action) -> str:
         """What wants a hit is refused where none is marked."""
+        if not self.is_mounted:
+            return _("It is not there yet.")
         wants = {"page", "similar", "open", "collect", "run", "log", "chart", "region"}
-        if action.id.partition(".")[2] in wants and self.is_mounted and not self._entries:
+        if action.id.partition(".")[2] in wants and not self._entries:
             return _("There is no hit to do this with: type something to search.")
         return ""
 
@@ -378,8 +382,9 @@ class Index(Asking, Jumping, PolledView[Answered]):
 
     def step_out(self) -> bool:
         """Facets first, then from the hits to the query."""
-        facets = self.query_one(FacetList)
-        if facets.display:
+        if not self.is_mounted:
+            return False
+        if self.query_one(FacetList).display:
             self.action_index_facets()
             return True
         if not self.query_one(Query).has_focus:

@@ -99,7 +99,9 @@ class Review(Deciding, PolledView[News]):
         self.focus_main()
 
     def poll(self) -> None:
-        """Read the run, unless that is under way already."""
+        """Read the run, unless that is under way already, or there is nothing yet to show it in."""
+        if not self.is_mounted:
+            return
         if not (self._asking and self._asked == self._run):
             self._asked = self._run
             super().poll()
@@ -315,10 +317,14 @@ class Review(Deciding, PolledView[News]):
 
     def focus_main(self) -> None:
         """Keys are decisions."""
+        if not self.is_mounted:
+            return
         self.query_one(Stage).focus()
 
     def refusal(self, action: Action) -> str:
         """Without a region there is nothing to decide; while another console decides, nothing may be."""
+        if not self.is_mounted:
+            return _("It is not there yet.")
         verb = action.id.partition(".")[2]
         if verb in CHANGING and self.held:
             return self.held
@@ -381,6 +387,8 @@ class Review(Deciding, PolledView[News]):
 
     def step_out(self) -> bool:
         """A box that is moved first, then the filter."""
+        if not self.is_mounted:
+            return False
         if self.moving is not None:
             self.leave_box()
             self.draw()
