@@ -10,7 +10,8 @@ from console.language import _
 
 _BARE_NUMBER = re.compile(r"(?:rtx[ _-]?)?(\d{4})[ _-]?(ti|super|s|d)?", re.IGNORECASE)
 _PRICE = re.compile(r"<=?\$?(\d+(?:\.\d*)?|\.\d+)(?:/h)?")
-_KNOWN = "gpu=4090 n=1 disk=100 hours=2 vram=24 unverified <0.6"
+_KNOWN = "gpu=4090 n=1 disk=100 hours=2 vram=24 unverified every=15m <0.6"
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class TermsError(ValueError):
@@ -30,6 +31,8 @@ class Terms:
     max_usd_per_hour: float | None = None
     """With the disk."""
     unverified: bool = False
+    every_s: float | None = None
+    """Between two looks of the watch; never less than the market allows."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -39,6 +42,8 @@ class Terms:
             said.append(f"n={self.gpu_count}")
         numbers = (("vram", self.gpu_ram_gb), ("disk", self.disk_gb), ("hours", self.hours))
         said += [f"{name}={value:g}" for name, value in numbers if value is not None]
+        if self.every_s is not None:
+            said.append(f"every={self.every_s:g}s")
         if self.unverified:
             said.append("unverified")
         if self.max_usd_per_hour is not None:
@@ -80,6 +85,9 @@ def parse_terms(text: str, profiles: Sequence[str]) -> Terms:
             number = _above_zero(word, value)
             field = {"vram": "gpu_ram_gb", "disk": "disk_gb", "hours": "hours"}[name.casefold()]
             terms = replace(terms, **{field: number})  # type: ignore[arg-type]
+        elif separator and name.casefold() == "every":
+            number, unit = (value[:-1], value[-1]) if value[-1:] in _UNIT_S else (value, "s")
+            terms = replace(terms, every_s=_above_zero(word, number) * _UNIT_S[unit])
         elif word.casefold() in {profile.casefold() for profile in profiles}:
             by_folded = {profile.casefold(): profile for profile in profiles}
             terms = replace(terms, profile=by_folded[word.casefold()])

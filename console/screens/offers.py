@@ -11,7 +11,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
-from console.actions.action import Question
+from console.actions.action import Action, Question
 from console.language import _, ngettext
 from console.models.fleet import FleetView
 from console.models.offer_news import Change, OfferNews, PricedOffer, changes_since, good_news
@@ -200,6 +200,12 @@ class Offers(PolledView[OfferNews]):
 
     # ---- actions ----
 
+    def refusal(self, action: Action) -> str:
+        """Without an offer there is nothing to rent."""
+        if action.id == "offers.rent" and not self.market.targets():
+            return _("There is no offer to rent: r asks the market.")
+        return ""
+
     def copies(self) -> Sequence[Copyable]:
         """The offer, its machine, and how it is rented from a shell."""
         priced = self.shown.offer(self.market.cursor_key) if self.shown is not None else None
@@ -226,8 +232,10 @@ class Offers(PolledView[OfferNews]):
 
     def _plan_look(self) -> None:
         """When the watch looks next."""
-        least_s = self.shown.least_interval_s if self.shown is not None else FRESH_S
-        self._next_look = self.app.now() + max(LEAST_LOOK_S, least_s) if self.watching else None
+        least_s, every_s = FRESH_S, 0.0
+        if self.shown is not None:
+            least_s, every_s = self.shown.least_interval_s, self.shown.terms.every_s or 0.0
+        self._next_look = self.app.now() + max(LEAST_LOOK_S, least_s, every_s) if self.watching else None
 
     def action_offers_cap(self) -> None:
         """Type the dearest price."""

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from textual.widgets import Input, Static
 
 from console.actions.action import Question
+from console.actions.registry import action_called
 from console.app import SpotterApp
 from console.models.fleet import FleetView
 from console.models.offer_news import Change, HostHistory, OfferNews, PricedOffer, changes_since, good_news, warnings_of
@@ -74,6 +75,7 @@ def cells(row: Any) -> dict[str, str]:
         ("b <0.6", Terms(profile="B", max_usd_per_hour=0.6)),
         ("gpu=4090 n=1 <$.6/h", Terms(gpu=("RTX 4090",), gpu_count=1, max_usd_per_hour=0.6)),
         ("gpu=rtx_3090ti,a100_sxm4", Terms(gpu=("RTX 3090 Ti", "A100 SXM4"))),
+        ("every=15m", Terms(every_s=900)),
         ("vram=24 disk=80 hours=2.5 unverified", Terms(gpu_ram_gb=24, disk_gb=80, hours=2.5, unverified=True)),
     ],
 )
@@ -81,13 +83,15 @@ def test_what_is_typed_behind_offers(text: str, terms: Terms) -> None:
     assert parse_terms(text, ["A", "B"]) == terms
 
 
-@pytest.mark.parametrize("text", ["Z", "gpu=", "n=0", "n=two", "disk=-5", "<0", "hours=nan", "hours=inf", "what=ever"])
+@pytest.mark.parametrize(
+    "text", ["Z", "gpu=", "n=0", "n=two", "disk=-5", "<0", "hours=nan", "every=m", "every=-1h", "what=ever"]
+)
 def test_what_cannot_be_understood_is_named(text: str) -> None:
     with pytest.raises(TermsError, match=text.replace("<", "<")):
         parse_terms(text, ["A", "B"])
 
 
-@given(st.text("aAB gpun=490,<$.%xх", max_size=12))
+@given(st.text("aAB gpuevryn=490,<$.%xхsm", max_size=12))
 def test_terms_are_understood_or_refused_and_said_again_they_are_the_same(text: str) -> None:
     try:
         terms = parse_terms(text, ["A", "B"])
@@ -289,6 +293,7 @@ async def test_a_question_that_makes_no_sense_is_answered_by_a_sentence(app: Spo
     async with app.run_test() as pilot:
         view = view_of(app)
         assert "no offer to rent" in str(view.question_offers_rent(()))
+        assert "no offer to rent" in view.refusal(action_called("offers.rent"))
         view.show(news(at(1, 0.5), at(2, 0.3)))
         assert "marked to be compared" in str(view.question_offers_rent(("1", "2")))
         assert "not on the market any more" in str(view.question_offers_rent(("99",)))
@@ -344,7 +349,8 @@ async def test_the_watch_rings_for_good_news_and_never_rents(app: SpotterApp, mo
         assert rung == ["1 new offer, best: RTX 4090 for $0.242/h (offer 3)"]
         assert cells(next(row for row in view.market.rows if row.key == "3"))["news"] == "new"
         assert "news" in view.market.shown_columns
-        view.show(news(at(1, 0.4), terms=Terms(gpu=("RTX 3090",))))
+        view.show(news(at(1, 0.4), terms=Terms(gpu=("RTX 3090",), every_s=1800.0)))
+        assert "next look in 30m 00s" in view.market.note
         assert len(rung) == 1, "other terms are no news"
         await pilot.press("w")
         assert "watching" not in view.market.note
