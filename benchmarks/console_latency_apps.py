@@ -20,6 +20,12 @@ from textual.widgets import DataTable, RichLog
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from console.app import SpotterApp
+from console.screens import log
+from console.widgets.keyed_table import Column, KeyedTable, Row
+from console.widgets.ring_log import RingLog
+from console.workspace import Workspace
+
 RUN = "01jbenchrun000000000000000"
 ROWS, COLUMNS = 200, 10
 TABLE_S = 1.0
@@ -50,12 +56,8 @@ def cells(row: int, tick: int) -> tuple[Text, ...]:
     )
 
 
-def run_ours(folder: Path, *, load: bool) -> None:
-    from console.app import SpotterApp
-    from console.screens import log as module
-    from console.widgets.keyed_table import Column, KeyedTable, Row
-    from console.widgets.ring_log import RingLog
-    from console.workspace import Workspace
+def ours(folder: Path, *, load: bool) -> SpotterApp:
+    """The shipped app on its log view, with the shipped table above the lines; under `load` all rows change."""
 
     class BenchTable(KeyedTable):
         """The shipped table; a marker tells of its cursor's moves."""
@@ -68,12 +70,13 @@ def run_ours(folder: Path, *, load: bool) -> None:
                 self.screen.query_one(Marker).tell(self.moves, self.screen.query_one(RingLog).buffer.end)
             return super().post_message(message)
 
-    class BenchView(module.LogView):
+    class BenchView(log.LogView):
         """The log view with a table above its lines."""
 
         def __init__(self) -> None:
             super().__init__()
             self.ticks = 0
+            self.load = load
             self.bench_table = BenchTable([Column(f"c{number}", 12) for number in range(COLUMNS)], id="bench-table")
 
         def compose_main(self) -> ComposeResult:
@@ -82,10 +85,12 @@ def run_ours(folder: Path, *, load: bool) -> None:
             yield from super().compose_main()
 
         def on_mount(self) -> None:
-            super().on_mount()
-            self._fill()
-            if load:
-                self.set_interval(TABLE_S, self._fill)
+            self._fill()  # the log view's own `on_mount` is called, too: handlers of all classes are
+            self.set_interval(TABLE_S, self._change)
+
+        def _change(self) -> None:
+            if self.load:
+                self._fill()
 
         def _fill(self) -> None:
             self.ticks += 1
@@ -95,8 +100,11 @@ def run_ours(folder: Path, *, load: bool) -> None:
         def focus_main(self) -> None:
             self.bench_table.focus_rows()
 
-    module.LogView = BenchView  # type: ignore[misc]  # the view that the app makes under this name
-    SpotterApp(Workspace(folder), "log", RUN).run()
+    shipped, log.LogView = log.LogView, BenchView  # type: ignore[misc]  # what the app makes under this name
+    try:
+        return SpotterApp(Workspace(folder), "log", RUN)
+    finally:
+        log.LogView = shipped  # type: ignore[misc]
 
 
 class NaiveTable(DataTable[Text]):
@@ -168,7 +176,7 @@ def main() -> None:
     if which == "naive":
         Naive(folder / "out" / "runs" / RUN / "logs" / "job-1.log").run()
     else:
-        run_ours(folder, load=which == "load")
+        ours(folder, load=which == "load").run()
 
 
 if __name__ == "__main__":
