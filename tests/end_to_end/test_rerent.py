@@ -12,7 +12,7 @@ from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_leaves_nothing_rented(
     operator: Operator,
 ) -> None:
-    draw_pdf(operator.root / "data" / "long.pdf", 10, "Value stack")
+    draw_pdf(operator.root / "data" / "long.pdf", 8, "Value stack")
     driver = operator.start("run", "--yes", "--param", "workers=1")
 
     def fetched() -> int:
@@ -25,12 +25,19 @@ def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_le
     wait_for(lambda: fetched() > 1 or driver.poll() is not None, "a part of the work, here", 90)
     assert driver.poll() is None, operator.log()
     old = operator.run_entry()["instance_id"]
-    done = operator.run("rerent", str(old), "--yes", "--json", timeout_s=180)
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    assert driver.wait(timeout=5) != 0  # it was ended, and told so
+    working = [each for each in operator.on_boxes() if "pipeline" in each.cmdline()]
+    for each in working:
+        each.suspend()  # so that the run is not through before anybody asks
+    assert driver.poll() is None, operator.log()
+    moving = operator.start("rerent", str(old), "--yes", "--json")
+    assert driver.wait(timeout=60) != 0  # it was ended, and told so
+    for each in working:
+        each.resume()
+    assert moving.wait(timeout=180) == 0, operator.log()
+    told = json.loads(operator.log().strip().splitlines()[-1])
     assert (told["old_id"], told["old_is_gone"], told["state"]) == (old, True, "succeeded")
     assert told["new_id"] != old
-    assert f"ending process {driver.pid}" in done.stderr
+    assert f"ending process {driver.pid}" in operator.log()
     folder = operator.run_folder()
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [each["seq"] for each in events] == list(range(1, len(events) + 1))
