@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.lanes import LaneScheduling
 
 # A process started in the background of a shell has SIGINT ignored, and so would every process that tests start:
 # Ctrl-C is part of what is tested here.
@@ -23,8 +27,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 @pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) nobody asks
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: these tests wait for processes, connections and clocks half of the time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: these tests wait for processes, connections and clocks half of the time."""
+    return (os.cpu_count() or 1) + 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LaneScheduling | None:
+    """What waits is dealt beside what computes, under `--dist loadgroup`."""
+    from tests.lanes import LaneScheduling
+
+    return LaneScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """xdist's own mark is known without xdist too."""
+    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs, one after another")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
