@@ -63,6 +63,11 @@ class Doctor(PolledView[DoctorNews]):
     def _table(self) -> KeyedTable:
         return self.query_one("#doctor-table", KeyedTable)
 
+    @property
+    def _marked(self) -> str:
+        """Key of the row under the cursor; the line of keys asks before there is a table."""
+        return (self.table.cursor_key if self.table is not None else None) or ""
+
     def read(self) -> DoctorNews:
         """Look at everything; asks the cloud whether it takes the key."""
         from console.operations.doctor import examine
@@ -93,7 +98,7 @@ class Doctor(PolledView[DoctorNews]):
         self._draw_card()
 
     def _draw_card(self) -> None:
-        key = self._table.cursor_key or ""
+        key = self._marked
         text = Text("")
         if key in self._findings:
             text = finding_card(self._findings[key])
@@ -116,7 +121,7 @@ class Doctor(PolledView[DoctorNews]):
 
     def refusal(self, action: Action) -> str:
         """A fix needs a row that has one."""
-        if action.id == "doctor.fix" and not self._fix_of(self._table.cursor_key or ""):
+        if action.id == "doctor.fix" and not self._fix_of(self._marked):
             return _("There is nothing to mend in this row.")
         if action.id == "doctor.report" and self.news is None:
             return _("It is still being looked at.")
@@ -124,7 +129,7 @@ class Doctor(PolledView[DoctorNews]):
 
     def copies(self) -> Sequence[Copyable]:
         """The row, its fix, and the whole report."""
-        key = self._table.cursor_key or ""
+        key = self._marked
         found = []
         if key in self._findings:
             found.append(Copyable(_("what was found"), self._findings[key].message))
@@ -143,7 +148,7 @@ class Doctor(PolledView[DoctorNews]):
 
     def action_doctor_fix(self) -> None:
         """Run the fix, or go where it is done, or copy it. None of it touches money."""
-        key = self._table.cursor_key or ""
+        key = self._marked
         finding = self._findings.get(key)
         if finding is not None and finding.command:
             self.app.run_command(finding.command, f"doctor: {finding.subject}")

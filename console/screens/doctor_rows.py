@@ -59,7 +59,9 @@ def finding_rows(findings: Sequence[Finding]) -> dict[str, tuple[Row, Finding]]:
             key = f"finding:{finding.subject}#{number}"
         sign, style = SIGNS[finding.level]
         cells = (
-            Text(f"{sign} {_(LEVELS[finding.level])}", style=style),
+            Text(
+                f"{sign} {_(LEVELS[finding.level])}".strip("! "), style=style
+            ),  # the list itself marks problems by `!`
             Text(visible(finding.subject), style="bold"),
             Text(""),
             Text(visible(finding.message)),

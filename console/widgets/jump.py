@@ -50,7 +50,7 @@ def jump_targets(app: SpotterApp) -> list[Target[JumpGoal]]:
     found: list[Target[JumpGoal]] = []
     for widget in screen.focus_chain:
         region = widget.region.intersection(screen.region)
-        if not region.area or widget.id in LEFT_OUT:
+        if not region.area or widget.id in LEFT_OUT or widget.has_class("view"):  # a view is more than one place
             continue
         table = widget.parent
         if isinstance(widget, TableLines) and isinstance(table, KeyedTable):

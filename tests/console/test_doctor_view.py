@@ -257,9 +257,10 @@ async def test_problems_only_and_settings_only(
         assert [each.text for each in view.copies()][:1] == ["10.0"]
 
 
-async def test_it_looks_by_itself_when_it_is_opened(workspace: Workspace) -> None:
-    app = SpotterApp(workspace, "doctor")
+async def test_it_looks_by_itself_when_it_is_opened_from_another_view(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, "welcome")
     async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("0")
         await until(pilot, lambda: "cloud.name" in shown(app) or "python" in shown(app), "the findings")
 
 
