@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from console.models.fleet import LISTING_LAG_S, ListingDoubted
 from console.operations.events import Report, Step, relay, silent
 from console.operations.guard import guard_rented, onstart_line
 from console.operations.offers import NO_WISHES, Wishes, query_of, wanted_profile
@@ -13,6 +15,7 @@ from console.operations.signals import deaf_to_signals
 from console.words import usd_per_hour
 
 if TYPE_CHECKING:
+    from remote.cloud import Instance
     from remote.provision import Rental
 
 
@@ -31,6 +34,7 @@ def rent(
     `agreed_usd_per_hour`: what an offer that is named by `offer_id` may cost at most, disk and all.
 
     Raises:
+        console.models.fleet.ListingDoubted: the cloud lists none of what it knows: what is rented cannot be told.
         console.operations.guard.Unguarded: it cannot end its own bill, and the settings allow no such machine.
         remote.provision.ProvisionFailed: no machine could be had; the text is the table of what failed where.
         remote.cloud.CloudError: the cloud does not answer.
@@ -55,7 +59,7 @@ def rent(
     rental: Rental | None = None
     try:
         with Step("rent", f"renting on {where}", report) as step:
-            session.provisioner.reconcile(relay("rent", report))
+            refuse_unlisted(session, session.provisioner.reconcile(relay("rent", report)))
             rental = session.provisioner.provision(request, relay("rent", report))
             instance = rental.instance
             step.summary = f"instance {instance.id}: {instance.gpu_name}, {usd_per_hour(rental.price.usd_per_hour)}"
@@ -66,3 +70,23 @@ def rent(
                 session.to_the_end().provisioner.destroy(rental.instance.id, relay("rent", report))
         raise
     return rental
+
+
+def refuse_unlisted(session: Session, listed: Sequence[Instance]) -> None:
+    """See that a list without any instance is no list to rent by: whoever believes one rents again and again.
+
+    Settling has just closed the rows of what the cloud, asked for each alone, knows no more. What is left alive and old
+    enough to be listed is known to it, so that an empty list is wrong.
+
+    Raises:
+        ListingDoubted: naming what is rented all the same.
+    """
+    if listed:
+        return
+    now = session.clock.time()
+    old = [row.instance_id for row in session.living_rentals() if now - row.opened_at > LISTING_LAG_S]
+    if old:
+        raise ListingDoubted(
+            f"the cloud lists no instance at all, but knows {', '.join(map(str, old))}: nothing more is rented until "
+            "its list can be believed"
+        )

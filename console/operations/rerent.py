@@ -23,7 +23,7 @@ from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.rerent_book import RerentBook, RerentEntry
 from console.operations.rerent_book import Step as Stage
-from console.operations.rerent_offers import RankedOffer, offers_like, room_without, same_terms
+from console.operations.rerent_offers import RankedOffer, has_room, offers_like, same_terms
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.watch import watch
@@ -245,9 +245,13 @@ class _Move:
                 refused = error
                 self._say(f"offer {each.offer.id} is gone; trying the next")
                 continue
-            except OverBudget:
+            except OverBudget as error:
+                if has_room(self._session, each, run, self._plan.wishes):  # then it is dearer than a moment ago
+                    refused = error
+                    self._say(f"{error}; trying the next")
+                    continue
                 gone = _seen(self._session, self._old_id) is None
-                if gone or not room_without(self._session, self._plan.old, each, run, self._plan.wishes):
+                if gone or not has_room(self._session, each, run, self._plan.wishes, without=self._plan.old):
                     raise
                 self._say("the day's cap has no room for both: the old machine goes first, its results are here")
                 destroy(self._session, self._old_id, force=self._entry.given_up, report=self._report)
@@ -264,6 +268,7 @@ class _Move:
             offer_id=each.offer.id,
             run_id=run.run_id if run is not None else None,
             wishes=self._plan.wishes,
+            agreed_usd_per_hour=each.usd_per_hour,
             report=self._report,
         )
         return rental.instance.id

@@ -126,16 +126,17 @@ def offers_like(
     return ranked(found.offers, found.query, known, without=row.machine_id), found.note
 
 
-def room_without(
-    session: Session, old: RentedInstance, each: RankedOffer, run: RunEntry | None, wishes: Wishes
+def has_room(
+    session: Session, each: RankedOffer, run: RunEntry | None, wishes: Wishes, *, without: RentedInstance | None = None
 ) -> bool:
-    """Whether the day's cap has room for an offer once the old machine is gone, as renting itself will count."""
+    """Whether the day's cap has room for an offer, as renting itself counts; `without`: once that machine is gone."""
     from remote.money import hours_to_midnight, money_now
 
     cap = session.settings.money.max_usd_per_day
     profile = wanted_profile(session, run.profile if run is not None else None, wishes)
     price = each.offer.price(profile.disk_gb, traffic_gb=profile.image_gb)
     money = money_now(session.ledger, session.cloud_name, None, session.clock)
-    together = max(0.0, money.burn_usd_per_hour - old.usd_per_hour) + price.usd_per_hour
+    others = money.burn_usd_per_hour - (without.usd_per_hour if without is not None else 0.0)
+    together = max(0.0, others) + price.usd_per_hour
     until_midnight = together * hours_to_midnight(session.clock.time())
     return together * HOURS_PER_DAY <= cap and money.today_usd + price.traffic_usd + until_midnight <= cap

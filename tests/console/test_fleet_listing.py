@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from console.models.fleet import FleetView, read_fleet
+from console.models.fleet import FleetView, ListingDoubted, read_fleet
 from console.operations.notes import NoteTooLong, write_note
+from console.operations.rent import refuse_unlisted
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
 from remote.cloud import CloudUnreachable, Instance, InstanceStatus
@@ -142,6 +143,16 @@ def test_an_answer_that_doubts_cannot_hide_behind_silence(session: Session, clou
     cloud.instance = silent  # type: ignore[method-assign]
     view = read_fleet(session)
     assert (rows(view), view.error) == ([(7, "ours", True)], "no answer")
+
+
+def test_nothing_is_rented_by_an_empty_list_while_something_is_rented(session: Session, rent: Rent) -> None:
+    refuse_unlisted(session, [])
+    rent(7, ago_s=5)  # too young to be listed
+    refuse_unlisted(session, [])
+    rent(8)
+    with pytest.raises(ListingDoubted, match="but knows 8: nothing more is rented"):
+        refuse_unlisted(session, [])
+    refuse_unlisted(session, [instance(9)])
 
 
 def test_what_is_being_destroyed_says_so_as_long_as_it_is_listed(session: Session, cloud: Cloud, rent: Rent) -> None:

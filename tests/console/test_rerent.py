@@ -196,6 +196,15 @@ def test_three_offers_that_went_are_enough(session: Session, world: World, run: 
     assert world.living() == [OLD]
 
 
+def test_an_offer_that_became_dearer_is_passed_over_and_costs_the_old_machine_nothing(
+    session: Session, world: World, run: RunEntry, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "has_room", lambda *_, **__: True)
+    world.refusals = [OverBudget("offer 100 costs $0.9/h by now")]
+    rerent(session, planned(RANKED, replace(RANKED, offer=replace(OFFER, id=101))))
+    assert world.did == ["pulled abcdefgh", "checked 7", "rented 71", "destroyed 7"]
+
+
 def test_a_cap_without_room_for_both_lets_the_old_machine_go_first_for_its_results_are_here(
     session: Session, world: World, run: RunEntry, planned: Planned
 ) -> None:
