@@ -93,16 +93,19 @@ class Review(Deciding, PolledView[News]):
         self.query_one(Input).display = False
         self.query_one("#review-problem").display = False
 
-    def on_show(self, event: events.Show) -> None:
-        """Coming back, it is as it was left: a run of thousands of pages is read anew only when that is asked for."""
-        event.prevent_default()
-        self.focus_main()
-
     def poll(self) -> None:
-        """Read the run, unless that is under way already, or there is nothing yet to show it in."""
-        if not self.is_mounted:
-            return
-        if not (self._asking and self._asked == self._run):
+        """Read the run at first; coming back, it is as it was left, for it may have thousands of pages."""
+        run = "" if self._run == "last" else self._run
+        if self.opened is None or not self.opened.run_id.startswith(run):
+            self._read_run()
+
+    def refresh_news(self) -> None:
+        """Read the run anew."""
+        self._read_run()
+
+    def _read_run(self) -> None:
+        """Read the run that is wanted, unless that is under way, or there is nothing yet to show it in."""
+        if self.is_mounted and not (self._asking and self._asked == self._run):
             self._asked = self._run
             super().poll()
 
@@ -129,7 +132,7 @@ class Review(Deciding, PolledView[News]):
             self.narrow()
             return
         self._run = run
-        self.poll()
+        self._read_run()
 
     def read(self) -> News:
         """Read the run's regions and hold its file of decisions."""
