@@ -234,7 +234,12 @@ async def test_before_the_cloud_answered_and_with_nothing_rented_the_view_says_s
 def test_the_doctor_is_asked_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
     clock = [0.0]
-    monkeypatch.setattr("console.operations.doctor.examine", lambda *_a: asked.append(clock[0]) or [])
+
+    def examine(*_told: object) -> list[Finding]:
+        asked.append(clock[0])
+        return []
+
+    monkeypatch.setattr("console.operations.doctor.examine", examine)
     reader = PulseReader(open_session(create_workspace(tmp_path)[0]), lambda: clock[0])
     for clock[0] in (0.0, 2.0, 59.0, 60.0, 61.0):
         assert reader.read(None).fleet is None
