@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column(N_("run"), 8, name="run"),
     Column(N_("state"), 11, name="state"),
-    Column(N_("progress"), 14, name="progress", numeric=True),
+    Column(N_("progress"), 12, name="progress", numeric=True),
     Column(N_("to go"), 7, name="eta", numeric=True),
-    Column(N_("$ so far/to end"), 15, name="usd", numeric=True),
+    Column(N_("$ now/to end"), 13, name="usd", numeric=True),
     Column(N_("errors"), 6, name="errors", numeric=True),
     Column(N_("age"), 7, name="age", numeric=True),
     Column(N_("items/s"), 7, 100, name="rate", numeric=True),
@@ -92,7 +92,7 @@ def run_row(row: RunRow, now: float) -> Row:
         (
             Text(short_id(entry.run_id)),
             state_text(row.state),
-            Text(f"{bar(row.view.fraction, 8)} {row.view.fraction:4.0%}"),
+            Text(f"{bar(row.view.fraction, 7)} {row.view.fraction:4.0%}"),
             Text(duration(eta) if eta is not None else "–"),
             Text(_both_costs(row.cost, row.works)),
             Text(str(row.failed), style="bold red" if row.failed else "dim"),
@@ -226,9 +226,8 @@ def cancel_question(rows: Sequence[RunRow]) -> Question | str:
         if len(live) == 1
         else ngettext("Cancel {n} run?", "Cancel {n} runs?", len(live)).format(n=len(live))
     )
-    note = f"cancel {name}" if len(live) == 1 else f"cancel {len(live)} runs"
     commands = tuple(("cancel", row.entry.run_id, "--yes") for row in live)
-    return Question(title, "\n".join(lines), _("Cancel the run"), commands, note)
+    return Question(title, "\n".join(lines), _("Cancel the run"), commands, title.rstrip("?"))
 
 
 def resume_question(rows: Sequence[RunRow], now: float) -> Question | str:
@@ -271,6 +270,5 @@ def resume_question(rows: Sequence[RunRow], now: float) -> Question | str:
         if len(stopped) == 1
         else ngettext("Resume {n} run?", "Resume {n} runs?", len(stopped)).format(n=len(stopped))
     )
-    note = f"resume {name}" if len(stopped) == 1 else f"resume {len(stopped)} runs"
     commands = tuple(("run", "--resume", row.entry.run_id, "--yes") for row in stopped)
-    return Question(title, "\n".join(lines), _("Resume"), commands, note)
+    return Question(title, "\n".join(lines), _("Resume"), commands, title.rstrip("?"))

@@ -190,7 +190,7 @@ def push_question(pairs: Sequence[Pair]) -> Question | str:
     lines.append(_("A push sends code and data together. What was edited on the box is left alone and named."))
     return Question(
         _("Push to {ids}?").format(ids=ids), "\n".join(lines), _("Push"),
-        tuple(("push", str(number)) for number in chosen), f"push to {ids}",
+        tuple(("push", str(number)) for number in chosen), _("push to {ids}").format(ids=ids),
     )  # fmt: skip
 
 
@@ -246,5 +246,5 @@ def abort_question(pairs: Sequence[Pair]) -> Question | str:
         _("What has arrived stays; the working copy is as it was before the push. U sends the rest later."),
         _("Stop it"),
         tuple(("sync", str(number), "--stop") for number in moving),
-        f"stop sending to {ids}",
+        _("stop sending to {ids}").format(ids=ids),
     )
