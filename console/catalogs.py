@@ -14,6 +14,7 @@ import string
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -27,6 +28,8 @@ HERE = Path(__file__).parent
 SOURCE_LANGUAGE = "en"
 KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 WIDEST_LINE = 120
+NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""Babel writes the time into a catalog's head; equal catalogs are to be equal files."""
 
 
 class CatalogWrong(ValueError):
@@ -60,6 +63,7 @@ def read(path: Path) -> Catalog:
 
 def compiled(catalog: Catalog) -> bytes:
     """The `.mo` of a catalog; what is fuzzy or empty is left out, so that English shows."""
+    catalog.creation_date = catalog.revision_date = NO_TIME
     out = io.BytesIO()
     write_mo(out, catalog)
     return out.getvalue()
