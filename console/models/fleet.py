@@ -23,6 +23,9 @@ TOLD_HERE = ("run_id", "unpulled_run", "work", "load", "note", "guard", "spent_u
 CREDIT_LIFE_S = 60.0
 """How long a credit that was told is good enough for a screen."""
 
+STOPPED_HERE = "stopped from here; its disk is still billed"
+"""What the ledger notes of an instance that the operator stopped."""
+
 Standing = Literal["ours", "orphan", "foreign", "missing"]
 """ours: the ledger knows it. orphan: our label, but the ledger does not hold it for alive. foreign: somebody else's.
 missing: the ledger holds it for alive, the cloud does not list it."""
@@ -117,6 +120,8 @@ class InstanceView:
     gpus: int = 1
     since: float | None = None
     """When it entered the state that it is in, in the cloud's time; None when nobody noted it."""
+    why: str = ""
+    """What the ledger noted when it entered that state."""
     disk_gb: float = 0.0
     image: str = ""
     note: str = ""
@@ -192,7 +197,7 @@ def read_fleet(session: Session, previous: FleetView | None = None, facts: Fleet
             **seen.of(instance_id),
             "spent_usd": ledger.spent_usd(cloud=name, instance_id=instance_id),
             "guard": _guard(session, instance_id),
-            "since": _since(session, instance_id),
+            **_state_since(session, instance_id),
         }
 
     try:
@@ -291,18 +296,18 @@ def _credit(cloud: Cloud | None, previous: FleetView | None) -> tuple[float | No
     return (cloud.account().credit_usd if cloud else None), now
 
 
-def _since(session: Session, instance_id: int) -> float | None:
-    """When an instance entered the state that the ledger has it in."""
+def _state_since(session: Session, instance_id: int) -> dict[str, Any]:
+    """When, and with which words, an instance entered the state that the ledger has it in."""
     history = session.ledger.history(session.cloud_name, instance_id)
     if not history:
-        return None
+        return {}
     since = history[-1].at
     for each in reversed(history):
         if each.state != history[-1].state:
             break
         since = each.at
     offline = session.ledger.offline_since(session.cloud_name, instance_id)
-    return since if offline is None else max(since, offline)
+    return {"since": since if offline is None else max(since, offline), "why": history[-1].message}
 
 
 def _standing(instance: Instance, row: RentedInstance | None, mark: str) -> Standing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from console.language import _
-from console.models.fleet import FleetView, InstanceView
+from console.models.fleet import STOPPED_HERE, FleetView, InstanceView
 from console.models.fleet_words import state_name
 from console.models.stuck import advice_of, stuck_of, words_of
 from console.words import duration, usd
@@ -78,7 +78,7 @@ def _changed(
             _("instance {id} is not listed").format(id=each.id), _("the cloud does not list it any more"), "error"
         )
     if each.state in ENDED_STATES and was.state not in ENDED_STATES:
-        return _ended(each, wall_now)
+        return None if each.why == STOPPED_HERE else _ended(each, wall_now)
     stuck = stuck_of(each, after.now, wall_now)
     before_stuck = stuck_of(replace(was, stale=False), before.now, wall_now)
     if stuck is not None and (before_stuck is None or before_stuck.kind != stuck.kind):

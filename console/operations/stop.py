@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from console.models.fleet import STOPPED_HERE
 from console.operations.destroy import StillNeeded, check_is_ours
 from console.operations.events import Report, Step, silent
 from console.operations.runbook import Phase, Runbook
@@ -67,7 +68,7 @@ def stop(session: Session, instance_id: int, report: Report = silent) -> float:
             raise
         ledger.transition(
             row.request_id, State.STOPPED.value, cloud=name, instance_id=instance_id,
-            message="stopped from here; its disk is still billed",
+            message=STOPPED_HERE,
         )  # fmt: skip
         ledger.note_billed(name, instance_id, ("disk",))
         ledger.record_outcome(intent, "ok")

@@ -203,6 +203,8 @@ def instance_card(view: InstanceView, now: float, wall_now: float, under_way: st
     if not view.billed:
         guard, guard_style = _("not ours to know"), "dim"
     _line(text, _("guard"), guard, guard_style)
+    if view.state in STOPPED_STATES and view.why:
+        _line(text, _("why"), visible(view.why))
     _work_lines(text, view, wall_now)
     for number, endpoint in enumerate(view.endpoints or (_("no way in yet"),)):
         _line(text, _("ssh") if number == 0 else "", visible(endpoint))

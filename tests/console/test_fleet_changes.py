@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.models.fleet import FleetView, InstanceView
+from console.models.fleet import STOPPED_HERE, FleetView, InstanceView
 from console.models.fleet_changes import alerts
 from tests.console.test_burn import GUARD, NOW, OURS, fleet
 
@@ -27,6 +27,7 @@ STOPPED = replace(OURS, state="stopped")
         ((OURS,), (replace(STOPPED, guard=None),), "by the cloud; its disk is billed on"),
         ((OURS,), (replace(STOPPED, guard=replace(GUARD, action="stop", ends_at=NOW)),), "its guard fired; its disk"),
         ((STOPPED,), (STOPPED,), ""),
+        ((OURS,), (replace(STOPPED, why=STOPPED_HERE),), ""),
         ((OURS,), (replace(OURS, state="lost"),), "its host is away"),
         ((OURS,), (replace(OURS, standing="missing"),), "instance 31245 is not listed"),
         ((), (replace(OURS, standing="orphan"),), "instance 31245 is an orphan"),
