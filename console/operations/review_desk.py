@@ -89,7 +89,8 @@ def open_desk(workspace: Workspace, run: str = "", upto: int | None = None) -> O
         files, wrong = page.files()
         lost += [f"{page.item.where}: {each}" for each in wrong]
         pages[page.item.group, page.item.page] = page
-        queue += [_queued(workspace, page, file) for file in files]
+        picture, source = page.picture, workspace.root / page.item.source.path
+        queue += [_queued(page, file, picture, source) for file in files]
     if not queue:
         raise NothingToReview(f"Run {run_id} found no region: there is nothing to decide about.")
     base: dict[Key, Said] = {
@@ -132,7 +133,7 @@ def _folder(workspace: Workspace, run: str) -> Path:
     return found[0] if len(found) == 1 else workspace.run_folder(Runbook(workspace).resolve(run).run_id)
 
 
-def _queued(workspace: Workspace, page: ReviewPage, file: RegionFile) -> Queued:
+def _queued(page: ReviewPage, file: RegionFile, picture: Path | None, source: Path) -> Queued:
     from index.review.regions import source_name
 
     assert page.item.page is not None, "pages only"
@@ -150,8 +151,8 @@ def _queued(workspace: Workspace, page: ReviewPage, file: RegionFile) -> Queued:
         words=file.text[:WORDS],
         tags=tuple(page.run.tags.get(file.id, ())),
         flags=tuple(file.mask_flags),
-        picture=page.picture,
-        source=workspace.root / page.item.source.path,
+        picture=picture,
+        source=source,
     )
 
 

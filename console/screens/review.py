@@ -74,7 +74,7 @@ class Review(Deciding, PolledView[News]):
 
     def compose_main(self) -> ComposeResult:
         """Where it is, the picture, its box, how far the review is."""
-        yield Static("", id="review-head", markup=False)
+        yield Static(_("reading the regions …"), id="review-head", markup=False)
         with Stage(id="review-stage"):
             yield Preview(id="review-picture", rest_s=0.03)
         yield Static("", id="review-problem", classes="placeholder", markup=False)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
+from typer.testing import CliRunner
 
 from console.app import SpotterApp
+from console.cli import app as cli
+from console.errors import WrongInput
 from console.models import index_details as details
+from console.models.index_answer import Source, plain
+from console.models.index_answer import entries as answer_entries
 from console.models.index_pages import place_of, step
 from console.models.index_query import choices, with_filter, words_like
 from console.models.jumps import moment_of
 from console.models.log_sources import LogPlace
+from console.operations.answers import read_answer
 from console.operations.live_search import Asked, search_once
 from console.operations.search import find_record, open_searcher
 from console.screens.answer import AnswerPane
@@ -455,3 +463,39 @@ def test_an_export_holds_every_column(workspace: Workspace) -> None:
         hit = search_once(searcher, Asked("слой")).hits[0]
     told: dict[str, Any] = dict(zip(details.COLUMNS, details.row(hit), strict=True))
     assert (told["id"], told["page"], told["bbox_px"]) == ("r0", 1, "50 60 200 100")
+
+
+def test_the_command_line_does_the_same(workspace: Workspace, tmp_path: Path) -> None:
+    def say(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["-C", str(workspace.root), *arguments], catch_exceptions=False)
+
+    found = json.loads(say("search", "--vectors-only", "--mode", "raw", "--json", "governance board").stdout)
+    cosines = [hit["why"]["cosine"] or 0.0 for hit in found["hits"]]
+    assert cosines == sorted(cosines, reverse=True)
+    assert say("search", "--vectors-only", "--words-only", "x").exit_code == 2
+    out = tmp_path / "deep" / "answer.json"
+    assert say("answer", "--model", "", "--out", str(out), "governance board").exit_code == 0
+    told = read_answer(out)
+    assert told is not None
+    assert told["verdict"] == "passages"
+    assert len(answer_entries(told)) == len(told["passages"])
+    out.write_text("{}")
+    with pytest.raises(WrongInput, match="no answer"):
+        read_answer(out)
+    assert read_answer(tmp_path / "none.json") is None
+
+
+def test_an_answer_shows_what_was_checked_and_what_was_not() -> None:
+    citation = {"number": 1, "quote": "four [/x] layers", "record_id": "r0", "document": "a.pdf", "page": 3}
+    told = {
+        "verdict": "answered", "claims": [{"text": "Four\x1b layers.", "citations": [citation], "problems": []}],
+        "dropped": [{"text": "Five.", "citations": [], "problems": ["it cites nothing"]}], "missing": "who pays",
+        "passages": [], "note": "1 of 2 claims passed.", "usd": 0.004,
+    }  # fmt: skip
+    made = answer_entries(told)
+    assert [entry.source for entry in made] == [None, Source("r0", "a.pdf", 3), None, None, None]
+    text = plain(told)
+    assert "Four\\x1b layers." in text
+    assert "“four [/x] layers”" in text
+    assert "Not supported" in text
+    assert text.endswith("1 of 2 claims passed. $0.0040")
