@@ -88,9 +88,13 @@ def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, 
     note = note_of(newest, now)
     ends = (f"-{duration(now - since)}", _("now"))
 
+    load = recorder.load(instance_id, since, until, buckets)
+
+    def series(metric: str) -> Series:
+        return load.get(metric) or Series(metric, since, until, (None,) * buckets)
+
     def lines(metric: str, current: Callable[[Sample], float | None], name: str = "", sign: str = "") -> Line:
-        found = recorder.series(instance_id, metric, since, until, buckets)
-        return Line(found.values, name, sign, None if stale or newest is None else current(newest))
+        return Line(series(metric).values, name, sign, None if stale or newest is None else current(newest))
 
     def chart(title: str, drawn: tuple[Line, ...], words: Callable[[float], str], **more: float | None) -> Chart:
         return Chart(title, drawn, words, note=note, stale=stale, begin=ends[0], end=ends[1], **more)  # type: ignore[arg-type]
@@ -101,11 +105,7 @@ def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, 
         def gpus(metric: str, name: str) -> tuple[Line, ...]:
             return gpu_lines(
                 [
-                    (
-                        gpu.index,
-                        recorder.series(instance_id, f"{metric}.{gpu.index}", since, until, buckets),
-                        None if stale else getattr(gpu, name),
-                    )
+                    (gpu.index, series(f"{metric}.{gpu.index}"), None if stale else getattr(gpu, name))
                     for gpu in (newest.gpus if newest is not None else ())
                 ]
             )

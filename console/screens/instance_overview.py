@@ -52,6 +52,7 @@ class ChartsPane(VerticalScroll):
                 row = widget.parent
                 assert isinstance(row, Horizontal)
                 row.display = number < len(charts)
+                row.styles.height = f"{200 / max(2, len(charts) + len(charts) % 2):.2f}%"
 
     def clear(self) -> None:
         """Forget the instance before."""

@@ -134,6 +134,10 @@ def test_a_series_is_means_in_buckets_with_its_gaps(recorder: Recorder) -> None:
     assert recorder.series(1, "gpu", NOW - 100, NOW, 20).values[0] == 10.0
     assert recorder.series(1, "cpu", NOW - 100, NOW, 1).values == (20.0,)
     assert recorder.series(1, "watts", NOW, NOW + 10, 2).values == (None, None)
+    load = recorder.load(1, NOW - 100, NOW, 20)
+    for metric in ("gpu.0", "gpu.1", "vram.1", "watts.0", "temperature.1", "cpu"):
+        assert load[metric] == recorder.series(1, metric, NOW - 100, NOW, 20)
+    assert "ram" not in load
     with pytest.raises(KeyError):
         recorder.series(1, "nonsense", NOW - 100, NOW, 20)
 
