@@ -38,13 +38,15 @@ class LogBatch:
     """Unix seconds."""
     sources: array[int] = field(default_factory=lambda: array("H"))
     levels: bytearray = field(default_factory=bytearray)
+    vague: bytearray = field(default_factory=bytearray)
+    """1 where a line was written some time before its stamp: nobody saw it come, and it tells no time itself."""
     whole: dict[int, str] = field(default_factory=dict)
     """By index: lines whose text above is not all of them, as they came."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def add(self, line: str, stamp: float, source: int, level: Level) -> None:
+    def add(self, line: str, stamp: float, source: int, level: Level, *, vague: bool = False) -> None:
         """One line."""
         shown = shown_text(line)
         if shown is not line:
@@ -53,6 +55,7 @@ class LogBatch:
         self.stamps.append(stamp)
         self.sources.append(source)
         self.levels.append(level)
+        self.vague.append(vague)
 
     def take(self, other: LogBatch, indices: Iterable[int]) -> None:
         """Lines of another batch behind these."""
@@ -63,6 +66,7 @@ class LogBatch:
             self.stamps.append(other.stamps[index])
             self.sources.append(other.sources[index])
             self.levels.append(other.levels[index])
+            self.vague.append(other.vague[index])
 
 
 def shown_text(line: str) -> str:
@@ -106,6 +110,7 @@ class LogBuffer:
         self._stamps: array[float] = array("d")
         self._sources: array[int] = array("H")
         self._levels = bytearray()
+        self._vague = bytearray()
         self._whole: dict[int, str] = {}
         self._whole_bytes = 0
         self._lock = threading.Lock()
@@ -126,16 +131,22 @@ class LogBuffer:
         if lines:
             self.offer(self.batch_of(lines, source, arrived))
 
-    def batch_of(self, lines: Sequence[str], source: str = "", arrived: float | None = None) -> LogBatch:
-        """Lines with their times and levels; a line that tells no time has that of the line before it in `lines`."""
+    def batch_of(
+        self, lines: Sequence[str], source: str = "", arrived: float | None = None, *, vague: bool = False
+    ) -> LogBatch:
+        """Lines with their times and levels; a line that tells no time has that of the line before it in `lines`.
+
+        With `vague`, `arrived` is only the latest that lines without a time can have been written.
+        """
         index = self.source(source)
         reader = self._readers.setdefault(source, StampReader())
         batch = LogBatch()
         moment = arrived = time.time() if arrived is None else arrived
         for line in lines:
             stamp = reader.read(line, arrived)
-            moment = moment if stamp is None else stamp
-            batch.add(line, moment, index, level_of(line))
+            if stamp is not None:
+                moment, vague = stamp, False
+            batch.add(line, moment, index, level_of(line), vague=vague)
         return batch
 
     def offer(self, batch: LogBatch) -> None:
@@ -187,6 +198,7 @@ class LogBuffer:
         self._stamps += batch.stamps
         self._sources += batch.sources
         self._levels += batch.levels
+        self._vague += batch.vague
         self._bytes += sum(map(str.__sizeof__, batch.texts))
         for index, line in batch.whole.items():
             self._whole[start + index] = line
@@ -199,7 +211,8 @@ class LogBuffer:
             going += self._texts[surplus].__sizeof__()
             surplus += 1
         if surplus:
-            del self._texts[:surplus], self._stamps[:surplus], self._sources[:surplus], self._levels[:surplus]
+            del self._texts[:surplus], self._stamps[:surplus], self._sources[:surplus]
+            del self._levels[:surplus], self._vague[:surplus]
             self._bytes -= going
             self.first += surplus
             self.dropped += surplus
@@ -216,6 +229,7 @@ class LogBuffer:
         self.first = self.end
         self.dropped = self._bytes = self._whole_bytes = 0
         self._texts, self._stamps, self._sources, self._levels = [], array("d"), array("H"), bytearray()
+        self._vague = bytearray()
         self._whole.clear()
         self.marks.clear()
 
@@ -234,6 +248,10 @@ class LogBuffer:
     def stamp(self, number: int) -> float:
         """When a line was written, or came (Unix seconds)."""
         return self._stamps[number - self.first]
+
+    def is_vague(self, number: int) -> bool:
+        """Whether a line's time is only the latest that it can have been written."""
+        return bool(self._vague[number - self.first])
 
     def level(self, number: int) -> Level:
         """How grave a line is."""

@@ -43,6 +43,8 @@ class GrowingFile:
         self._rest = b""
         self._rest_at = 0.0
         self._cut = False
+        self._seen_end = False
+        """Whether what comes from now on is seen as it is written."""
 
     @property
     def path(self) -> Path:
@@ -63,8 +65,10 @@ class GrowingFile:
                 handle.seek(self._offset)
                 chunk = handle.read(CHUNK)
         except FileNotFoundError:
+            self._seen_end = True
             return None
         if not chunk:
+            self._seen_end = True
             return self._last_words()
         self._offset += len(chunk)
         arrived = status.st_mtime  # of what grows that is now; of what was written before, nothing better is known
@@ -93,7 +97,7 @@ class GrowingFile:
     def _batch(self, raw: list[bytes], arrived: float) -> LogBatch:
         lines = [line.decode("utf-8", "replace").removesuffix("\r") for line in raw]
         if self._file.kind == "job":
-            return self._buffer.batch_of(lines, self._file.name, arrived)
+            return self._buffer.batch_of(lines, self._file.name, arrived, vague=not self._seen_end)
         read, source, batch, moment = (
             READERS[self._file.kind],
             self._buffer.source(self._file.name),

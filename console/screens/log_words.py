@@ -83,7 +83,8 @@ def opened_out(lines: RingLog) -> Text:
         return Text("")
     details = details_of(buffer, number)
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(buffer.stamp(number)))
-    text = Text(f"{visible(buffer.source_name(number))} · {moment}", style="dim")
+    when = _("{time} at the latest").format(time=moment) if buffer.is_vague(number) else moment
+    text = Text(f"{visible(buffer.source_name(number))} · {when}", style="dim")
     if number in buffer.marks:
         marked = time.strftime("%H:%M:%S", time.localtime(buffer.marks[number]))
         text.append("\n◆ " + _("marked at {time}").format(time=marked), style="bold")

@@ -33,7 +33,8 @@ from console.words import duration
 
 Times = Literal["off", "absolute", "relative"]
 NAME_WIDTH = 14
-TIME_WIDTH = 9
+TIME_WIDTH = 10
+SIGNS_WIDTH = 3
 HOSTS = 6
 """Colours of sources; the name beside says which it is."""
 WHEEL_LINES = 3
@@ -62,20 +63,20 @@ class RingLog(Widget, can_focus=True):
     RingLog { height: 1fr; background: $background; color: $foreground; }
     RingLog .ring-log--error { color: $error; }
     RingLog .ring-log--warning { color: $warning; }
-    RingLog .ring-log--debug { color: $foreground 60%; }
-    RingLog .ring-log--time { color: $foreground 60%; }
+    RingLog .ring-log--debug { text-style: dim; }
+    RingLog .ring-log--time { text-style: dim; }
     RingLog .ring-log--mark { color: $accent; text-style: bold; }
     RingLog .ring-log--cursor { background: $panel; }
     RingLog .ring-log--hit { text-style: bold underline; }
     RingLog .ring-log--found { text-style: reverse; }
-    RingLog .ring-log--bar { color: $foreground 40%; }
-    RingLog .ring-log--empty { color: $foreground 60%; }
+    RingLog .ring-log--bar { text-style: dim; }
+    RingLog .ring-log--empty { text-style: dim; }
     RingLog .ring-log--host-0 { color: $primary; }
     RingLog .ring-log--host-1 { color: $secondary; }
     RingLog .ring-log--host-2 { color: $accent; }
     RingLog .ring-log--host-3 { color: ansi_cyan; }
     RingLog .ring-log--host-4 { color: ansi_magenta; }
-    RingLog .ring-log--host-5 { color: $foreground 70%; }
+    RingLog .ring-log--host-5 { color: $error; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", show=False),
@@ -312,7 +313,7 @@ class RingLog(Widget, can_focus=True):
 
     @property
     def _prefix_width(self) -> int:
-        return 2 + (TIME_WIDTH if self.times != "off" else 0) + (NAME_WIDTH + 1 if self.show_sources else 0)
+        return SIGNS_WIDTH + (TIME_WIDTH if self.times != "off" else 0) + (NAME_WIDTH + 1 if self.show_sources else 0)
 
     def _draw(self, number: int, part: int, *, current: bool, marked: bool) -> Strip:
         """A line, or one row of a wrapped one, without the scroll bar."""
@@ -324,8 +325,8 @@ class RingLog(Widget, can_focus=True):
         if part:
             prefix = [Segment(" " * self._prefix_width, base)]
         else:
-            sign = "◆" if marked else "▸" if current else " "
-            prefix = [Segment(sign, base + self._style("ring-log--mark")), Segment(_SIGNS.get(level, " "), grave)]
+            signs = ("▸" if current else " ") + ("◆" if marked else " ")
+            prefix = [Segment(signs, base + self._style("ring-log--mark")), Segment(_SIGNS.get(level, " "), grave)]
             prefix += self._when_and_where(number, base)
         text, room, left = self.buffer.text(number), self.sight.room, self._left
         spans = self._spans(text, grave)
@@ -350,11 +351,13 @@ class RingLog(Widget, can_focus=True):
         return segments
 
     def _time(self, number: int) -> str:
-        stamp = self.buffer.stamp(number)
+        stamp, vague = self.buffer.stamp(number), self.buffer.is_vague(number)
         if self.times == "absolute":
-            return time.strftime("%H:%M:%S ", time.localtime(stamp))
+            sign = "≤" if vague else " "
+            return sign + time.strftime("%H:%M:%S ", time.localtime(stamp))
         age = max(0, int(self._clock() - stamp))
-        return f"{duration(age) if age >= 10 else f'{age}s'} ".rjust(TIME_WIDTH)
+        said = duration(age) if age >= 10 else f"{age}s"
+        return f"{'≥' if vague else ''}{said} ".rjust(TIME_WIDTH)
 
     def _spans(self, text: str, base: Style) -> list[tuple[int, int, Style]]:
         """What filter and find mean in this line; find on top."""

@@ -127,6 +127,7 @@ def test_files_are_followed_as_they_grow_shrink_come_and_end_without_a_line_end(
     assert buffer.names[-1] == "job 2"
     job.write_text("anew\n")
     assert look() == ["anew"]
+    assert not buffer.is_vague(buffer.end - 1)
     job.unlink()
     assert look() == []
 
@@ -389,7 +390,7 @@ def run_logs(workspace: Workspace, *arguments: str) -> tuple[int, str]:
 def test_the_command_prints_a_run_as_it_is_or_as_the_view_shows_it(workspace: Workspace) -> None:
     plain = (logs(workspace) / "job-1.log").read_text()
     assert run_logs(workspace, RUN) == (0, plain)
-    code, out = run_logs(workspace, RUN, "--filter", '"page 4"', "--context", "1")
+    _, out = run_logs(workspace, RUN, "--filter", '"page 4"', "--context", "1")
     assert [line.split(" ", 1)[1] for line in out.splitlines()] == ["✗ push: gone", "page 4", "page 5"]
     _, out = run_logs(workspace, "31245", "--filter", "level:error", "--with-events", "--json")
     assert [(row["source"], row["level"]) for row in json.loads(out)] == [("laptop", "error"), ("events", "error")]

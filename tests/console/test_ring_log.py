@@ -109,6 +109,19 @@ async def test_whatever_a_line_holds_it_is_text_and_no_escape_reaches_the_termin
         assert log.render_line(0).cell_length == 50
 
 
+async def test_a_time_that_nobody_saw_is_told_as_the_latest_it_can_be() -> None:
+    app = Pane()
+    async with app.run_test(size=(50, 10)) as pilot:
+        log = app.log_pane
+        log.buffer.offer(log.buffer.batch_of(["no time", "12:00:03 a time", "  more of it"], "job", vague=True))
+        log.append(["seen as it came"])
+        log.drain()
+        log.times = "absolute"
+        log.redraw()
+        await pilot.pause()
+        assert [line[3:4] for line in lines(app)[:4]] == ["≤", " ", " ", " "]
+
+
 async def test_levels_have_a_sign_beside_their_colour_and_hits_are_pointed_at() -> None:
     app = Pane()
     async with app.run_test(size=(50, 10)) as pilot:
@@ -118,7 +131,7 @@ async def test_levels_have_a_sign_beside_their_colour_and_hits_are_pointed_at() 
         log.pane.found.ask(LogQuery.phrase("3"))
         log.redraw()
         await pilot.pause()
-        assert [line[:2] for line in lines(app)[:3]] == [" ✗", " !", "  "]
+        assert [line[:3] for line in lines(app)[:3]] == ["  ✗", "  !", "   "]
         segments = list(log.render_line(0))
         assert [segment.text for segment in segments if segment.style and segment.style.underline] == ["page"]
         assert [segment.text for segment in segments if segment.style and segment.style.reverse] == ["3"]
