@@ -33,15 +33,15 @@ def place(hit: Hit) -> str:
     return f"{short(hit.filename or hit.document_id or '?')}{page}{label}"
 
 
-def head_line(hit: Hit) -> Text:
-    """First line of a hit in a list."""
+def head_line(hit: Hit, *, in_page: bool = False) -> Text:
+    """First line of a hit in a list; under its page's own line, `in_page`, without the page's name."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{hit.rank:>2} ", style="dim")
-    text.append(f"{_SIGNS.get(hit.type, '·')} ", style="cyan")
-    text.append(place(hit), style="bold")
+    text.append(f"{_SIGNS.get(hit.type, '·')} ")
+    text.append(short(hit.label or hit.type) if in_page else place(hit), style="bold")
     text.append(f"  {short(hit.type)} {hit.score:.2f}", style="dim")
     if hit.similar:
-        text.append(_("  +{n} similar").format(n=len(hit.similar)), style="cyan")
+        text.append(_("  +{n} similar").format(n=len(hit.similar)), style="dim")
     return text
 
 

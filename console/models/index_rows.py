@@ -56,17 +56,17 @@ def entries(
         all_of_it = page in opened
         shown = sorted((*card.hits, *card.more), key=lambda hit: hit.rank) if all_of_it else card.hits
         made.append(Entry(f"page {page}", (card_line(card),)))
-        made += [_hit(hit, collected, why) for hit in shown]
+        made += [_hit(hit, collected, why, in_page=True) for hit in shown]
         if card.more:
             n = len(card.more)
             words = ngettext("{n} more of this page", "{n} more of this page", n).format(n=n)
             sign = "▴" if all_of_it else "▾"
-            made.append(Entry(f"more {page}", (Text(f"     {sign} {words}", style="cyan"),), opens=page))
+            made.append(Entry(f"more {page}", (Text(f"     {sign} {words}", style="dim"),), opens=page))
     return made
 
 
-def _hit(hit: Hit, collected: Collection[str], why: bool) -> Entry:
-    head = head_line(hit)
+def _hit(hit: Hit, collected: Collection[str], why: bool, *, in_page: bool = False) -> Entry:
+    head = head_line(hit, in_page=in_page and hit.page is not None)
     if hit.id in collected:
         head = Text.assemble((f"{COLLECTED} ", "bold green"), head, no_wrap=True, overflow="ellipsis")
     lines = [head, snippet_line(hit)]
