@@ -8,7 +8,7 @@ EXPORT := $(UV) export --frozen --offline --quiet --no-header --no-annotate --no
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo test check check-requirements requirements catalogs bench setup setup-dev setup-test clean
+.PHONY: help demo test check check-requirements requirements catalogs keys bench setup setup-dev setup-test clean
 
 help:
 	@echo "make demo    the main job, end to end, on this machine: no account, no key"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   lint, format, types, import contracts, the boxes' requirements, translations"
 	@echo "make bench   the benchmarks, quick"
 	@echo "make requirements   write what boxes install, with hashes, from uv.lock"
+	@echo "make keys    write docs/keys.md from the console's table of actions"
 	@echo "make catalogs   compile the interface's translations"
 	@echo "make clean   remove the environment and the demo workspace"
 
@@ -43,6 +44,9 @@ requirements: .uv/ready
 	@for group in $(WORKER_GROUPS); do \
 	  $(EXPORT) worker-$$group --output-file $(REQUIREMENTS)/worker-$$group.txt >/dev/null || exit 1; \
 	done
+
+keys: setup-dev
+	@$(RUN) spotter keys --markdown > docs/keys.md
 
 catalogs: setup-dev
 	@$(RUN) python -m console.catalogs

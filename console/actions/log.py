@@ -70,7 +70,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("log.save", "s", N_("Save"), N_("Write the lines on show to a file"), "spotter logs RUN > FILE"),
     Action(
-        "log.run", "enter", N_("Run"), N_("The run that this line is of"), "spotter run-status RUN", in_footer=False
+        "log.run", "enter", N_("Run"), N_("The run that this line is of"), "spotter watch RUN", in_footer=False
     ),
     Action("log.chart", "i", N_("Chart"), N_("What was measured at this line's second"), in_footer=False),
 )

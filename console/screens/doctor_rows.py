@@ -18,7 +18,7 @@ COLUMNS = (
     Column(N_("kind"), 9, name="kind"),
     Column(N_("what"), 22, name="what"),
     Column(N_("source"), 11, 100, name="source"),
-    Column(N_("says"), 40, name="says"),
+    Column(N_("says"), 24, name="says"),
 )
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "bold red")}
 LEVELS = {"ok": N_("ok"), "warning": N_("warning"), "error": N_("error")}

@@ -1,13 +1,16 @@
 """The operator's own keys over the registry's."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from textual.binding import BindingsMap
 from textual.keys import _character_to_key
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from console.actions.action import EVERYWHERE, TABLE, Action
@@ -197,4 +200,22 @@ def test_the_check_names_what_cannot_be(workspace: Workspace) -> None:
 
 def test_the_page_of_keys_is_up_to_date() -> None:
     written = Path("docs/keys.md").read_text("utf-8")
-    assert written == "\n".join(page(default_keymap(ACTIONS))) + "\n", "run  spotter keys --markdown > docs/keys.md"
+    assert written == "\n".join(page(default_keymap(ACTIONS))) + "\n", "run  make keys"
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action.command], ids=lambda action: action.id)
+def test_every_command_that_help_names_is_one_with_these_options(action: Action) -> None:
+    command: Any = get_command(app)
+    words = action.command.split()
+    assert words[0] == "spotter"
+    for word in words[1:]:
+        if not getattr(command, "commands", {}):
+            break
+        assert word in command.commands, action.command
+        command = command.commands[word]
+    known = {option for param in command.params for option in param.opts}
+    assert {word.partition("=")[0] for word in words if re.match("--[a-z]", word)} <= known
+
+
+def test_what_touches_money_or_data_can_be_done_by_a_command() -> None:
+    assert [action.id for action in ACTIONS if action.stake and not action.command] == []
