@@ -35,6 +35,12 @@ class Offers(PolledView[OfferNews]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.market = KeyedTable(COLUMNS, id="offers-table")
+        """The list of offers."""
+        hint = _("dearest hour with the disk, as 0.60; empty lifts the cap")
+        self._cap_field = Input(placeholder=hint, id="offers-cap")
+        self._cap_field.display = False
+        self._side = Static("", id="offers-side", markup=False)
         self._asked = ""
         self._answered: str | None = None
         """The terms of the last question."""
@@ -47,24 +53,17 @@ class Offers(PolledView[OfferNews]):
 
     def compose_main(self) -> ComposeResult:
         """The list, and a field for the price cap."""
-        yield KeyedTable(COLUMNS, id="offers-table")
-        field = Input(placeholder=_("dearest hour with the disk, as 0.60; empty lifts the cap"), id="offers-cap")
-        field.display = False
-        yield field
+        yield self.market
+        yield self._cap_field
 
     def compose_side(self) -> ComposeResult:
         """What the work costs on the marked offer; several marked ones beside each other."""
-        yield Static("", id="offers-side", markup=False)
+        yield self._side
 
     def on_mount(self) -> None:
         """Ages grow and looks come due without anybody asking."""
         self.market.show([], _("searching the market …"))
         self.set_interval(1.0, self._tick)
-
-    @property
-    def market(self) -> KeyedTable:
-        """The list of offers."""
-        return self.query_one("#offers-table", KeyedTable)
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -170,7 +169,7 @@ class Offers(PolledView[OfferNews]):
             self.poll()
 
     def _draw_side(self) -> None:
-        side = self.query_one("#offers-side", Static)
+        side = self._side
         if self.shown is None:
             side.update(Text(visible(self.stale)))
             return
@@ -239,7 +238,7 @@ class Offers(PolledView[OfferNews]):
 
     def action_offers_cap(self) -> None:
         """Type the dearest price."""
-        field = self.query_one("#offers-cap", Input)
+        field = self._cap_field
         cap = price_in(self._asked)
         field.value = f"{cap:g}" if cap is not None else ""
         field.display = True
@@ -259,20 +258,19 @@ class Offers(PolledView[OfferNews]):
         self._draw()
 
     def _close_cap(self) -> None:
-        self.query_one("#offers-cap").display = False
+        self._cap_field.display = False
         self.market.focus_rows()
 
     def focus_main(self) -> None:
         """Keys go to the field while it is open."""
-        field = self.query_one("#offers-cap")
-        if field.display:
-            field.focus()
+        if self._cap_field.display:
+            self._cap_field.focus()
         else:
             super().focus_main()
 
     def step_out(self) -> bool:
         """Close the field of the price cap first."""
-        if self.query_one("#offers-cap").display:
+        if self._cap_field.display:
             self._close_cap()
             return True
         return super().step_out()

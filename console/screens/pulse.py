@@ -36,6 +36,9 @@ class Pulse(PolledView[PulseNews]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._grid = TileGrid(id="pulse-grid")
+        self._tiles_box = Static("", id="pulse-tiles", markup=False)
+        self._summary = Static("", id="pulse-summary", markup=False)
         self._reader: PulseReader | None = None
         self._fleet: FleetView | None = None
         self._tiles: list[Tile] = []
@@ -43,9 +46,9 @@ class Pulse(PolledView[PulseNews]):
 
     def compose_main(self) -> ComposeResult:
         """Tiles, and the lines below."""
-        with TileGrid(id="pulse-grid"):
-            yield Static("", id="pulse-tiles", markup=False)
-        yield Static("", id="pulse-summary", markup=False)
+        with self._grid:
+            yield self._tiles_box
+        yield self._summary
 
     def on_mount(self) -> None:
         """The fleet's poll must run for the tiles to live."""
@@ -81,10 +84,10 @@ class Pulse(PolledView[PulseNews]):
             self._chosen = self._tiles[0].key if self._tiles else None
         width = max(TILE_WIDTH, self.size.width)
         self._draw_tiles()
-        self.query_one("#pulse-summary", Static).update(summary(news, now, wall_now, width - 2))
+        self._summary.update(summary(news, now, wall_now, width - 2))
 
     def _draw_tiles(self) -> None:
-        tiles = self.query_one("#pulse-tiles", Static)
+        tiles = self._tiles_box
         if self._tiles:
             tiles.update(grid(self._tiles, self._chosen, self._width))
         elif self.news is not None and self.news.fleet is not None and self.news.fleet.error is None:
@@ -94,7 +97,7 @@ class Pulse(PolledView[PulseNews]):
 
     @property
     def _width(self) -> int:
-        return max(TILE_WIDTH, self.query_one("#pulse-grid").scrollable_content_region.width)
+        return max(TILE_WIDTH, self._grid.scrollable_content_region.width)
 
     def on_resize(self) -> None:
         """Another number of tiles beside each other."""
@@ -110,7 +113,7 @@ class Pulse(PolledView[PulseNews]):
 
     def focus_main(self) -> None:
         """Keys choose tiles."""
-        self.query_one("#pulse-grid").focus()
+        self._grid.focus()
 
     def targets(self) -> tuple[str, ...]:
         """The chosen instance."""
@@ -170,7 +173,7 @@ class Pulse(PolledView[PulseNews]):
         self._draw_tiles()
         row = place // tiles_across(self._width)
         region = Region(0, row * TILE_HEIGHT, 1, TILE_HEIGHT)
-        self.query_one("#pulse-grid").scroll_to_region(region, animate=False)
+        self._grid.scroll_to_region(region, animate=False)
 
     def action_pulse_left(self) -> None:
         """The tile to the left."""

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.widgets import Input, Static
 
 from console.actions.action import Question
-from console.actions.registry import action_called
+from console.actions.registry import action_called, actions_of
 from console.app import SpotterApp
 from console.models.fleet import FleetView
 from console.models.offer_news import Change, HostHistory, OfferNews, PricedOffer, changes_since, good_news, warnings_of
@@ -21,6 +21,7 @@ from console.models.offer_terms import (
 )
 from console.operations.offer_look import host_histories, look_at_market
 from console.operations.session import Session, open_session
+from console.screens.catalog import make_view
 from console.screens.offer_rows import COLUMNS, comparison, offer_details, offer_row, offers_note, rent_detail
 from console.screens.offers import Offers
 from console.widgets.confirm import Confirm
@@ -340,6 +341,18 @@ async def test_coming_back_costs_no_search_until_the_answer_is_old(
         clock.now += 601
         view.on_show()
         await until(pilot, lambda: len(asked) == 4, "a new answer in place of an old one")
+
+
+@pytest.mark.parametrize("name", ["offers", "pulse"])
+async def test_a_view_can_be_asked_before_it_stands_on_screen(app: SpotterApp, name: str) -> None:
+    """The line of keys asks every second, also while a view that was just called for is being made."""
+    async with app.run_test():
+        view = make_view(name)
+        assert all(isinstance(view.refusal(action), str) for action in actions_of(name))
+        assert (view.targets(), tuple(view.copies()), view.crumbs, view.problem_count) == ((), (), (), 0)
+        assert not view.step_out()
+        view.focus_main()
+        view.listing()
 
 
 # ---- over an emulated market ----
