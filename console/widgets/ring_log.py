@@ -76,7 +76,7 @@ class RingLog(Widget, can_focus=True):
     RingLog .ring-log--host-2 { color: $accent; }
     RingLog .ring-log--host-3 { color: ansi_cyan; }
     RingLog .ring-log--host-4 { color: ansi_magenta; }
-    RingLog .ring-log--host-5 { color: $error; }
+    RingLog .ring-log--host-5 { text-style: italic; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", show=False),

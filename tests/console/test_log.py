@@ -13,7 +13,7 @@ from textual.widgets import Input
 from console.app import SpotterApp
 from console.models.log_buffer import LogBuffer
 from console.models.log_details import details_of
-from console.models.log_follower import LogFollower
+from console.models.log_follower import BACKLOG_BYTES, LogFollower
 from console.models.log_sources import LogPlace, files_of, read_event, read_operation
 from console.models.log_stamp import Level
 from console.operations.fleet_book import FleetBook
@@ -66,11 +66,11 @@ def workspace(tmp_path: Path) -> Workspace:
     return place
 
 
-def followed(place: Workspace, argument: str, *, events: bool = False) -> LogBuffer:
+def followed(place: Workspace, argument: str, *, events: bool = False, backlog: int = BACKLOG_BYTES) -> LogBuffer:
     """What a view of this log has once everything that was written before is read."""
     buffer = LogBuffer()
     where = LogPlace.read(argument)
-    follower = LogFollower(buffer, lambda: files_of(place, where, events=events))
+    follower = LogFollower(buffer, lambda: files_of(place, where, events=events), backlog=backlog)
     follower.read_backlog()
     while buffer.drain():
         pass
@@ -132,17 +132,14 @@ def test_files_are_followed_as_they_grow_shrink_come_and_end_without_a_line_end(
     assert look() == []
 
 
-def test_of_a_long_file_only_the_end_is_read_and_a_line_of_megabytes_comes_in_pieces(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("console.models.log_follower.BACKLOG_BYTES", 100_000)
+def test_of_a_long_file_only_the_end_is_read_and_a_line_of_megabytes_comes_in_pieces(workspace: Workspace) -> None:
     job = logs(workspace) / "job-1.log"
     job.write_text("".join(f"line {number}\n" for number in range(50_000)) + "x" * 3_000_000 + "\nlast\n")
-    buffer = followed(workspace, RUN)
+    buffer = followed(workspace, RUN, backlog=100_000)
     assert texts(buffer)[-1] == "last"
     assert len(buffer) < 10
     job.write_text("".join(f"line {number}\n" for number in range(50_000)))
-    buffer = followed(workspace, RUN)
+    buffer = followed(workspace, RUN, backlog=100_000)
     assert texts(buffer)[-1] == "line 49999"
     assert all(text.startswith("line ") or "push" in text for text in texts(buffer)), "no half line at the cut"
     assert len(buffer) < 5_000
