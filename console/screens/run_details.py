@@ -48,9 +48,9 @@ def run_head(news: RunNews, now: float) -> Text:
         text.append(f"\n{words}", style="dim")
     if news.elsewhere is not None:
         text.append("\n" + _("the rest on {offer}").format(offer=news.elsewhere.words()), style="dim")
-    for words in dict.fromkeys((entry.problem, row.note)):
-        if words:
-            text.append(f"\n{visible(words)}", style="bold yellow")
+    for trouble in dict.fromkeys((entry.problem, row.note)):
+        if trouble:
+            text.append(f"\n{visible(trouble)}", style="bold yellow")
     return text
 
 

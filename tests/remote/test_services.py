@@ -29,6 +29,7 @@ from remote.services import (
     find_service,
     open_service,
     services,
+    spec_of_ended,
     start_service,
     stop_service,
 )
@@ -139,6 +140,16 @@ def test_a_stopped_service_is_listed_and_can_be_started_anew(sshd: Sshd, agent: 
     second = start_service(agent, page())
     assert second.job.id == "service-page.2"
     assert find_service(agent, "page").alive
+
+
+def test_a_service_that_ended_is_started_again_as_it_was(agent: Agent) -> None:
+    first = start_service(agent, page())
+    with pytest.raises(ServiceDiffers, match="stop it first"):
+        spec_of_ended(agent, first.name)
+    stop_service(agent, first.name)
+    again = start_service(agent, spec_of_ended(agent, first.name))
+    assert (again.alive, again.port, again.open_path) == (True, first.port, first.open_path)
+    assert again.job.id != first.job.id
 
 
 def test_a_name_that_was_never_started_is_told_with_those_that_were(agent: Agent) -> None:
