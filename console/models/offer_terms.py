@@ -86,8 +86,8 @@ def parse_terms(text: str, profiles: Sequence[str]) -> Terms:
             field = {"vram": "gpu_ram_gb", "disk": "disk_gb", "hours": "hours"}[name.casefold()]
             terms = replace(terms, **{field: number})  # type: ignore[arg-type]
         elif separator and name.casefold() == "every":
-            number, unit = (value[:-1], value[-1]) if value[-1:] in _UNIT_S else (value, "s")
-            terms = replace(terms, every_s=_above_zero(word, number) * _UNIT_S[unit])
+            words, unit = (value[:-1], value[-1]) if value[-1:] in _UNIT_S else (value, "s")
+            terms = replace(terms, every_s=_above_zero(word, words) * _UNIT_S[unit])
         elif word.casefold() in {profile.casefold() for profile in profiles}:
             by_folded = {profile.casefold(): profile for profile in profiles}
             terms = replace(terms, profile=by_folded[word.casefold()])
