@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.language import _
-from console.operations.secrets_file import SecretWrong, checked_key
+from console.models.api_key import SecretWrong, checked_key
 
 
 class KeyForm(ModalScreen[str | None]):

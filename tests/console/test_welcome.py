@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from console import entry
 from console.app import SpotterApp
 from console.cli import app as cli
+from console.models.api_key import SecretWrong, checked_key
 from console.models.demo_progress import DemoProgress, read_demo_log
 from console.operations.background import Beside
-from console.operations.secrets_file import SecretWrong, checked_key, put_secret
+from console.operations.secrets_file import put_secret
 from console.screens.welcome import Welcome
 from console.settings import load_secrets
 from console.widgets.key_form import KeyForm
