@@ -240,8 +240,8 @@ class SpotterApp(App[None]):
 
     def draw_top(self) -> None:
         """Draw crumbs, money, clock and keys anew."""
-        if not self.is_running:
-            return
+        if not self.is_running or not self.view.is_mounted:
+            return  # a view draws its lines itself once its widgets are there
         for line in self.screen_stack[0].query(TopLine):  # there is none any more while the console leaves
             line.draw()
         for keys in self.screen_stack[0].query(KeyLine):
@@ -252,7 +252,9 @@ class SpotterApp(App[None]):
     async def action_do(self, action_id: str) -> None:
         """Do what a key, the palette, the command line or a click named."""
         action = action_called(action_id)
-        if action.view in CLASSES and action.view != self.view.NAME:
+        if action.view != EVERYWHERE and not self.view.is_mounted:
+            self.call_later(self.run_action, f"do('{action_id}')")  # its widgets come in a moment
+        elif action.view in CLASSES and action.view != self.view.NAME:
             self._go_and_do(action)
         elif reason := self.refusal(action):
             self.tell(reason, "warning")

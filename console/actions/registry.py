@@ -25,7 +25,8 @@ from console.actions import (
     table,
     welcome,
 )
-from console.actions.action import Action
+from console.actions.action import EVERYWHERE, Action
+from console.language import N_
 
 ACTIONS: tuple[Action, ...] = (
     *everywhere.ACTIONS,
@@ -46,6 +47,8 @@ ACTIONS: tuple[Action, ...] = (
     *pulse.ACTIONS,
     *welcome.ACTIONS,
 )
+UNLISTED = {"run": N_("Run"), "form": N_("New run"), "welcome": N_("Welcome")}
+"""Titles of views that no key shows from everywhere."""
 _BY_ID = {action.id: action for action in ACTIONS}
 
 
@@ -56,6 +59,12 @@ def action_called(action_id: str) -> Action:
         KeyError: there is none.
     """
     return _BY_ID[action_id]
+
+
+def title_of(view: str) -> str:
+    """What a view is called on screen, in English: the label of the action that shows it."""
+    shows = _BY_ID.get(f"{EVERYWHERE}.{view}")
+    return shows.label if shows is not None else UNLISTED[view]
 
 
 def actions_of(view: str) -> list[Action]:

@@ -181,10 +181,11 @@ def difference_text(found: Sequence[Difference], before: str, after: str) -> Tex
     if not found:
         text.append(_("the same parameters"))
         return text
+    nothing = _("not there")
     for each in found:
         text.append(f"{each.path}\n", style="bold")
-        text.append(f"  − {_('not there') if each.before is None else each.before}\n", style="red")
-        text.append(f"  + {_('not there') if each.after is None else each.after}\n", style="green")
+        text.append(f"  − {nothing if each.before is None else each.before}\n", style="red")
+        text.append(f"  + {nothing if each.after is None else each.after}\n", style="green")
     return text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from console.actions.action import Action
-from console.actions.registry import bindings_of
+from console.actions.registry import bindings_of, title_of
 from console.language import _
 
 if TYPE_CHECKING:
@@ -48,10 +48,14 @@ class View(Vertical, can_focus=True):
 
     NAME: ClassVar[str] = ""
     """Its name in the registry, the command line and the style sheet; also its widget id."""
+    TITLE: ClassVar[str] = ""
+    """What it is called on screen; English here."""
     app: SpotterApp
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Bind the view's keys from the registry."""
+        """Bind the view's keys from the registry; its name there is its title."""
+        if not cls.__dict__.get("TITLE") and cls.NAME:
+            cls.TITLE = title_of(cls.NAME)
         if cls.NAME and "BINDINGS" not in cls.__dict__:
             cls.BINDINGS = bindings_of(cls.NAME)
         super().__init_subclass__(**more)
@@ -106,6 +110,7 @@ class View(Vertical, can_focus=True):
         """Show what was asked for before there was anything to show it in."""
         if self._wanted:
             self._open_wanted()
+        self.call_after_refresh(self.app.draw_top)
 
     def _open_wanted(self) -> None:
         wanted, self._wanted = self._wanted, ""
@@ -225,13 +230,13 @@ class PolledView(View, Generic[News]):
     def _heard(self, answer: tuple[News | None, str]) -> None:
         self._asking = False
         news, reason = answer
-        if news is None:
+        if reason:
             fresh, self.stale = not self.stale, reason
             if fresh:
                 self.show_stale(reason)
         else:
-            self.news, self.stale, self.heard_at = news, "", self.app.now()
-            self.show(news)
+            self.news, self.stale, self.heard_at = cast(News, news), "", self.app.now()
+            self.show(self.news)
         self.app.draw_top()
         if self._again:
             self._again = False

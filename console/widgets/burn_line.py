@@ -43,8 +43,8 @@ class TopLine(Static):
 
     def draw(self) -> None:
         """Draw what is known now."""
-        if not self.size.width:
-            return  # it is not laid out yet
+        if not self.size.width or not self.app.view.is_mounted:
+            return  # it is not laid out yet, or the view is not
         line = self._line(self.size.width)
         if line != self._drawn:
             self._drawn = line
@@ -67,7 +67,7 @@ class TopLine(Static):
 
     def _crumbs(self) -> Text:
         view = self.app.view
-        line = Text(view.NAME.upper(), style="bold")
+        line = Text(_(view.TITLE).upper(), style="bold")
         for crumb in view.crumbs:
             line.append(" ▸ ")
             line.append(visible(crumb)[:LONGEST_CRUMB])
@@ -92,11 +92,11 @@ class TopLine(Static):
         words = time.strftime("%H:%M:%S", time.localtime(now))
         view = self.app.view
         if self.app.paused:
-            return Text.assemble(words, (f" {_('paused')}", "bold yellow"))
+            return Text.assemble(words, " ", (_("paused"), "bold yellow"))
         if isinstance(view, PolledView) and view.stale:
             age = f" {duration(max(0.0, now - view.heard_at))}" if view.heard_at is not None else ""
-            return Text.assemble(words, (f" {_('STALE')}{age}", "bold red"))
-        return Text.assemble(words, (f" {_('live')}", "green"))
+            return Text.assemble(words, " ", (_("STALE"), "bold red"), (age, "bold red"))
+        return Text.assemble(words, " ", (_("live"), "green"))
 
 
 def _joined(kept: dict[str, Text], clock: Text) -> Text:

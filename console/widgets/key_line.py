@@ -39,8 +39,8 @@ class KeyLine(Static):
 
     def draw(self) -> None:
         """Draw what can be done now."""
-        if not self.size.width:
-            return  # it is not laid out yet
+        if not self.size.width or not self.app.view.is_mounted:
+            return  # it is not laid out yet, or the view is not
         view = self.app.view
         own = [action for action in actions_of(view.NAME) if action.in_footer and action.keys]
         if view.table is not None:

@@ -2,11 +2,12 @@
 
 import gettext
 import io
+import re
 from pathlib import Path
 
 import pytest
 
-from console.catalogs import CatalogWrong, Text, all_texts, compile_all, compiled, main, problems, read, texts_of
+from console.catalogs import HERE, CatalogWrong, Text, all_texts, compile_all, compiled, main, problems, read, texts_of
 
 HEAD = r"""msgid ""
 msgstr ""
@@ -104,6 +105,11 @@ def test_texts_are_found_wherever_they_are_marked(tmp_path: Path) -> None:
 def test_a_tool_called_wrongly_says_how(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--nonsense"]) == 2
     assert "--check" in capsys.readouterr().err
+
+
+def test_no_text_hides_in_an_f_string_where_babel_does_not_look() -> None:
+    hidden = re.compile(r"\{n?(?:get)?(?:text|_)\([\"']")
+    assert [path.name for path in HERE.rglob("*.py") if hidden.search(path.read_text("utf-8"))] == []
 
 
 def test_every_text_of_the_console_is_translated() -> None:
