@@ -182,6 +182,33 @@ def _idle_share(recorder: Recorder, ahead_s: float) -> IdleShare:
     return share
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in recorded time a run was at work."""
+
+    run_id: str
+    end: float
+    """When its events last grew, Unix seconds of this machine; now for one that never began."""
+    instances: tuple[int, ...]
+    """The machines that it had, the last one first."""
+
+
+def place_of_run(session: Session, name: str) -> Place:
+    """When and where a run was at work; `name` is its id, the end of it, or `last`.
+
+    Raises:
+        console.operations.runbook.RunNotFound: there is none.
+    """
+    from console.models.run_view import EventFile
+    from console.operations.runbook import Runbook
+
+    run_id = Runbook(session.workspace).resolve(name).run_id
+    view = EventFile(session.workspace.run_folder(run_id) / "events.jsonl").catch_up()
+    jobs = [job.instance_id for job in session.ledger.jobs(cloud=session.cloud_name, run_id=run_id)]
+    rented = [row.instance_id for row in session.ledger.instances(cloud=session.cloud_name) if row.run_id == run_id]
+    return Place(run_id, view.last_event_at or time.time(), tuple(dict.fromkeys([*reversed(jobs), *reversed(rented)])))
+
+
 def read_past(session: Session, at: float) -> Past:
     """The fleet as it was at a moment, Unix seconds of this machine."""
     ledger, cloud = session.ledger, session.cloud_name

@@ -23,7 +23,7 @@ from console.words import visible
 
 if TYPE_CHECKING:
     from console.models.recorder import MoneyPoint
-    from console.operations.metrics import MetricsReport
+    from console.operations.metrics import MetricsReport, Place
 
 SECTIONS = {
     "day": N_("Days"), "run": N_("Runs"), "gpu": N_("GPUs"), "waste": N_("Waste"), "quality": N_("Quality"),
@@ -63,6 +63,10 @@ COLUMNS = {
         Column("MRR@10", 7, 100, numeric=True), Column(N_("change"), 16), Column(N_("gate"), 30),
     ),
 }  # fmt: skip
+
+RUN_ID_LENGTH = 26
+SLACK_S = 60.0
+"""A log goes on for a while after a run's last event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +130,41 @@ class Metrics(PolledView[MetricsNews]):
                 self._show_section(word)
             elif word in spans:
                 self._set_window(spans[word])
-            elif "@" in word:
+            elif "@" in word or len(word) == RUN_ID_LENGTH:
                 self._show_moment(word)
             else:
                 known = ", ".join((*SECTIONS, *spans))
                 self.app.tell(_("{word} is no section and no span ({known})").format(word=word, known=known), "warning")
 
-    def _show_moment(self, place: str) -> None:
-        """The replay, in the steps of an hour."""
+    def _show_moment(self, word: str) -> None:
+        """The replay in the steps of an hour, with the charts of the machine that a run had; at its end by default."""
         from console.models.log_sources import LogPlace
 
+        now = self.app.now()
         try:
-            at = LogPlace.read(place).when(self.app.now())
+            place = LogPlace.read(word)
         except ValueError as error:
             self.app.tell(str(error), "warning")
             return
+        if not place.run or (place.run.isdigit() and len(place.run) < RUN_ID_LENGTH):
+            self._replay_at(place.when(now) or now, int(place.run) if place.run else None)
+            return
+
+        def ask() -> Place:
+            from console.operations.metrics import place_of_run
+
+            return place_of_run(self.app.session(), place.run)
+
+        def go(found: Place) -> None:
+            end = min(now, found.end + SLACK_S)
+            self._replay_at(place.when(end) or end, found.instances[0] if found.instances else None)
+
+        self.in_background(ask, go)
+
+    def _replay_at(self, at: float, instance_id: int | None) -> None:
         self._set_window(1)
-        self.query_one(ReplayPane).at = at
         self._show_section("replay")
+        self.query_one(ReplayPane).go_to(at, instance_id)
 
     # ---- news ----
 

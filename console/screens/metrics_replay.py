@@ -68,6 +68,10 @@ class ReplayPane(Vertical):
         self._asking = False
         self._again = False
         self._playing: Timer | None = None
+        self.instance_id: int | None = None
+        """The instance whose charts are meant until the cursor goes to another one."""
+        self._shown: int | None = None
+        """The instance whose charts are on screen."""
 
     def compose(self) -> ComposeResult:
         """Moment, charts, fleet, events."""
@@ -109,7 +113,20 @@ class ReplayPane(Vertical):
     def leave(self) -> None:
         """Forget the moment."""
         self.hold()
-        self.at = None
+        self.at = self.instance_id = None
+
+    def go_to(self, at: float, instance_id: int | None) -> None:
+        """A moment that somebody came for, with the charts of one instance."""
+        self.hold()
+        self.at, self.instance_id = min(at, self.app.now()), instance_id
+        self._ask()
+
+    def on_keyed_table_highlighted(self, message: KeyedTable.Highlighted) -> None:
+        """Charts follow the cursor, unless it only follows the rows."""
+        message.stop()
+        if message.key is not None and self._shown is not None and message.key != str(self._shown):
+            self.instance_id = None
+            self._ask()
 
     def step(self, steps: int) -> None:
         """Another moment, never later than now nor further back than anything is kept."""
@@ -147,7 +164,8 @@ class ReplayPane(Vertical):
             self._again = True
             return
         self._asking = True
-        at, key, app = self.at, self.table.cursor_key, self.app
+        at, app = self.at, self.app
+        key = self.instance_id if self.instance_id is not None else self.table.cursor_key
         width = 2 * max(20, self.query_one("#replay-chart-0").size.width)
 
         def ask() -> tuple[Scene | None, str]:
@@ -174,6 +192,7 @@ class ReplayPane(Vertical):
     def show(self, scene: Scene) -> None:
         """Draw a moment."""
         past = scene.past
+        self._shown = scene.chosen
         self._draw_moment(past)
         self.query_one("#replay-charts").display = bool(scene.charts)
         for number in (0, 1):

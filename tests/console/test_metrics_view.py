@@ -220,6 +220,28 @@ def test_before_anything_was_rented_there_is_no_fleet(session: Session) -> None:
     assert [(each.instance_id, each.usd_per_hour) for each in past.instances] == [(BOX, 0.1)]
 
 
+@pytest.mark.parametrize(
+    ("argument", "back_s", "charts_of"),
+    [
+        (RUN, HOUR - 60, BOX),
+        (f"{RUN}@{{clock}}", 1.5 * HOUR, BOX),
+        ("5@{clock}", 1.5 * HOUR, 5),
+        ("@{clock}", 1.5 * HOUR, None),
+    ],
+)
+async def test_a_log_line_or_a_hit_opens_the_replay_at_its_second(
+    session: Session, argument: str, back_s: float, charts_of: int | None
+) -> None:
+    now = float(int(time.time()))
+    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now - back_s))
+    app = SpotterApp(session.workspace, "metrics", argument.format(clock=clock), live=False, clock=lambda: now)
+    async with app.run_test(size=(100, 30)) as pilot:
+        pane = app.query_one(ReplayPane)
+        await until(pilot, lambda: pane.at is not None and abs(pane.at - (now - back_s)) < 5, "the moment")
+        assert app.view.crumbs == ("Replay", "1 h")
+        assert pane.instance_id == charts_of
+
+
 async def test_keys_that_come_at_once_all_reach_the_view(session: Session) -> None:
     app = SpotterApp(session.workspace, "metrics", live=False)
     async with app.run_test(size=(100, 30)) as pilot:
