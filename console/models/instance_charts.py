@@ -70,7 +70,9 @@ def bytes_per_s(value: float) -> str:
     return f"{size(value)}/s"
 
 
-def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, buckets: int) -> tuple[Chart, ...]:
+def charts_of(
+    recorder: Recorder, instance_id: int, window: Window, now: float, buckets: int, end: str = ""
+) -> tuple[Chart, ...]:
     """GPU, VRAM, power, temperature, CPU, RAM, disk and network of a box up to `now`; without a GPU the last four.
 
     Args:
@@ -79,6 +81,7 @@ def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, 
         window: how far back.
         now: Unix seconds; the right end of every chart.
         buckets: values a line.
+        end: what stands at the right end of the time axis; by default "now".
     """
     newest = recorder.latest_of([instance_id], at=now).get(instance_id)
     span = recorder.span(instance_id)
@@ -86,7 +89,7 @@ def charts_of(recorder: Recorder, instance_id: int, window: Window, now: float, 
     until = now + 1e-3
     stale = newest is None or now - newest.at > STALE_S
     note = note_of(newest, now)
-    ends = (f"-{duration(now - since)}", _("now"))
+    ends = (f"-{duration(now - since)}", end or _("now"))
 
     load = recorder.load(instance_id, since, until, buckets)
 

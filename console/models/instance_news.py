@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.language import _
 from console.models.chart import Chart
 from console.models.instance_charts import Window, charts_of
 from console.models.recorder import RecordedEvent
@@ -153,7 +154,9 @@ def read_instance(
     steps = ledger.steps(cloud, instance_id)
     recorder = session.recorder
     cloud_now = session.clock.time()
-    newest = recorder.latest_of([instance_id], at=now).get(instance_id)
+    over_at = rented.closed_at - (cloud_now - now) if rented is not None and rented.closed_at is not None else None
+    end = now if over_at is None else min(now, over_at)
+    newest = recorder.latest_of([instance_id], at=end).get(instance_id)
     where = KnownWhereabouts(session.workspace.state / "whereabouts", cloud).recall(instance_id)
     runs = runs_here(session, instance_id)
     log_run = runs[0].run_id if runs else ""
@@ -168,7 +171,7 @@ def read_instance(
         endpoints=listed.endpoints if listed is not None else tuple(map(str, where.endpoints)) if where else (),
         guard=next((guard_view(step.evidence) for step in steps if step.step_id == "deadman"), None),
         host=_host(session, rented) if rented is not None else None,
-        charts=charts_of(recorder, instance_id, window, now, buckets),
+        charts=charts_of(recorder, instance_id, window, end, buckets, _("its end") if over_at is not None else ""),
         problem=problem,
         newest_at=newest.at if newest is not None else None,
         happenings=happenings_of(

@@ -157,6 +157,17 @@ def test_the_card_says_what_it_is_costs_and_lived_through(session: Session) -> N
     assert "Nothing is known here of instance 9" in nobody
 
 
+def test_charts_of_a_machine_that_is_gone_end_where_it_ended(session: Session) -> None:
+    now = time.time()
+    session.ledger.open_instance(
+        "local", 6, label="l", gpu_name="G", gpu_usd_per_hour=1, disk_usd_per_hour=0, opened_at=now - 9000
+    )
+    session.ledger.close_instance("local", 6, at=now - 7200)
+    session.recorder.keep(6, [Sample(at=now - 7210, gpus=(GpuLoad(0, "G", 55.0),))])
+    (chart, *_rest) = read_instance(session, 6, WINDOWS[0], 100, now).charts
+    assert (chart.end, chart.stale, chart.lines[0].now) == ("its end", False, 55.0)
+
+
 def test_files_have_a_way_out_but_not_beyond_the_outermost(session: Session) -> None:
     entries = (RemoteEntry("b", "folder", 4096, NOW), RemoteEntry("[/x]\x1b[1m", "file", 2048, NOW - 90))
     inner = RemoteFolder("/root/spotter/runs", entries, 7000)
