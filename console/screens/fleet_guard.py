@@ -79,7 +79,7 @@ def guard_text(view: InstanceView, wall_now: float, hours: int) -> Text:
     text.append(visible(sentence) + "\n", style=style)
     guard = view.guard
     text.append(_("{price}, {spent} so far").format(price=usd_per_hour(view.usd_per_hour), spent=usd(view.spent_usd)))
-    if guard is not None:
+    if guard is not None and guard.proven:
         left_s = max(0.0, guard.ends_at - wall_now)
         at_end = view.spent_usd + left_s / 3600 * view.usd_per_hour
         text.append(_(", {usd} when it fires").format(usd=usd(at_end)))
@@ -90,8 +90,8 @@ def guard_text(view: InstanceView, wall_now: float, hours: int) -> Text:
         text.append(f"\n\n{words}\n", style="bold")
         text.append(_("1–9 choose how many hours · esc closes"), style="dim")
     else:
-        words = _("`spotter guard {id}` gives it one").format(id=view.id)
-        text.append(f"\n\n{words}\n" + _("esc closes"), style="dim")
+        text.append("\n\n" + _("R   gives it one, and proves it") + "\n", style="bold")
+        text.append(_("esc closes"), style="dim")
     return text
 
 

@@ -140,10 +140,12 @@ def extend_question(view: FleetView | None, targets: Sequence[str], hours: int, 
     found = chosen(view, targets)
     if isinstance(found, str):
         return found
+    if len(found) == 1 and (found[0].guard is None or not found[0].guard.proven):
+        return _arm_question(found[0])
     lines = []
     for each in found:
         if each.guard is None:
-            return _("Instance {id} has no guard; `spotter guard {id}` gives it one.").format(id=each.id)
+            return _("Instance {id} has no guard: mark it alone, and R gives it one.").format(id=each.id)
         if each.state not in IN_USE and each.state != "running":
             return _("Instance {id} is {state}: its guard cannot be told anything.").format(
                 id=each.id, state=state_word(each)
@@ -167,6 +169,17 @@ def extend_question(view: FleetView | None, targets: Sequence[str], hours: int, 
     commands = tuple(("guard", str(each.id), "--add-hours", str(hours), "--yes") for each in found)
     note = f"guard {' '.join(str(each.id) for each in found)} +{hours} h"
     return Question(title, "\n".join(lines), _("Prolong"), commands, note)
+
+
+def _arm_question(each: InstanceView) -> Question | str:
+    """One that nothing guards is not prolonged: first it must be able to end its own bill."""
+    if each.state not in IN_USE and each.state != "running":
+        return _("Instance {id} is {state}: its guard cannot be told anything.").format(
+            id=each.id, state=state_word(each)
+        )
+    title = _("Give instance {id} {name} a guard?").format(id=each.id, name=_name(each))
+    detail = _("It proves that it can end its own bill, and does so by [guard] of spotter.toml, whatever happens here.")
+    return Question(title, detail, _("Guard"), (("guard", str(each.id)),), f"guard {each.id}")
 
 
 def _force(each: InstanceView, now: float) -> tuple[str, ...]:

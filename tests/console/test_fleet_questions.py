@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from console.actions.action import Question
-from console.models.fleet import FleetView, InstanceView, Work
+from console.models.fleet import FleetView, GuardView, InstanceView, Work
+from console.screens.fleet_guard import guard_text
 from console.screens.fleet_questions import destroy_question, extend_question, rerent_question, stop_question
-from tests.console.test_burn import NOW, OURS, fleet
+from tests.console.test_burn import GUARD, NOW, OURS, fleet
 
 RUN = OURS.run_id or ""
 FREE = replace(OURS, run_id=None)
@@ -118,9 +119,21 @@ def test_prolonging_says_until_when_and_what_it_may_cost() -> None:
     assert question.title == "Let instance 31245 go on 3 hours longer?"
     assert "ends in 2h 00m, then in 5h 00m; at most $1.20 more" in question.detail
     assert question.commands == (("guard", "31245", "--add-hours", "3", "--yes"),)
-    assert "has no guard" in str(extend_question(fleet(replace(FREE, guard=None)), ("31245",), 3, NOW))
+    several = extend_question(fleet(FREE, other(2, guard=None)), ("31245", "2"), 3, NOW)
+    assert "mark it alone" in str(several)
     assert "cannot be told" in str(extend_question(fleet(replace(FREE, state="stopped")), ("31245",), 3, NOW))
 
 
 def test_an_empty_fleet_answers_every_question_with_a_sentence() -> None:
     assert isinstance(destroy_question(FleetView(), ("1",), NOW), str)
+
+
+@pytest.mark.parametrize("guard", [None, replace(GUARD, proven=False, problem="HTTP 401")])
+def test_a_machine_that_nothing_guards_is_given_a_guard_and_not_prolonged(guard: GuardView | None) -> None:
+    question = asked(extend_question(fleet(replace(FREE, guard=guard)), ("31245",), 3, NOW))
+    assert question.commands == (("guard", "31245"),)
+    assert "a guard?" in question.title
+    assert "cannot be told" in str(
+        extend_question(fleet(replace(FREE, guard=guard, state="stopped")), ("31245",), 3, NOW)
+    )
+    assert "R   gives it one" in guard_text(replace(FREE, guard=guard), NOW, 2).plain
