@@ -28,9 +28,9 @@ class RunChoices(BaseModel):
     here: bool = False
     """Do it on this machine, and rent none."""
     profile: str | None = None
-    """Which machine is rented: a [profiles.…] of spotter.toml; null is what the settings say."""
+    """Which machine is rented: a [profiles.…] of spotter.toml; empty is what the settings say."""
     instances: int | None = Field(default=None, ge=1, le=64)
-    """Spread the run over so many machines; null is what the settings say."""
+    """Spread the run over so many machines; empty is what the settings say."""
     instance: int | None = Field(default=None, ge=1)
     """Use this instance, which is rented already, and keep it afterwards."""
     keep: bool = False

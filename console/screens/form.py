@@ -53,7 +53,7 @@ class Form(PolledView["RunForm"]):
     @property
     def crumbs(self) -> tuple[str, ...]:
         """Which form."""
-        return (_("new run"),) if self._wanted == "new" else (_("like {run}").format(run=self._wanted[-8:]),)
+        return () if self._wanted == "new" else (_("like {run}").format(run=self._wanted[-8:]),)
 
     def focus_main(self) -> None:
         """Keys go to the fields."""

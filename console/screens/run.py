@@ -97,12 +97,13 @@ class Run(PolledView["RunNews"]):
         if reader is None:
             entry = Runbook(self.app.workspace).resolve(wanted)
             reader = RunReader(self.app.workspace, entry.run_id, failures_shown=ALL_FAILURES, detailed=True)
-            self._reader = reader
+            if wanted == (self._wanted or "last"):
+                self._reader = reader
         return reader.look()
 
     def show(self, news: RunNews) -> None:
         """Draw what was read."""
-        if self._reader is not None and news.entry.run_id != self._reader.run_id:
+        if not self._is_wanted(news.entry.run_id):
             return  # an answer about the run that was left
         self._run_id = news.entry.run_id
         now, tall = self.app.now(), self.app.size.height >= TALL_SCREEN
@@ -116,10 +117,17 @@ class Run(PolledView["RunNews"]):
         failures.update(failure_lines(news, LISTED[tall]))
         self.query_one("#run-outputs", Static).update(outputs_text(news.outputs))
         parameters = parameter_text(news.parameters) if news.parameters else Text(_("not here any more"), style="dim")
-        title = Text("\n" + _("Parameters") + "\n", style="bold")
+        title = Text.assemble(("\n" + _("Parameters") + "\n", "bold"))
         self.query_one("#run-parameters", Static).update(title.append_text(parameters))
         if news.new_lines:
             self.query_one(RingLog).append(news.new_lines)
+
+    def _is_wanted(self, run_id: str) -> bool:
+        """Whether an answer is about the run that is open now."""
+        if self._reader is not None:
+            return run_id == self._reader.run_id
+        wanted = self._wanted
+        return not wanted or run_id.endswith(wanted) or run_id.startswith(wanted)
 
     def show_stale(self, reason: str) -> None:
         """Say why nothing newer is known; what is shown stays."""

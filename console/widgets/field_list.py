@@ -28,6 +28,8 @@ def shown_value(state: FieldState) -> str:
     """A field's value as its line shows it."""
     if state.field.kind == "switch":
         return f"[{'x' if state.value else ' '}] " + (_("on") if state.value else _("off"))
+    if state.value is None:
+        return "‹ – ›" if state.field.kind == "choice" else "–"
     value = as_typed(state.value) if not isinstance(state.value, str) else state.value
     return f"‹ {visible(value)} ›" if state.field.kind == "choice" else visible(value)
 

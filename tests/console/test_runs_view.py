@@ -350,3 +350,16 @@ async def test_a_run_that_is_not_there_is_said(place: Workspace) -> None:
     app = SpotterApp(place, "run", "nosuchrun")
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "no run 'nosuchrun'" in said(app, "#run-head"), "the sentence")
+
+
+async def test_an_answer_about_the_run_that_was_left_is_dropped(place: Workspace) -> None:
+    app = SpotterApp(place, "run", live=False, clock=lambda: NOW)
+    async with app.run_test(size=(120, 36)) as pilot:
+        view = app.view
+        assert isinstance(view, Run)
+        view.open(DONE.entry.run_id)
+        view.show(NEWS)
+        await pilot.pause()
+        assert said(app, "#run-head") == ""
+        view.show(replace(NEWS, entry=DONE.entry))
+        await until(pilot, lambda: "0kjdone0" in said(app, "#run-head"), "the run that is open")
