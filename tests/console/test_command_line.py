@@ -126,6 +126,10 @@ def test_a_broken_history_file_is_an_empty_history(tmp_path: Path, broken: str) 
     assert read_history(path) == []
     path.write_text(broken)
     assert read_history(path) == []
+    write_history(tmp_path / "no workspace" / ".spotter" / "history.json", ["слой"])
+    assert not (tmp_path / "no workspace").exists()
+    (tmp_path / "spotter.toml").write_text("")
+    path = tmp_path / ".spotter" / "history.json"
     write_history(path, ["слой"])
     assert read_history(path) == ["слой"]
 
@@ -160,6 +164,7 @@ class Shell(App[None]):
 
 @pytest.fixture
 def app(tmp_path: Path) -> Shell:
+    (tmp_path / ".spotter").mkdir()
     return Shell(Workspace(tmp_path))
 
 

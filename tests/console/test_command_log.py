@@ -14,6 +14,7 @@ KEY = "planted0secret0value"
 
 @pytest.fixture
 def log(tmp_path: Path) -> CommandLog:
+    (tmp_path / ".spotter").mkdir()
     return CommandLog(tmp_path / ".spotter" / "commands.jsonl", {"VAST_API_KEY": KEY, "HOME": "/home/operator"})
 
 
@@ -78,12 +79,22 @@ def test_what_is_no_secret_stays(line: str) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "spotter.toml").write_text("")
     (tmp_path / "in-the-way").write_text("")
     log = CommandLog(tmp_path / "in-the-way" / "commands.jsonl")
     log.note("ssh box", "shell", 1.0)
     log.written()
     assert "not written" in log.trouble
     assert log.entries
+
+
+def test_a_folder_that_is_no_workspace_stays_untouched(tmp_path: Path) -> None:
+    log = CommandLog(tmp_path / ".spotter" / "commands.jsonl", {})
+    log.note("ssh box", "shell", 1.0)
+    log.written()
+    assert log.entries
+    assert log.trouble == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_clouds_calls_are_read_from_its_audit(tmp_path: Path) -> None:
