@@ -142,7 +142,7 @@ def _head(chart: Chart, known: Sequence[float], width: int) -> list[Run]:
     runs: list[Run] = [(chart.title, "bold")]
     for number, line in enumerate(chart.lines[:MOST_LINES]):
         if len(chart.lines) > 1:
-            runs.append((f"  {line.sign} {line.name}", f"line{number}"))
+            runs.append((f"  {line.sign} {line.name}" if line.name else f"  {line.sign}:", f"line{number}"))
         runs.append((f" {chart.words(line.now)}" if line.now is not None else " –", "" if not chart.stale else "dim"))
     note = f"  {chart.note}" if chart.note and known else ""
     if known:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.language import N_, _
-from console.models.chart import MOST_LINES, Chart, Line
+from console.models.chart import MOST_LINES, Chart, Line, round_above
 from console.models.series import Series
 from console.words import duration, size, visible
 
@@ -66,8 +66,17 @@ def gigabytes(value: float) -> str:
 
 
 def bytes_per_s(value: float) -> str:
-    """`1.2 MiB/s`."""
-    return f"{size(value)}/s"
+    """`1.2 MiB/s`, `195 KiB/s`: short enough for an axis."""
+    number, unit = size(value).split()
+    return f"{float(number):.0f} {unit}/s" if float(number) >= 10 else f"{number} {unit}/s"
+
+
+def round_bytes_above(value: float) -> float:
+    """The next of 1, 2, 5, 10 … 500 of a binary unit at or above so many bytes."""
+    unit = 1.0
+    while value > 1000 * unit and unit < 1024**3:
+        unit *= 1024
+    return round_above(value / unit) * unit
 
 
 def charts_of(
@@ -120,20 +129,18 @@ def charts_of(
             chart(_("Power"), gpus("watts", "power_w"), watts),
             chart(_("Temperature"), gpus("temperature", "temperature_c"), celsius, high=100.0, limit=HOT_C),
         ]
+    network = (
+        lines("net_in", lambda one: one.net_in_bytes_per_s, _("in"), "↓"),
+        lines("net_out", lambda one: one.net_out_bytes_per_s, _("out"), "↑"),
+    )
+    busiest = max((value for line in network for value in line.values if value is not None), default=0.0)
     disk = newest.disk_total_gb if newest is not None else None
     ram = newest.ram_total_mb if newest is not None else None
     found += [
         chart(_("CPU"), (lines("cpu", lambda one: one.cpu_percent),), percent, high=100.0),
         chart(_("RAM"), (lines("ram", lambda one: one.ram_used_mb),), megabytes, high=ram),
         chart(_("Disk"), (lines("disk", lambda one: one.disk_used_gb),), gigabytes, high=disk),
-        chart(
-            _("Network"),
-            (
-                lines("net_in", lambda one: one.net_in_bytes_per_s, _("in"), "↓"),
-                lines("net_out", lambda one: one.net_out_bytes_per_s, _("out"), "↑"),
-            ),
-            bytes_per_s,
-        ),
+        chart(_("Network"), network, bytes_per_s, high=round_bytes_above(busiest)),
     ]
     return tuple(found)
 
@@ -151,9 +158,7 @@ def note_of(newest: Sample | None, now: float) -> str:
 def gpu_lines(gpus: Sequence[tuple[int, Series, float | None]]) -> tuple[Line, ...]:
     """A line a GPU; of more than four the mean, the least and the most, since nobody can read eight lines."""
     if len(gpus) <= MOST_LINES:
-        return tuple(
-            Line(series.values, _("GPU {n}").format(n=index), str(index)[-1], now) for index, series, now in gpus
-        )
+        return tuple(Line(series.values, "", str(index)[-1], now) for index, series, now in gpus)
     columns = [
         [value for value in column if value is not None]
         for column in zip(*(series.values for _index, series, _now in gpus), strict=True)

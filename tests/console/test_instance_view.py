@@ -11,7 +11,7 @@ import pytest
 
 from console.actions.action import Question
 from console.app import SpotterApp
-from console.models.instance_charts import WINDOWS, charts_of, note_of
+from console.models.instance_charts import WINDOWS, bytes_per_s, charts_of, note_of, round_bytes_above
 from console.models.instance_news import InstanceNews, LogTails, happenings_of, read_instance
 from console.models.recorder import RecordedEvent
 from console.models.recorder_samples import GpuLoad, Sample
@@ -79,13 +79,23 @@ def test_fresh_charts_say_now_and_old_ones_say_since_when_and_why(session: Sessi
     assert [chart.title for chart in fresh] == [
         "GPU", "VRAM", "Power", "Temperature", "CPU", "RAM", "Disk", "Network",
     ]  # fmt: skip
-    assert [(line.name, line.sign, line.now) for line in fresh[0].lines] == [("GPU 0", "0", 0.0), ("GPU 1", "1", 10.0)]
+    assert [(line.name, line.sign, line.now) for line in fresh[0].lines] == [("", "0", 0.0), ("", "1", 10.0)]
     assert not fresh[0].stale
     assert fresh[1].high == 24000
     old = charts_of(session.recorder, BOX, WINDOWS[0], NOW + 120, 100)
     assert old[0].stale
     assert old[0].note == "last sample 2m 00s ago"
     assert {line.now for chart in old for line in chart.lines} == {None}
+
+
+@pytest.mark.parametrize(
+    ("value", "top", "words"),
+    [(0, 1, "1 B/s"), (700, 1000, "1000 B/s"), (1500, 2048, "2.0 KiB/s"), (150_000, 204_800, "200 KiB/s"),
+     (5e6, 5 * 2**20, "5.0 MiB/s")],
+)  # fmt: skip
+def test_the_axis_of_the_network_ends_at_a_round_figure_of_its_unit(value: float, top: float, words: str) -> None:
+    assert round_bytes_above(value) == pytest.approx(top)
+    assert bytes_per_s(round_bytes_above(value)) == words
 
 
 def test_all_of_the_past_begins_with_the_first_sample(session: Session) -> None:
@@ -189,7 +199,7 @@ async def test_charts_facts_and_tabs_fit_every_screen(session: Session, size: tu
         view = app.view
         assert isinstance(view, Instance)
         view.show(read(session, NOW))
-        await until(pilot, lambda: "GPU  0 GPU 0 0 %" in shown(app), "the charts")
+        await until(pilot, lambda: "GPU  0: 0 %" in shown(app), "the charts")
         assert view.crumbs == ("31245", "Overview")
         assert "[Overview]" in said(app, "#instance-tabs")
         assert view.targets() == ("31245",)
