@@ -124,9 +124,13 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
 
     try:
         settings = load_settings(workspace)
-        secrets = load_secrets(workspace)
     except SettingsError as error:
         yield Finding("settings", "error", str(error), f"edit {workspace.settings_file}; the message names the key")
+        return
+    try:
+        secrets = load_secrets(workspace)
+    except SettingsError as error:
+        yield Finding("secrets", "error", str(error), f"chmod 600 {workspace.env_file}")
         return
     yield Finding(
         "settings",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -47,6 +46,8 @@ def instance_ids(workspace: Workspace) -> tuple[int, ...]:
     """Instances on the ledger whose destroy is not confirmed. The ledger is only read: nobody who holds it waits."""
     if not workspace.ledger.is_file():
         return ()
+    import sqlite3
+
     try:
         with closing(sqlite3.connect(f"{workspace.ledger.as_uri()}?mode=ro", uri=True, timeout=0.2)) as ledger:
             rows = ledger.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,7 +12,6 @@ from textual.widgets import Static
 from console.actions.action import Action
 from console.language import _, ngettext
 from console.operations.doctor import Finding
-from console.operations.settings_in_force import SettingInForce
 from console.screens.doctor_rows import (
     COLUMNS,
     DoctorNews,
@@ -25,6 +25,9 @@ from console.screens.doctor_rows import (
 from console.screens.view import Copyable, PolledView
 from console.widgets.copy_menu import copy_text
 from console.widgets.keyed_table import KeyedTable
+
+if TYPE_CHECKING:
+    from console.operations.settings_in_force import SettingInForce
 
 SHOWS = ("both", "findings", "settings")
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from console.language import N_, _
 from console.models.rows import Column, Row
 from console.operations.doctor import Finding
-from console.operations.settings_in_force import SettingInForce
 from console.words import visible
+
+if TYPE_CHECKING:
+    from console.operations.settings_in_force import SettingInForce
 
 COLUMNS = (
     Column(N_("kind"), 9, name="kind"),

@@ -54,6 +54,11 @@ def spoil_settings(workspace: Workspace) -> None:
     workspace.settings_file.write_text("[money]\nmax_usd = 1\n")
 
 
+def spoil_env(workspace: Workspace) -> None:
+    workspace.env_file.write_text("VAST_API_KEY=x\n")
+    workspace.env_file.chmod(0o644)
+
+
 def spoil_clock(workspace: Workspace) -> None:
     workspace.ledger.touch()
     os.utime(workspace.ledger, (4e9, 4e9))
@@ -71,6 +76,7 @@ def forget_key(workspace: Workspace) -> None:
         (spoil_ssh_key, "ssh key", "error"),
         (spoil_settings, "settings", "error"),
         (spoil_clock, "clock", "warning"),
+        (spoil_env, "secrets", "error"),
         (forget_key, "vast.ai key", "error"),
     ],
 )
