@@ -73,7 +73,7 @@ class View(Vertical, can_focus=True):
                 yield from self.compose_main()
             side = list(self.compose_side())
             if side:
-                with VerticalScroll(classes="side", can_focus=False):
+                with VerticalScroll(classes="side"):
                     yield from side
 
     def compose_main(self) -> ComposeResult:

@@ -45,7 +45,7 @@ async def test_every_view_opens_on_a_workspace_that_has_next_to_nothing(
     async with app.run_test(size=size) as pilot:
         for name in CLASSES:
             app.go(name)
-            await until(pilot, lambda name=name: app.view.NAME == name and app.view.is_mounted, name)
+            await until(pilot, lambda name=name: name == app.view.NAME and app.view.is_mounted, name)
             await pilot.press("down", "up", "v", "v")
             assert app.screen is app.screen_stack[0], f"{name} asks something unasked"
 
