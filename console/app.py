@@ -11,11 +11,12 @@ from functools import cached_property, partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
 from console.actions.registry import ACTIONS, action_called, bindings_of
+from console.dressed import DressedApp
 from console.language import _
 from console.models.command_line import Do, Go, Wrong, parse_command
 from console.models.command_log import CommandLog
@@ -28,7 +29,7 @@ from console.running import LOOK_S, Running
 from console.screens.catalog import CLASSES, make_view
 from console.screens.view import View
 from console.theme import DARK_NAMES, LIGHT_NAMES
-from console.themes import Themes
+from console.themes import OURS, Themes
 from console.tools import TOOLS
 from console.widgets.burn_line import TopLine
 from console.widgets.command_line import CommandLine
@@ -48,7 +49,7 @@ Severity = Literal["information", "warning", "error"]
 Answer = TypeVar("Answer")
 
 
-class SpotterApp(App[None]):
+class SpotterApp(DressedApp):
     """Views over one workspace, one on screen at a time, each made when it is first wanted."""
 
     CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in ("shell", *CLASSES))]  # noqa: RUF012
@@ -86,6 +87,7 @@ class SpotterApp(App[None]):
         self.preferences = read_preferences(workspace)
         self.keymap = resolve(ACTIONS, self.preferences.keymap)
         self._themes = Themes(self, self.preferences.theme)
+        self.dress(self._themes.first, OURS, DARK_NAMES, LIGHT_NAMES)
         self._history = History(Place(view, argument))
         self._shown = view
         self._views = {view: make_view(view)}
@@ -191,7 +193,6 @@ class SpotterApp(App[None]):
     def on_mount(self) -> None:
         """Dress up; the first view shows what was asked for."""
         self.animation_level = "none"
-        self.ansi_theme_dark, self.ansi_theme_light = DARK_NAMES, LIGHT_NAMES
         self._themes.begin()
         self.set_keymap(self.keymap.changed())
         self.commands = CommandLog(self.workspace.state / "commands.jsonl")
@@ -201,6 +202,7 @@ class SpotterApp(App[None]):
 
     def _first_view(self) -> None:
         gc.enable()  # it was off while modules were loaded
+        self.begun()
         if self._history.here.argument:
             self.view.show_argument(self._history.here.argument)
         self.view.focus_main()

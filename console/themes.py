@@ -170,12 +170,16 @@ class Themes:
         """In the order in which `T` goes through them."""
         return (*(theme.name for theme in OURS), *OF_TERMINAL, *self._own)
 
+    @property
+    def first(self) -> str:
+        """What is put on before the operator's files are read."""
+        return self._wanted if self._wanted in (*self.names, *BUILTIN_THEMES) else DARK.name
+
     def begin(self) -> None:
         """Dress the app up; the operator's files are read beside it."""
         for theme in OURS:
             self._app.register_theme(theme)
-        known = self._wanted in (*self.names, *BUILTIN_THEMES)
-        self._app.theme = self._wanted if known else DARK.name
+        self._app.theme = self.first
         self._app.in_background(partial(read_themes, self._folders), self.take)
         if any(folder.is_dir() for folder in self._folders):
             self._watch = ThemeWatch(self._folders, self._read_again)
