@@ -174,7 +174,7 @@ def _file_row(entry: RemoteEntry, now: float) -> Row:
         Text(age, style="dim"),
         Text(_(FILE_KINDS.get(entry.kind, entry.kind))),
     )
-    values = {"name": entry.name, "size": float(entry.size), "age": now - entry.mtime}
+    values: dict[str, str | float | None] = {"name": entry.name, "size": float(entry.size), "age": now - entry.mtime}
     return Row(entry.name, cells, values=values)
 
 
