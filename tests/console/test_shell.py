@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +89,13 @@ class Quiet(View):
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpotterApp]:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpotterApp:
     views = {"runs": Boxes, "offers": Market, "fleet": Quiet}
     monkeypatch.setattr("console.app.make_view", lambda name: views[name]())
     assert set(views) <= set(catalog.CLASSES)
     workspace: Workspace
     workspace, _ = create_workspace(tmp_path)
-    yield SpotterApp(workspace, "runs")
+    return SpotterApp(workspace, "runs")
 
 
 def boxes(app: SpotterApp) -> Boxes:
@@ -286,3 +285,17 @@ async def test_a_dump_is_a_picture_and_a_text(app: SpotterApp) -> None:
         folder = app.workspace.state / "screens"
         await until(pilot, lambda: len(list(folder.glob("runs-*"))) == 2, "both files")
         assert "boxes" in next(folder.glob("*.txt")).read_text()
+
+
+async def test_side_pane_and_zoom_give_and_take_room(app: SpotterApp) -> None:
+    async with app.run_test(size=(140, 30)) as pilot:
+        side = boxes(app).query_one(".side")
+        wide = boxes(app).query_one(".main").size.width
+        assert side.display
+        await pilot.press("v")
+        await until(pilot, lambda: boxes(app).query_one(".main").size.width > wide, "all of the width")
+        await pilot.press("v", "z")
+        await until(pilot, lambda: boxes(app).query_one(".main").size.width > wide, "the zoomed pane")
+        assert not app.query_one(TopLine).display
+        await pilot.press("z")
+        await until(pilot, lambda: boxes(app).query_one(".main").size.width == wide, "the room as it was")
