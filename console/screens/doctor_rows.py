@@ -24,6 +24,8 @@ COLUMNS = (
     Column(N_("says"), 24, name="says"),
 )
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "bold red")}
+LONGEST_CELL, LONGEST_CARD = 300, 4_000
+"""Characters that are drawn; the report has all of them."""
 LEVELS = {"ok": N_("ok"), "warning": N_("warning"), "error": N_("error")}
 SOURCES = {
     "default": N_("default"),
@@ -67,7 +69,7 @@ def finding_rows(findings: Sequence[Finding]) -> dict[str, tuple[Row, Finding]]:
             ),  # the list itself marks problems by `!`
             Text(visible(finding.subject), style="bold"),
             Text(""),
-            Text(visible(finding.message)),
+            Text(visible(finding.message[:LONGEST_CELL])),
         )
         values = {"kind": finding.level, "what": finding.subject, "source": "", "says": finding.message}
         rows[key] = (Row(key, cells, values, problem=finding.level != "ok"), finding)
@@ -83,7 +85,7 @@ def setting_rows(settings: Sequence[SettingInForce]) -> dict[str, tuple[Row, Set
             Text(_("setting"), style="dim"),
             Text(visible(setting.key)),
             Text(_(SOURCES[setting.source]), style="bold" if own else "dim"),
-            Text(visible(setting.value), style="" if own else "dim"),
+            Text(visible(setting.value[:LONGEST_CELL]), style="" if own else "dim"),
         )
         values = {"kind": "setting", "what": setting.key, "source": setting.source, "says": setting.value}
         key = f"setting:{setting.key}"
@@ -96,7 +98,7 @@ def finding_card(finding: Finding) -> Text:
     sign, style = SIGNS[finding.level]
     text = Text()
     text.append(f"{sign} {visible(finding.subject)}\n\n", style=style)
-    text.append(f"{visible(finding.message)}\n")
+    text.append(f"{visible(finding.message[:LONGEST_CARD])}\n")
     if finding.fix:
         text.append("\n" + _("Fix") + "\n", style="bold")
         text.append(f"{visible(finding.fix)}\n")
@@ -116,7 +118,7 @@ def setting_card(setting: SettingInForce, file: str) -> Text:
     """A setting in full: value, where it comes from, and how to change it."""
     text = Text()
     text.append(f"{visible(setting.key)}\n\n", style="bold")
-    text.append(f"{visible(setting.value)}\n")
+    text.append(f"{visible(setting.value[:LONGEST_CARD])}\n")
     lines = [_("from: {source}").format(source=_(SOURCES[setting.source]))]
     if setting.default and setting.source != "default":
         lines.append(_("default: {value}").format(value=visible(setting.default)))

@@ -24,6 +24,7 @@ from console.words import visible
 from console.workspace import Workspace, create_workspace
 
 DEMO_FOLDER = "demo"
+LONGEST_LINE = 500
 
 
 class Ways(OptionList):
@@ -131,7 +132,7 @@ class Welcome(PolledView[DemoProgress]):
             return
         if news.lines != self._drawn:
             self._drawn = news.lines
-            self._progress("\n".join(visible(line) for line in news.lines[-self._room() :]))
+            self._progress("\n".join(visible(line[:LONGEST_LINE]) for line in news.lines[-self._room() :]))
         if news.exit_code is None or self._demo is None:
             return
         self._demo = None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CALLS_FILE = "vast-calls.jsonl"
 SHOWN = 500
+LONGEST_LINE = 1_000
+"""Characters that are drawn of a line; what is copied is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def command_line(entry: Ran) -> LogLine:
     text.append(f"{_clock(entry.at)} ", style="dim")
     text.append(f"{end:<5}", style=style)
     text.append(f"{took:>8}  ", style="dim")
-    text.append(visible(entry.line))
+    text.append(visible(entry.line[:LONGEST_LINE]))
     text.append(f"  {visible(entry.note)}", style="dim")
     return LogLine(text, entry.line)
 
@@ -58,7 +60,7 @@ def call_line(call: CloudCall) -> LogLine:
     text.append(f"{_clock(call.at)} ", style="dim")
     text.append(f"{'✓' if good else '✗'} {visible(call.status)[:12]:<5}", style="green" if good else "bold red")
     text.append(f"{call.milliseconds:>6.0f}ms  ", style="dim")
-    text.append(visible(call.line))
+    text.append(visible(call.line[:LONGEST_LINE]))
     return LogLine(text, call.line)
 
 

@@ -133,6 +133,15 @@ async def test_what_was_run_stands_newest_first_and_enter_copies_the_line(app: S
         assert app.copied == ["spotter push 'my file'"]
 
 
+async def test_a_line_without_end_and_an_escape_are_only_text(app: Shell) -> None:
+    app.commands.note("echo \x1b[2J " + "x" * 1_000_000, "[/x]", 1.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(CommandLogPane())
+        await until(pilot, lambda: "echo \\x1b[2J xxx" in shown(app), "the line as text")
+        await pilot.press("enter")
+        assert len(app.copied[0]) > 1_000_000
+
+
 async def test_a_command_that_ends_meanwhile_shows_its_end(app: Shell) -> None:
     entry = app.commands.begin(("spotter", "run"), "run", 100.0)
     async with app.run_test(size=(80, 24)) as pilot:
