@@ -22,5 +22,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("metrics.forward", "full_stop", N_("Later"), N_("Replay: the fleet a step later")),
     Action("metrics.far-back", "left_curly_bracket", N_("Earlier"), N_("Replay: ten steps earlier"), in_footer=False),
     Action("metrics.far-on", "right_curly_bracket", N_("Later"), N_("Replay: ten steps later"), in_footer=False),
+    Action(
+        "metrics.log", "l", N_("Log"), N_("Replay: the log of the marked instance's run at that second"),
+        "spotter logs RUN",
+    ),
     Action("metrics.play", "p", N_("Play"), N_("Replay: let the time run, or hold it")),
 )  # fmt: skip

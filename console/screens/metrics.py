@@ -347,6 +347,14 @@ class Metrics(PolledView[MetricsNews]):
         """Ten steps towards now."""
         self._replay(10)
 
+    def action_metrics_log(self) -> None:
+        """The log at the moment on screen."""
+        place = self.query_one(ReplayPane).log_place if self._section == "replay" else ""
+        if place:
+            self.app.go("log", place)
+        else:
+            self.app.say(_("There is a log only in the replay, of an instance that was rented for a run."))
+
     def action_metrics_play(self) -> None:
         """Let the time of the replay run, or hold it."""
         if self._section != "replay":

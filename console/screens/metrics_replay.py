@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from console.app import SpotterApp
-    from console.models.replay import Past
+    from console.models.replay import Past, PastInstance
 
 COLUMNS = (
     Column(N_("id"), 11, name="id"),
@@ -72,6 +72,7 @@ class ReplayPane(Vertical):
         """The instance whose charts are meant until the cursor goes to another one."""
         self._shown: int | None = None
         """The instance whose charts are on screen."""
+        self._fleet: tuple[PastInstance, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Moment, charts, fleet, events."""
@@ -86,6 +87,14 @@ class ReplayPane(Vertical):
     def table(self) -> KeyedTable:
         """The fleet of the moment."""
         return self.query_one(KeyedTable)
+
+    @property
+    def log_place(self) -> str:
+        """Where the log of the charted instance's run stands at this moment: `RUN@2026-11-21T12:00:03`, or nothing."""
+        run = next((each.run_id for each in self._fleet if each.instance_id == self._shown), None)
+        if run is None or self.at is None:
+            return ""
+        return f"{run}@{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(self.at))}"
 
     @property
     def step_s(self) -> float:
@@ -192,7 +201,7 @@ class ReplayPane(Vertical):
     def show(self, scene: Scene) -> None:
         """Draw a moment."""
         past = scene.past
-        self._shown = scene.chosen
+        self._shown, self._fleet = scene.chosen, past.instances
         self._draw_moment(past)
         self.query_one("#replay-charts").display = bool(scene.charts)
         for number in (0, 1):

@@ -209,6 +209,11 @@ async def test_time_is_walked_back_and_played_forward(session: Session, monkeypa
         assert "ready → draining [/x]" in screen
         assert "$1.100/h" in screen
         assert "3h 00m ago" in screen
+        went: list[tuple[str, str]] = []
+        monkeypatch.setattr(app, "go", lambda view, argument="": went.append((view, argument)))
+        await pilot.press("l")
+        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(at))
+        assert went == [("log", f"{RUN}@{clock}")]
         await pilot.press("escape")
         assert view.crumbs == ("Days", "1 h")
         assert pane.at is None
