@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
@@ -36,6 +37,7 @@ from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
 from console.widgets.key_names import key_names
+from console.words import visible
 from console.workspace import Workspace, WorkspaceError
 
 if TYPE_CHECKING:
@@ -162,6 +164,12 @@ class SpotterApp(DressedApp):
         if self.is_running:
             with contextlib.suppress(RuntimeError):  # the loop closed between the look and the call
                 self.call_from_thread(call)
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is pasted is text: characters in it that could move the cursor are spelled out before a field has it."""
+        if isinstance(event, events.Paste):
+            event.text = "\n".join(map(visible, event.text.splitlines()))
+        await super().on_event(event)
 
     def run_command(self, argv: tuple[str, ...], note: str) -> None:
         """Run a command of the CLI beside the app: it outlives the console, and its end is shown and rings."""

@@ -35,9 +35,9 @@ class Confirm(ModalScreen[bool]):
         """Title, what is at stake, what will run, the field if any, the two answers."""
         question = self.question
         with Vertical(id="confirm"):
-            yield Static(Text(question.title), id="confirm-title")
+            yield Static(Text(visible(question.title)), id="confirm-title")
             with VerticalScroll(id="confirm-detail", can_focus=False):
-                yield Static(Text(question.detail))
+                yield Static(Text(_lines(question.detail)))
                 yield Static(_commands(question), id="confirm-commands")
             if question.typed:
                 yield Input(
@@ -73,6 +73,11 @@ class Confirm(ModalScreen[bool]):
     def action_answer(self, value: bool) -> None:
         """Answer by key."""
         self.dismiss(value)
+
+
+def _lines(text: str) -> str:
+    """Its lines are lines; whatever else in it could move the cursor is spelled out."""
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def _commands(question: Question) -> Text:

@@ -226,7 +226,7 @@ def _rent(made: World, random: Random, now: float, *, hostile: bool) -> None:
         )  # fmt: skip
     mark = ledger.mark
     since = now - 3 * HOUR
-    odd = _word(random, "somebody-elses-training", hostile=hostile)
+    odd = HOSTILE[0] if hostile else "somebody-elses-training"
     made.market.instances = [
         instance_row(BUSY, "RTX 4090", 0.412, _label(mark, BUSY), since),
         instance_row(IDLE, "RTX 3090", 0.3, _label(mark, IDLE), since, geolocation=odd if hostile else "SE"),
