@@ -50,9 +50,16 @@ def _speak(arguments: list[str]) -> None:
     language.use(asked if asked in language.LANGUAGES else language.system_language(), chosen=bool(asked))
 
 
+def _can_draw() -> bool:
+    """Whether there is a terminal that can show the console, or a server that shows it in a browser."""
+    if os.environ.get("TEXTUAL_DRIVER"):  # `textual serve` speaks to the app over pipes
+        return True
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb")
+
+
 def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     """Open the app on the workspace at or above `directory`, or say why it can't be; returns the exit code."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") in (None, "dumb"):
+    if not _can_draw():
         print("spotter: the console needs a terminal; every screen is a command too: spotter --help", file=sys.stderr)
         return 2
     from console.workspace import WorkspaceError, find_workspace, folder_without_workspace

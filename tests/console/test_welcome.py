@@ -10,7 +10,7 @@ from textual.widgets import Button, Input
 from typer.testing import CliRunner
 
 from console import entry
-from console.app import SpotterApp
+from console.app import SpotterApp, run_app
 from console.cli import app as cli
 from console.models.api_key import SecretWrong, checked_key
 from console.models.demo_progress import DemoProgress, read_demo_log
@@ -79,6 +79,28 @@ def test_an_empty_folder_opens_the_welcome_and_a_workspace_the_fleet(
     create_workspace(folder.root)
     assert entry.open_console(folder.root) == 0
     assert opened == [(folder.root, "welcome"), (folder.root, "fleet")]
+
+
+@pytest.mark.parametrize(
+    ("tty", "environment", "code"),
+    [
+        (True, {"TERM": "xterm"}, 0),
+        (True, {"TERM": "dumb"}, 2),
+        (False, {"TERM": "xterm"}, 2),
+        (False, {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"}, 0),
+    ],
+)
+def test_the_console_opens_where_it_can_be_drawn_a_browser_included(
+    folder: Workspace, monkeypatch: pytest.MonkeyPatch, tty: bool, environment: dict[str, str], code: int
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: tty, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: tty, raising=False)
+    monkeypatch.setattr("console.app.run_app", lambda workspace, view, read_only: None)
+    monkeypatch.delenv("TERM", raising=False)
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert entry.open_console(folder.root) == code
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -202,6 +224,22 @@ async def test_a_demo_that_fails_says_why_and_can_be_begun_again(
         assert app.moves_to is None
         await pilot.press("d")
         await until(pilot, lambda: len(asked) == 2, "another demo")
+
+
+def test_the_console_opens_anew_where_it_moves_to_and_stays_read_only(
+    folder: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[Path, bool]] = []
+    other = Workspace(folder.root / "demo")
+
+    def run(app: SpotterApp) -> None:
+        opened.append((app.workspace.root, app.read_only))
+        if app.workspace == folder:
+            app.moves_to = (other, "index", "слой")
+
+    monkeypatch.setattr(SpotterApp, "run", run)
+    run_app(folder, "welcome", read_only=True)
+    assert opened == [(folder.root, True), (other.root, True)]
 
 
 def test_a_log_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
