@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher, Static
 
-from console.actions.action import Question
+from console.actions.action import Action, Question
 from console.language import N_, _
 from console.models.instance_charts import WINDOWS
 from console.screens.instance_files import FilesPane
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TABS = {
     "overview": N_("Overview"), "log": N_("Log"), "files": N_("Files"), "runs": N_("Runs"), "events": N_("Events"),
 }  # fmt: skip
+OF_LIVING = frozenset({"instance.shell", "instance.services", "instance.stop", "instance.destroy"})
+"""Actions that want a machine that is still there."""
 
 
 class Instance(PolledView["InstanceNews | None"]):
@@ -258,6 +260,15 @@ class Instance(PolledView["InstanceNews | None"]):
     def targets(self) -> tuple[str, ...]:
         """The instance, whatever row its tab has the cursor on."""
         return () if self._chosen is None else (str(self._chosen),)
+
+    def refusal(self, action: Action) -> str:
+        """Nothing can be done to a machine that is gone."""
+        if action.id not in OF_LIVING:
+            return ""
+        if self._chosen is None:
+            return _("There is no instance here.")
+        rented = self.news.rented if self.news is not None else None
+        return _("Instance {id} is gone.").format(id=self._chosen) if rented is not None and not rented.alive else ""
 
     def copies(self) -> Sequence[Copyable]:
         """Id, ways in, and the path of the file under the cursor."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.actions.action import Question
+from console.actions.registry import actions_of
 from console.app import SpotterApp
 from console.models.instance_charts import WINDOWS, bytes_per_s, charts_of, note_of, round_bytes_above
 from console.models.instance_news import InstanceNews, LogTails, happenings_of, read_instance
@@ -17,7 +18,7 @@ from console.models.recorder import RecordedEvent
 from console.models.recorder_samples import GpuLoad, Sample
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session, open_session
-from console.screens.instance import Instance
+from console.screens.instance import OF_LIVING, Instance
 from console.screens.instance_files import FilesPane
 from console.screens.instance_rows import event_rows, facts, file_note, file_rows
 from console.widgets.braille import BrailleChart
@@ -273,6 +274,20 @@ async def test_an_idle_console_reads_by_itself_and_says_why_nothing_new_comes(se
         await pilot.press("1")
         await until(pilot, lambda: app.view.NAME == "fleet", "the fleet")
         await until(pilot, lambda: not app.sampling.problem(BOX), "nobody asks any more")
+
+
+async def test_nothing_is_offered_to_do_to_a_machine_that_is_gone(session: Session) -> None:
+    session.ledger.close_instance("local", BOX)
+    app = SpotterApp(session.workspace, "instance", live=False, clock=lambda: NOW)
+    async with app.run_test(size=(100, 30)) as pilot:
+        view = app.view
+        assert isinstance(view, Instance)
+        of_living = [action for action in actions_of("instance") if action.id in OF_LIVING]
+        await until(pilot, lambda: view.is_mounted, "the view")
+        assert {view.refusal(action) for action in of_living} == {"There is no instance here."}
+        view.show(read(session, NOW))
+        assert {view.refusal(action) for action in of_living} == {"Instance 31245 is gone."}
+        assert view.refusal(actions_of("instance")[0]) == ""
 
 
 async def test_money_keys_ask_what_the_fleet_asks(session: Session) -> None:
