@@ -183,14 +183,17 @@ class Fleet(PolledView[FleetView]):
 
     def _draw_card(self) -> None:
         chosen_one = self.marked
-        card = instance_card(chosen_one, self.now, self.app.now()) if chosen_one is not None else Text()
+        place = self.query_one("#fleet-card", Static)
+        width = place.content_size.width
+        card = instance_card(chosen_one, self.now, self.app.now(), width) if chosen_one is not None else Text()
         if card != self._card or card.spans != self._card.spans:
             self._card = card
-            self.query_one("#fleet-card", Static).update(card)
+            place.update(card)
 
     def on_keyed_table_highlighted(self, _event: KeyedTable.Highlighted) -> None:
-        """Tell of the instance under the cursor."""
+        """Tell of the instance under the cursor, and what can be done with it."""
         self._draw_card()
+        self.app.draw_top()
 
     def on_resize(self) -> None:
         """A narrow screen gets shorter words."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from rich.text import Text
 
 from console.language import N_, _, ngettext
@@ -47,6 +49,7 @@ STATE_STYLE = {
     "lost": "bold red",
 }
 STANDING_STYLE = {"orphan": "bold red", "missing": "bold red", "foreign": "dim"}
+NAME_WIDTH, LEAST_ROOM = 9, 16
 SPARK_WIDTH = 5
 CARD_SPARK_WIDTH = 20
 BAR_WIDTH, NARROW_BAR_WIDTH = 12, 8
@@ -186,13 +189,29 @@ def money_lines(view: FleetView, width: int) -> Text:
     return text
 
 
-def instance_card(view: InstanceView, now: float, wall_now: float, under_way: str = "") -> Text:
-    """The marked instance in words: what is wrong with it first, then ways in, guard, run, figures and price."""
-    text = Text(overflow="fold")
+class Card(Text):
+    """Lines of a name and words, which are wrapped beside their name."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(overflow="fold")
+        self._room = width - NAME_WIDTH
+
+    def line(self, name: str, words: str, style: str = "") -> None:
+        """Add one."""
+        lines = wrap(words, self._room, break_on_hyphens=False) if self._room >= LEAST_ROOM else [words]
+        for number, part in enumerate(lines or [""]):
+            self.append(f"\n{'' if number else name:<{NAME_WIDTH}}", style="dim")
+            self.append(part, style=style)
+
+
+def instance_card(view: InstanceView, now: float, wall_now: float, width: int = 0) -> Text:
+    """The marked instance in words: what is wrong with it first, then guard, run, ways in, figures and price.
+
+    `width`: cells that a line has, by which words are wrapped under their own beginning; 0 wraps none.
+    """
+    text = Card(width)
     text.append(f"{view.id} ", style="bold")
     text.append(visible(view.note or view.label))
-    if under_way:
-        text.append(f"\n{visible(under_way)}", style="bold")
     stuck = stuck_of(view, now, wall_now)
     if stuck is not None:
         text.append(f"\n⚠ {words_of(stuck)}", style="bold red")
@@ -202,53 +221,53 @@ def instance_card(view: InstanceView, now: float, wall_now: float, under_way: st
         guard, guard_style = stopped, "bold red"
     if not view.billed:
         guard, guard_style = _("not ours to know"), "dim"
-    _line(text, _("guard"), guard, guard_style)
+    text.line(_("guard"), guard, guard_style)
     if view.state in STOPPED_STATES and view.why:
-        _line(text, _("why"), visible(view.why))
+        text.line(_("why"), visible(view.why))
     _work_lines(text, view, wall_now)
     for number, endpoint in enumerate(view.endpoints or (_("no way in yet"),)):
-        _line(text, _("ssh") if number == 0 else "", visible(endpoint))
+        text.line(_("ssh") if number == 0 else "", visible(endpoint))
     _load_lines(text, view.load, wall_now)
     gpu = f"{visible(view.gpu)} · {visible(view.location)}"
-    _line(text, _("machine"), gpu + (f" · {view.disk_gb:.0f} GB" if view.disk_gb else ""))
+    text.line(_("machine"), gpu + (f" · {view.disk_gb:.0f} GB" if view.disk_gb else ""))
     price = usd_per_hour(view.usd_per_hour)
     if view.disk_usd_per_hour:
         price += " " + _("({disk} while stopped)").format(disk=usd_per_hour(view.disk_usd_per_hour))
-    _line(text, _("price"), price)
+    text.line(_("price"), price)
     if view.image:
-        _line(text, _("image"), visible(view.image), "dim")
+        text.line(_("image"), visible(view.image), "dim")
     if view.ends_at is not None and view.ends_at - now < MONTH_S:
-        _line(text, _("contract"), _("ends in {time}").format(time=duration(max(0.0, view.ends_at - now))))
+        text.line(_("contract"), _("ends in {time}").format(time=duration(max(0.0, view.ends_at - now))))
     if view.message:
-        _line(text, _("cloud"), visible(view.message), "dim")
+        text.line(_("cloud"), visible(view.message), "dim")
     return text
 
 
-def _work_lines(text: Text, view: InstanceView, wall_now: float) -> None:
+def _work_lines(text: Card, view: InstanceView, wall_now: float) -> None:
     work = view.work
     if work is None:
-        _line(text, _("run"), _("none: it is billed for nothing") if is_idle(view) else _("none"))
+        text.line(_("run"), _("none: it is billed for nothing") if is_idle(view) else _("none"))
         return
     words = f"{work.run_id[-8:]} {visible(work.pipeline)}: {_(work.state)}"
     if work.total:
         words += f", {work.done}/{work.total}"
-    _line(text, _("run"), words, "yellow" if view.unpulled_run else "")
+    text.line(_("run"), words, "yellow" if view.unpulled_run else "")
     if view.unpulled_run:
-        _line(text, "", _("results on it are not all here"), "yellow")
+        text.line("", _("results on it are not all here"), "yellow")
     if work.problem:
-        _line(text, "", visible(work.problem), "bold red")
+        text.line("", visible(work.problem), "bold red")
     if work.heard_at is not None:
-        _line(text, _("heard"), _("{time} ago").format(time=duration(max(0.0, wall_now - work.heard_at))))
+        text.line(_("heard"), _("{time} ago").format(time=duration(max(0.0, wall_now - work.heard_at))))
     for line in work.last_lines:
         text.append(f"\n  {visible(line)}", style="dim")
 
 
-def _load_lines(text: Text, load: Load | None, wall_now: float) -> None:
+def _load_lines(text: Card, load: Load | None, wall_now: float) -> None:
     if load is None:
         return
     for name, values in (("GPU", load.gpu), ("VRAM", load.vram), ("CPU", load.cpu), ("RAM", load.ram)):
         if values:
-            _line(text, name, f"{sparkline(values, CARD_SPARK_WIDTH, high=1.0)} {_percent(values[-1])}")
+            text.line(name, f"{sparkline(values, CARD_SPARK_WIDTH, high=1.0)} {_percent(values[-1])}")
     more = []
     if load.temperature_c is not None:
         more.append(f"{load.temperature_c:.0f} °C")
@@ -257,17 +276,11 @@ def _load_lines(text: Text, load: Load | None, wall_now: float) -> None:
     if load.vram_used_mb is not None and load.vram_total_mb is not None:
         more.append(f"{size(load.vram_used_mb * 2**20)} / {size(load.vram_total_mb * 2**20)}")
     if more:
-        _line(text, "", " · ".join(more))
+        text.line("", " · ".join(more))
     if load.disk is not None and load.disk_free_gb is not None:
-        _line(
-            text,
+        text.line(
             _("disk"),
             _("{share} full, {gb} GB free").format(share=_percent(load.disk), gb=f"{load.disk_free_gb:.0f}"),
         )
     if wall_now - load.at >= OLD_FIGURES_S:
-        _line(text, "", _("figures of {time} ago").format(time=duration(wall_now - load.at)), "yellow")
-
-
-def _line(text: Text, name: str, words: str, style: str = "") -> None:
-    text.append(f"\n{name:<9}", style="dim")
-    text.append(words, style=style)
+        text.line("", _("figures of {time} ago").format(time=duration(wall_now - load.at)), "yellow")

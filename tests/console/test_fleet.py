@@ -98,7 +98,7 @@ def test_what_the_world_says_cannot_move_the_cursor_or_be_taken_for_markup() -> 
     nasty = "[/x]\x1b[2J\u202e"
     view = replace(OURS, gpu=nasty, location=nasty, label=nasty, note=nasty, message=nasty, image=nasty,
                    endpoints=(nasty,), work=replace(WORK, problem=nasty))  # fmt: skip
-    row, card = fleet_row(view, 160.0, 1000.0), instance_card(view, 160.0, 1000.0, nasty)
+    row, card = fleet_row(view, 160.0, 1000.0), instance_card(view, 160.0, 1000.0)
     text = "".join(cell.plain for cell in row.cells) + card.plain
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -227,11 +227,10 @@ def test_a_stopped_box_says_what_it_still_costs_and_how_to_end_that() -> None:
 def test_the_marked_instance_is_told_what_is_wrong_first() -> None:
     view = replace(OURS, work=replace(WORK, heard_at=100.0), run_id=WORK.run_id, unpulled_run=WORK.run_id, load=LOAD)
     stuck = replace(view, load=None)
-    lines = instance_card(stuck, 160.0, 1000.0, "starting Jupyter").plain.splitlines()
+    lines = instance_card(stuck, 160.0, 1000.0).plain.splitlines()
     assert lines[0] == "1795235194 spotter-op-x"
-    assert lines[1] == "starting Jupyter"
-    assert lines[2] == "⚠ its run works, the GPU rests, and nothing was logged for 15m 00s"
-    assert lines[3] == "  l shows its log"
+    assert lines[1] == "⚠ its run works, the GPU rests, and nothing was logged for 15m 00s"
+    assert lines[2] == "  l shows its log"
     card = instance_card(view, 160.0, 1000.0).plain
     for words in (
         "guard    proven · destroys", "run      abcdefgh docparse: running, 3/12", "results on it are not all here",
@@ -240,6 +239,12 @@ def test_the_marked_instance_is_told_what_is_wrong_first() -> None:
     ):  # fmt: skip
         assert words in card
     assert "billed for nothing" in instance_card(OURS, 160.0, 1000.0).plain
+
+
+def test_words_are_wrapped_beside_their_name() -> None:
+    lines = instance_card(replace(OURS, message="a long sentence of the cloud about it"), 160.0, 1000.0, 32).plain
+    assert "\ncloud    a long sentence of the\n         cloud about it" in lines
+    assert max(map(len, lines.splitlines()[1:])) <= 32
 
 
 def _luminance(rgb: Sequence[int]) -> float:
