@@ -94,6 +94,8 @@ class Sampling:
 
     def problem(self, instance_id: int) -> str:
         """Why there is nothing newer of a box; empty while all is well, or nobody wants it."""
+        if instance_id not in self._threads and any(instance_id in ids for ids, _pace in self._wishes.copy().values()):
+            return f"no more than {MOST_BOXES} boxes are sampled at once"
         return self._problems.get(instance_id, "")
 
     def close(self) -> None:

@@ -290,6 +290,18 @@ def test_sampling_fills_the_time_before_it_came_and_asks_only_for_what_is_new(tm
     recorder.close()
 
 
+def test_a_box_beyond_those_that_are_sampled_at_once_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.operations.samples.MOST_BOXES", 1)
+    recorder, box = Recorder(tmp_path / "r.db", "local"), Box()
+    sampling = Sampling(lambda: recorder, lambda _instance: nullcontext(box))
+    sampling.want("fleet", [1, 2], every_s=60)
+    assert "no more than 1" in sampling.problem(2)
+    wait_for(lambda: recorder.latest(1))
+    assert sampling.problem(1) == ""
+    sampling.close()
+    recorder.close()
+
+
 def test_a_box_that_cannot_be_asked_is_a_reason_and_not_a_crash_and_nobody_waits_for_it(tmp_path: Path) -> None:
     recorder, box = Recorder(tmp_path / "r.db", "local"), Box()
     box.broken = True
