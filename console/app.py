@@ -217,7 +217,7 @@ class SpotterApp(DressedApp):
         if "welcome" not in self._views:
             self.view_called("fleet")  # whatever is on screen, its polls tell what burns
         if self.keymap.problems:
-            self.tell("\n".join(self.keymap.problems), "warning", _("Keys of [keymap] that cannot be:"))
+            self.tell("; ".join(self.keymap.problems), "warning", _("Keys of [keymap] that cannot be:"))
         self.draw_top()
 
     def on_unmount(self) -> None:
