@@ -47,29 +47,32 @@ class AnswerPane(ModalScreen[None]):
             yield Static(Text(_("enter opens the page · y copies · esc closes"), style="dim"), markup=False)
 
     def on_mount(self) -> None:
-        """Keys go to the list."""
-        self.query_one(KeyedList).focus()
+        """Keys go to the list; an answer that came before the pane was there is shown."""
+        for each in self.query(KeyedList):
+            each.focus()
         if self._told is not None:
-            self.show(self._told)
+            self._draw(self._told)
 
     def show(self, told: Mapping[str, Any]) -> None:
         """Show an answer."""
         self._told = told
-        if not self.is_mounted:
-            return
+        if self.is_mounted:
+            self._draw(told)
+
+    def _draw(self, told: Mapping[str, Any]) -> None:
         self._entries = entries(told)
-        self.query_one(KeyedList).show(
-            [
-                Option(entry.text, id=str(at), disabled=entry.source is None)
-                for at, entry in enumerate(self._entries)
-            ]
-        )  # fmt: skip
-        self.query_one("#answer-note", Static).update(foot(told))
+        options = [
+            Option(entry.text, id=str(at), disabled=entry.source is None) for at, entry in enumerate(self._entries)
+        ]
+        for each in self.query(KeyedList):  # there is none any more while the console leaves
+            each.show(options)
+        for note in self.query("#answer-note").results(Static):
+            note.update(foot(told))
 
     def fail(self, reason: str) -> None:
         """Say why there is no answer."""
-        if self.is_mounted:
-            self.query_one("#answer-note", Static).update(Text(visible(reason), style="bold"))
+        for note in self.query("#answer-note").results(Static):
+            note.update(Text(visible(reason), style="bold"))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Open the page of what is marked."""

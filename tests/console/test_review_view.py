@@ -425,7 +425,7 @@ def test_a_struct_of_any_shape_is_words() -> None:
     assert struct_words({"rows": [["a", None], "b"], "empty": [], "n": 0.5}) == "rows: a | None\n  b\nn: 0.5"
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 20), (200, 50)])
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
 async def test_it_fits_any_screen(workspace: Workspace, size: tuple[int, int]) -> None:
     app = SpotterApp(workspace, "review")
     async with app.run_test(size=size) as pilot:
