@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.commands.frame import Json, fail, print_json, reporting, session
+
+if TYPE_CHECKING:
+    from console.operations.sync import Winner
 
 InstanceArgument = Annotated[int | None, typer.Argument(metavar="[INSTANCE]", help="Default: the only one rented.")]
 
@@ -78,17 +81,21 @@ def diff(
     from console.operations.sync import take as settle
     from console.operations.sync import the_instance
 
-    instance, path = _instance_and_path(words or [])
+    instance, paths = _instance_and_paths(words or [])
     here = session()
     instance_id = the_instance(here, instance)
     if take is not None:
-        if take not in ("box", "laptop") or path is None:
+        if take not in ("box", "laptop") or not paths:
             fail("--take wants `box` or `laptop`, and the PATH of one file: spotter diff --take box notes.ipynb", 2)
         with reporting(as_json=as_json) as report:
-            taken = settle(here, instance_id, path, "box" if take == "box" else "laptop", report)
+            winner: Winner = "box" if take == "box" else "laptop"
+            taken = [settle(here, instance_id, path, winner, report) for path in paths]
         if as_json:
-            print_json(asdict(taken))
+            print_json(asdict(taken[0]) if len(taken) == 1 else [asdict(each) for each in taken])
         return 0
+    if len(paths) > 1:
+        fail(f"one path at most, not {len(paths)}: {' '.join(paths)}", 2)
+    path = paths[0] if paths else None
     found = find_differences(here, instance_id, path)
     if as_json:
         print_json([asdict(each) for each in found])
@@ -105,14 +112,11 @@ def diff(
     return 1 if found else 0
 
 
-def _instance_and_path(words: list[str]) -> tuple[int | None, str | None]:
-    """A number first is an instance; what follows, or stands alone, is a path."""
-    instance = None
+def _instance_and_paths(words: list[str]) -> tuple[int | None, list[str]]:
+    """A number first is an instance; what follows, or stands alone, are paths."""
     if words and words[0].isdigit():
-        instance, words = int(words[0]), words[1:]
-    if len(words) > 1:
-        fail(f"one path at most, not {len(words)}: {' '.join(words)}", 2)
-    return instance, words[0] if words else None
+        return int(words[0]), words[1:]
+    return None, words
 
 
 def _side(side: object) -> str:

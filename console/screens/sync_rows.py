@@ -43,8 +43,8 @@ SIGNS = {
     CONFLICT: ("⚠", "bold yellow"),
 }
 LISTED = 400
-MOST_COMMANDS = 50
-"""Files that one answer may fetch: each is a command of its own, which keeps what it replaces."""
+MOST_TAKEN = 200
+"""Files that one answer may take: each is fetched by itself, and what it replaces is kept."""
 
 
 def pair_row(pair: Pair, now: float) -> Row:
@@ -214,6 +214,7 @@ def fetch_question(pairs: Sequence[Pair]) -> Question | str:
         return _("It was not compared yet: n shows first what would travel.")
     commands: list[tuple[str, ...]] = []
     lines = []
+    taken = 0
     for pair in pairs:
         number = str(pair.box.instance_id)
         for run in pair.runs:
@@ -222,14 +223,15 @@ def fetch_question(pairs: Sequence[Pair]) -> Question | str:
                 count = ngettext("{n} file", "{n} files", len(run.missing)).format(n=len(run.missing))
                 lines.append(_("results of run {run}: {count}").format(run=visible(run.run_id[-8:]), count=count))
         if pair.to_fetch:
-            commands += [("diff", number, each.name, "--take", "box") for each in pair.to_fetch]
+            taken += len(pair.to_fetch)
+            commands.append(("diff", number, "--take", "box", "--", *(each.name for each in pair.to_fetch)))
             count = ngettext("{n} file", "{n} files", len(pair.to_fetch)).format(n=len(pair.to_fetch))
             lines.append(_("{pair} of {id}: {count}").format(pair=_(KIND_WORDS[pair.kind]), id=number, count=count))
     if not commands:
         return _("There is nothing to fetch: it is all here.")
-    if len(commands) > MOST_COMMANDS:
+    if taken > MOST_TAKEN:
         return _("{n} files at once are too many to take one by one: name a few with spotter diff --take box.").format(
-            n=len(commands)
+            n=taken
         )
     lines.append(_("Files that are replaced here are kept beside the new ones as .bak."))
     return Question(_("Fetch from the box?"), "\n".join(lines), _("Fetch"), tuple(commands), _("fetch"))

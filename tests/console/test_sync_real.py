@@ -61,6 +61,23 @@ async def test_a_box_is_compared_first_then_pushed_to_and_in_step(world: World) 
     assert note.last_ok_at is not None
 
 
+async def test_what_was_made_on_the_box_is_fetched_by_one_command(world: World) -> None:
+    there = world.workspace.local_cloud / "instances" / str(world.instance) / "root" / "spotter" / "workspace" / "data"
+    for name in ("один.ipynb", "-два.ipynb"):
+        (there / name).write_text("на машине")
+    app = SpotterApp(world.workspace, "sync")
+    async with app.run_test(size=(120, 36)) as pilot:
+        table = app.query_one(KeyedTable)
+        data = f"{world.instance}/data"
+        await until(pilot, lambda: table.put_cursor(data) and "2 to fetch" in shown(app), "what is there only")
+        await pilot.press("F")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press("y")
+        await until(pilot, lambda: "the same on both sides" in said(app, "#sync-plan"), "that it is in step")
+    assert (world.workspace.data / "один.ipynb").read_text() == "на машине"
+    assert (world.workspace.data / "-два.ipynb").read_text() == "на машине"
+
+
 async def test_the_services_of_a_box_are_asked_for_and_jupyter_can_be_started(world: World) -> None:
     app = SpotterApp(world.workspace, "services")
     async with app.run_test(size=(120, 36)) as pilot:

@@ -100,10 +100,10 @@ def test_a_push_names_files_bytes_and_conflicts_once_for_a_box() -> None:
 def test_a_fetch_takes_each_file_of_the_box_and_the_results() -> None:
     question = fetch_question([pair("code"), pair("results")])
     assert isinstance(question, Question)
-    assert question.commands == (("diff", "7", "notebooks/a.ipynb", "--take", "box"), ("pull", RUN))
+    assert question.commands == (("diff", "7", "--take", "box", "--", "notebooks/a.ipynb"), ("pull", RUN))
     assert fetch_question([pair("data")]) == "There is nothing to fetch: it is all here."
-    many = BoxPlan(7, 1.0, tuple(Difference(f"n{number}", "only there", None, side(1)) for number in range(60)))
-    assert "60 files at once are too many" in str(fetch_question([pair("code", many)]))
+    many = BoxPlan(7, 1.0, tuple(Difference(f"n{number}", "only there", None, side(1)) for number in range(300)))
+    assert "300 files at once are too many" in str(fetch_question([pair("code", many)]))
 
 
 @pytest.fixture
