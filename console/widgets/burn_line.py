@@ -6,14 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual.widgets import Static
 
 from console.language import _
 from console.screens.view import PolledView
+from console.widgets.shell_line import ShellLine
 from console.words import duration, visible
 
 if TYPE_CHECKING:
-    from console.app import SpotterApp
     from console.models.burn import BurnWords
 
 LEVEL_STYLES = {"ok": "", "warning": "bold yellow", "error": "bold red"}
@@ -22,35 +21,16 @@ LEAVES = ("today", "runway", "emulated", "alarms", "burn")
 """What a narrow line does without, the first first."""
 
 
-class TopLine(Static):
+class TopLine(ShellLine):
     """One line; on a narrow screen the least urgent parts leave first: today, runway, then the crumbs' middle."""
 
-    app: SpotterApp
-
     def __init__(self) -> None:
-        super().__init__("", id="top", markup=False)
+        super().__init__("top")
         self.burn: BurnWords | None = None
         """Money as the fleet's poll last told it; None before."""
 
-    def on_mount(self) -> None:
-        """Something stands there from the first frame on."""
-        self._drawn = Text()
-        self.draw()
-
-    def on_resize(self) -> None:
-        """More or less of it fits."""
-        self.draw()
-
-    def draw(self) -> None:
-        """Draw what is known now."""
-        if not self.size.width or not self.app.view.is_mounted:
-            return  # it is not laid out yet, or the view is not
-        line = self._line(self.size.width)
-        if line != self._drawn:
-            self._drawn = line
-            self.update(line)
-
-    def _line(self, width: int) -> Text:
+    def line(self, width: int) -> Text:
+        """Crumbs on the left, money and clock on the right."""
         crumbs, clock = self._crumbs(), self._clock()
         kept = self._money()
         while kept and crumbs.cell_len + clock.cell_len + sum(part.cell_len + 2 for part in kept.values()) + 1 > width:

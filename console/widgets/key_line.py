@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.style import Style
 from rich.text import Text
-from textual.widgets import Static
 
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import actions_of
 from console.language import _
 from console.widgets.key_names import key_name
-
-if TYPE_CHECKING:
-    from console.app import SpotterApp
+from console.widgets.shell_line import ShellLine
 
 ALWAYS = ("everywhere.help", "everywhere.command", "everywhere.quit")
 """Whoever knows no other key needs these: they stay at the right end however narrow the screen is."""
 
 
-class KeyLine(Static):
+class KeyLine(ShellLine):
     """Drawn from the registry, so it says what the keys really do; a click does the same as the key."""
 
-    app: SpotterApp
-
     def __init__(self) -> None:
-        super().__init__("", id="keys", markup=False)
+        super().__init__("keys")
 
-    def on_mount(self) -> None:
-        """There is a view to speak of once the screen stands."""
-        self._drawn = Text()
-        self.draw()
-
-    def on_resize(self) -> None:
-        """More or fewer of them fit."""
-        self.draw()
-
-    def draw(self) -> None:
-        """Draw what can be done now."""
-        if not self.size.width or not self.app.view.is_mounted:
-            return  # it is not laid out yet, or the view is not
+    def line(self, width: int) -> Text:
+        """What can be done now, as much as fits; what whoever knows no other key needs stays."""
         view = self.app.view
         own = [action for action in actions_of(view.NAME) if action.in_footer and action.keys]
         if view.table is not None:
@@ -52,14 +34,12 @@ class KeyLine(Static):
         line = Text(no_wrap=True)
         for action in own:
             part = self._part(action)
-            if line.cell_len + part.cell_len + tail.cell_len > self.size.width:
+            if line.cell_len + part.cell_len + tail.cell_len > width:
                 continue
             line.append_text(part)
-        line.append(" " * max(0, self.size.width - line.cell_len - tail.cell_len))
+        line.append(" " * max(0, width - line.cell_len - tail.cell_len))
         line.append_text(tail)
-        if line != self._drawn:
-            self._drawn = line
-            self.update(line)
+        return line
 
     def _part(self, action: Action) -> Text:
         key = key_name(self.app.keys_of(action))
@@ -68,5 +48,4 @@ class KeyLine(Static):
         click = Style(meta={"@click": f"app.do('{action.id}')"})
         part = Text.assemble((f" {key}", "dim" if refused else "bold"), (f" {label} ", "dim" if refused else ""))
         part.stylize(click)
-
         return part
