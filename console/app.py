@@ -213,7 +213,8 @@ class SpotterApp(DressedApp):
         self.begun()
         if self._history.here.argument:
             self.view.show_argument(self._history.here.argument)
-        self.view.focus_main()
+        if self.view.is_mounted:  # another view may have been asked for meanwhile; it takes the keyboard itself
+            self.view.focus_main()
         if "welcome" not in self._views:
             self.view_called("fleet")  # whatever is on screen, its polls tell what burns
         if self.keymap.problems:
