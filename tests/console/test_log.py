@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -355,6 +356,15 @@ async def test_a_long_log_is_filtered_in_a_thread_while_keys_are_answered(worksp
         await pilot.press("slash", *"line 2999")
         await until(pilot, lambda: "13 kept" in note(app, "#log-note"), "the answer")
         assert "line 29999 [/x]" in shown(app)
+
+
+async def test_a_key_that_comes_before_its_view_is_made_waits_without_holding_up_the_making(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "page 30" in shown(app), "the log")
+        app.go("run", RUN)
+        app.call_later(app.run_action, "do('run.follow')")
+        async with asyncio.timeout(20):
+            await until(pilot, lambda: app.view.NAME == "run" and app.view.is_mounted, "the view")
 
 
 async def test_leaving_ends_the_reader(app: SpotterApp) -> None:
