@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import threading
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
 from textwrap import shorten
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,7 +16,7 @@ from textual.widgets import ContentSwitcher
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
 from console.actions.registry import ACTIONS, action_called, bindings_of
-from console.dressed import DressedApp
+from console.asking import AskingApp, Severity
 from console.language import _
 from console.models.command_line import Do, Go, Wrong, parse_command
 from console.models.command_log import CommandLog
@@ -44,14 +43,15 @@ if TYPE_CHECKING:
     from console.operations.samples import Sampling
     from console.operations.session import Session
 
+BELLS_AFTER_S = 3.0
+"""The first frame and the first keys go before what only listens."""
 SINGLE_COLUMNS, BESIDE_COLUMNS = 80, 120
+STEP_S = 0.02
 NOTE_CHARACTERS = 400
 """A note in the corner must leave the screen to be seen; the command of the same name tells all of it."""
-Severity = Literal["information", "warning", "error"]
-Answer = TypeVar("Answer")
 
 
-class SpotterApp(DressedApp):
+class SpotterApp(AskingApp):
     """Views over one workspace, one on screen at a time, each made when it is first wanted."""
 
     CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in ("shell", *CLASSES))]  # noqa: RUF012
@@ -143,28 +143,6 @@ class SpotterApp(DressedApp):
             self.bell()
         self.tell(text, severity, title)
 
-    def in_background(self, ask: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
-        """Call `ask` in a thread that never holds the console back when it leaves, then `then` on the screen's loop.
-
-        What `ask` raises becomes a visible message.
-        """
-
-        def run() -> None:
-            try:
-                answer = ask()
-            except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                reason = str(error) or type(error).__name__
-                self._from_thread(partial(self.tell, reason, "error"))
-                return
-            self._from_thread(lambda: then(answer))
-
-        threading.Thread(target=run, daemon=True).start()
-
-    def _from_thread(self, call: Callable[[], None]) -> None:
-        if self.is_running:
-            with contextlib.suppress(RuntimeError):  # the loop closed between the look and the call
-                self.call_from_thread(call)
-
     async def on_event(self, event: events.Event) -> None:
         """What is pasted is text: characters in it that could move the cursor are spelled out before a field has it."""
         if isinstance(event, events.Paste):
@@ -206,6 +184,7 @@ class SpotterApp(DressedApp):
         self.commands = CommandLog(self.workspace.state / "commands.jsonl")
         self.set_interval(LOOK_S, self.running.look)
         self.set_interval(1.0, self.draw_top)
+        self.set_timer(BELLS_AFTER_S, self._watch_runs)
         self.call_after_refresh(self._first_view)
 
     def _first_view(self) -> None:
@@ -220,6 +199,11 @@ class SpotterApp(DressedApp):
         if self.keymap.problems:
             self.tell("; ".join(self.keymap.problems), "warning", _("Keys of [keymap] that cannot be:"))
         self.draw_top()
+
+    def _watch_runs(self) -> None:
+        """Runs ring when they end, whether or not anybody ever looked at their list."""
+        if "welcome" not in self._views:
+            self.view_called("runs")
 
     def on_unmount(self) -> None:
         """Nothing of the console's own goes on."""
@@ -247,7 +231,16 @@ class SpotterApp(DressedApp):
         self.screen_stack[0].query_one("#views", ContentSwitcher).current = view
         if argument:
             shown.show_argument(argument)
+        self.call_after_refresh(self.give_keys, shown)
         self.draw_top()
+
+    def give_keys(self, view: View) -> None:
+        """Keys go to the view on screen; Textual tells it that it is shown only if nothing scrolled meanwhile."""
+        shell = self.screen_stack[0]
+        has_them = () if shell.focused is None else shell.focused.ancestors_with_self
+        typing = any(line.is_open for line in shell.query(CommandLine))
+        if view is self.view and view.is_mounted and view not in has_them and not typing:
+            view.focus_main()
 
     def draw_top(self) -> None:
         """Draw crumbs, money, clock and keys anew."""
@@ -264,7 +257,8 @@ class SpotterApp(DressedApp):
         """Do what a key, the palette, the command line or a click named."""
         action = action_called(action_id)
         if action.view != EVERYWHERE and not self.view.is_mounted:
-            self.call_later(self.run_action, f"do('{action_id}')")  # its widgets come in a moment
+            # its widgets come in a moment; a callback that puts itself back at once would never let them
+            self.set_timer(STEP_S, partial(self.run_action, f"do('{action_id}')"))
         elif action.view in CLASSES and action.view != self.view.NAME:
             self._go_and_do(action)
         elif reason := self.refusal(action):
@@ -326,6 +320,8 @@ class SpotterApp(DressedApp):
                 return
             for command in question.commands:
                 self.run_command(command, question.note)
+            if question.then:
+                self.go(question.then)
 
         self.push_screen(Confirm(question), answered)
 
@@ -356,6 +352,15 @@ class SpotterApp(DressedApp):
     def action_everywhere_palette(self) -> None:
         """Open the palette."""
         self.action_command_palette()
+
+    async def action_quit(self) -> None:
+        """Textual's own key to leave says no less than ours what goes on costing money."""
+        await self.action_do("everywhere.quit")
+
+    def action_help_quit(self) -> None:
+        """What ctrl+c does: nothing but this."""
+        keys = key_names(self.keys_of(action_called("everywhere.quit")))
+        self.say(_("{keys} leaves; nothing was stopped").format(keys=keys))
 
     def action_everywhere_back(self) -> None:
         """One step out: what is open in the view first, then the view before."""

@@ -223,4 +223,5 @@ class Form(PolledView["RunForm"]):
             detail.append(
                 ngettext("{n} parameter is changed.", "{n} parameters are changed.", changed).format(n=changed)
             )
-        return Question(_("Start a run?"), "\n".join(detail), _("Start"), ((*form.arguments(), "--yes"),), _("new run"))
+        command = (*form.arguments(), "--yes")
+        return Question(_("Start a run?"), "\n".join(detail), _("Start"), (command,), _("new run"), then="runs")

@@ -292,6 +292,7 @@ class Offers(PolledView[OfferNews]):
             verb=_("Rent"),
             commands=(_rent_command(priced, self.shown),),
             note=_("rent offer {id}").format(id=priced.key),
+            then="fleet",
         )
 
     def _doubts(self) -> list[str]:

@@ -121,6 +121,19 @@ async def test_a_yes_runs_what_was_asked_though_the_rows_moved_meanwhile(
         assert begun == [("stop", "one")]
 
 
+async def test_a_yes_leads_to_the_view_that_shows_what_comes_of_it(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = runs_of(app, monkeypatch)
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.ask(Question("Rent 7?", "costs", "Rent", (("rent", "7"),), "rent 7", then="fleet"))
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        assert app.view.NAME == "runs"
+        await pilot.press("y")
+        await until(pilot, lambda: app.view.NAME == "fleet", "the fleet")
+        assert begun == [("rent", "7")]
+
+
 async def test_enter_on_a_question_is_no(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = runs_of(app, monkeypatch)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
