@@ -68,7 +68,7 @@ class Question:
     """The headless twins that run after a yes, without `spotter`."""
     note: str
     """A few words for the command log and the note in the corner: `destroy 31245`."""
-    then: str = ""
-    """The view that shows what comes of it; empty stays here."""
     typed: str = ""
     """Characters that must be typed to go on: the last digits of an id, or the count of several."""
+    then: str = ""
+    """The view that shows what comes of it; empty stays here."""
