@@ -25,7 +25,7 @@ from console.operations.live_search import WAYS, Answered, Asked, LiveSearch, Wa
 from console.screens.index_ask import Asking
 from console.screens.index_jumps import Jumping
 from console.screens.index_list import FacetList, HitList, Query
-from console.screens.page_view import PageView, open_place
+from console.screens.page_view import PageView, open_place, open_source
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.picture import Shot
 from console.widgets.preview import Preview
@@ -317,7 +317,7 @@ class Index(Asking, Jumping, PolledView[Answered]):
         if place is not None:
             open_place(self.app, place)
         else:
-            self.in_background(partial(_open_source, hit), self._opened_source)
+            self.in_background(partial(open_source, hit.source_path, hit.page), self._opened_source)
 
     def _opened_source(self, answer: tuple[str, str]) -> None:
         line, words = answer
@@ -391,12 +391,3 @@ class Index(Asking, Jumping, PolledView[Answered]):
             self.query_one(Query).focus()
             return True
         return False
-
-
-def _open_source(hit: Hit) -> tuple[str, str]:
-    from console.operations.open import OpenError, open_place
-
-    try:
-        return open_place(hit.source_path, hit.page, None)
-    except OpenError as error:
-        return "", str(error)

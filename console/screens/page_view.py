@@ -19,6 +19,8 @@ from console.widgets.preview import Preview
 from console.words import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from console.app import SpotterApp
 
 REST_S = 0.02
@@ -180,3 +182,13 @@ def open_place(app: SpotterApp, place: PagePlace) -> None:
         app.say(words)
 
     app.in_background(work, done)
+
+
+def open_source(source: Path | None, page: int | None) -> tuple[str, str]:
+    """Open a document of which no page has a picture: (what was run, what is to be said). Call it from a worker."""
+    from console.operations.open import OpenError, open_place
+
+    try:
+        return open_place(source, page, None)
+    except OpenError as error:
+        return "", str(error)

@@ -18,13 +18,12 @@ from console.language import _, ngettext
 from console.models import review_words as words
 from console.models.filter import FilterError
 from console.models.index_details import bounded
-from console.models.index_pages import PagePlace
 from console.models.review_desk import Desk, Step
 from console.models.review_log import DecisionLog
 from console.models.review_queue import Queued, split_argument, threshold_in, wanted
 from console.operations.review_desk import Opened, find_run, log_path, open_desk
-from console.screens.page_view import PageView, open_place
 from console.screens.review_deciding import Deciding
+from console.screens.review_leaving import copies_of, listing_of, question_of
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.preview import Preview
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 REST_S = 0.13
 """A held key passes many regions; only where it rests are its files read."""
 THRESHOLD = 0.5
-COLUMNS = ("document", "page", "region", "label", "was_label", "status", "score", "bbox_px", "tags", "text")
 CHANGING = {"accept", "reject", "box", "reopen", "undo", *(f"class-{n}" for n in range(1, 10))}
 
 
@@ -341,26 +339,7 @@ class Review(Deciding, PolledView[News]):
 
     def question_review_take(self, targets: tuple[str, ...]) -> Question | str:
         """What goes into the index; decisions that are made later are not in it."""
-        if self.opened is None or self.desk is None:
-            return _("No run is open.")
-        changed = self.desk.changed()
-        if not changed:
-            return _("Nothing was decided that the index does not have already.")
-        told = dict.fromkeys(words.NAMES, 0)
-        for one in changed:
-            told[self.desk.status(one.key)] += 1
-        counts = ", ".join(f"{n} {_(words.NAMES[status])}" for status, n in told.items() if n)
-        lines = self.lines
-        return Question(
-            title=_("Take the decisions about run {run} into the index?").format(run=self.opened.run_id),
-            detail=_(
-                "{counts}. Rejected regions leave the index, corrected ones change; the run's own files stay as they "
-                "are. spotter review undo takes it back."
-            ).format(counts=counts),
-            verb=_("Take"),
-            commands=(("review", "take", self.opened.run_id, "--upto", str(lines)),),
-            note=_("review of {run}").format(run=self.opened.run_id),
-        )
+        return question_of(self.opened, self.lines) if self.opened is not None else _("No run is open.")
 
     @property
     def lines(self) -> int:
@@ -372,21 +351,12 @@ class Review(Deciding, PolledView[News]):
         one, desk = self.looked_at, self.desk
         if one is None or desk is None:
             return ()
-        box = ", ".join(f"{side:g}" for side in desk.box(one))
-        told = (
-            (_("region id"), one.region),
-            (_("citation"), f"{one.name}, p. {one.page} [{box}] px"),
-            (_("bbox"), box),
-            (_("page picture"), str(one.picture or "")),
-            (_("command"), f"spotter review queue {one.run} region:{one.region}"),
-        )
-        return [Copyable(label, text) for label, text in told if text]
+        return copies_of(one, desk)
 
     def listing(self) -> Listing:
         """The queue as it is decided now."""
         desk = self.desk
-        rows = [] if desk is None else [_row(one, desk) for one in self.shown]
-        return Listing("regions", COLUMNS, tuple(rows))
+        return listing_of(self.shown, desk) if desk is not None else Listing("regions", (), ())
 
     def step_out(self) -> bool:
         """A box that is moved first, then the filter."""
@@ -424,35 +394,6 @@ class Review(Deciding, PolledView[News]):
         self.focus_main()
         self.narrow()
 
-    def place(self) -> PagePlace | None:
-        """The page of the region with its box; None without a picture."""
-        one, desk = self.looked_at, self.desk
-        if one is None or desk is None or one.picture is None:
-            return None
-        others = tuple(desk.box(other) for other in desk.on_page(one) if other.key != one.key)
-        return PagePlace(one.picture, one.page, self.moving or desk.box(one), others, one.source, one.name)
-
-    def show_page(self) -> None:
-        """The whole page."""
-        place = self.place()
-        if place is None:
-            self.app.say(_("This run keeps no picture of the page."))
-        else:
-            self.app.push_screen(PageView(place))
-
-    def action_review_open(self) -> None:
-        """Open the document at this page."""
-        if (place := self.place()) is not None:
-            open_place(self.app, place)
-
     def action_review_pictures(self) -> None:
         """Pictures on or off."""
         self.query_one(Preview).toggle()
-
-
-def _row(one: Queued, desk: Desk) -> tuple[str | float | int | None, ...]:
-    box = " ".join(f"{side:g}" for side in desk.box(one))
-    return (
-        one.name, one.page, one.region, desk.label(one), one.label, desk.status(one.key), one.score, box,
-        ", ".join(one.tags), one.words,
-    )  # fmt: skip

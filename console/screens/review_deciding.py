@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from console.language import _
-from console.models.index_pages import around
+from console.models.index_pages import PagePlace, around
 from console.models.jumps import Moment, moment_of
 from console.models.review_desk import Desk, moved, sized
 from console.models.review_queue import Box, Queued, with_threshold
+from console.screens.page_view import PageView, open_place
 from console.screens.view import View
 from console.widgets.picture import Shot
 
@@ -62,10 +63,6 @@ class Deciding(View):
 
     def keep_undo(self) -> None:
         """Write down that a step was taken back."""
-        raise NotImplementedError
-
-    def show_page(self) -> None:
-        """The whole page."""
         raise NotImplementedError
 
     def room_ratio(self) -> float:
@@ -276,6 +273,27 @@ class Deciding(View):
             self.action_review_box()
         else:
             self.show_page()
+
+    def place(self) -> PagePlace | None:
+        """The page of the region with its box; None without a picture."""
+        one, desk = self.looked_at, self.desk
+        if one is None or desk is None or one.picture is None:
+            return None
+        others = tuple(desk.box(other) for other in desk.on_page(one) if other.key != one.key)
+        return PagePlace(one.picture, one.page, self.moving or desk.box(one), others, one.source, one.name)
+
+    def show_page(self) -> None:
+        """The whole page."""
+        place = self.place()
+        if place is None:
+            self.app.say(_("This run keeps no picture of the page."))
+        else:
+            self.app.push_screen(PageView(place))
+
+    def action_review_open(self) -> None:
+        """Open the document at this page."""
+        if (place := self.place()) is not None:
+            open_place(self.app, place)
 
     # ---- what leaves ----
 
