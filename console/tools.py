@@ -83,6 +83,9 @@ def leave(app: SpotterApp) -> None:
     from console.screens.view import PolledView
     from console.widgets.leave import Leave, Leaving
 
+    if isinstance(app.screen, Leave):
+        app.exit()  # it was said, and the key to leave was pressed again
+        return
     fleet = app.view_called("fleet")
     known = fleet.news if isinstance(fleet, PolledView) else None
     sentences = leaving(known, app.now()) if known is not None else []

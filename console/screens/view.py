@@ -111,6 +111,7 @@ class View(Vertical, can_focus=True):
         if self._wanted:
             self._open_wanted()
         self.call_after_refresh(self.app.draw_top)
+        self.call_after_refresh(self.app.give_keys, self)
 
     def _open_wanted(self) -> None:
         wanted, self._wanted = self._wanted, ""
@@ -229,22 +230,31 @@ class PolledView(View, Generic[News]):
 
     def _heard(self, answer: tuple[News | None, str]) -> None:
         self._asking = False
-        news, reason = answer
+        try:
+            self._take(*answer)
+        finally:  # an answer that could not be drawn must not be the last one
+            if self._again:
+                self._again = False
+                self.poll()
+            elif self.POLL_S:
+                if self._timer is not None:
+                    self._timer.stop()
+                self._timer = self.set_timer(self.POLL_S, self._poll_in_turn)
+
+    def _take(self, news: News | None, reason: str) -> None:
         if reason:
             fresh, self.stale = not self.stale, reason
             if fresh:
                 self.show_stale(reason)
         else:
+            heard_before = self.heard_at
             self.news, self.stale, self.heard_at = cast(News, news), "", self.app.now()
-            self.show(self.news)
+            try:
+                self.show(self.news)
+            except Exception as error:
+                self.stale, self.heard_at = f"{type(error).__name__}: {error}", heard_before
+                raise
         self.app.draw_top()
-        if self._again:
-            self._again = False
-            self.poll()
-        elif self.POLL_S:
-            if self._timer is not None:
-                self._timer.stop()
-            self._timer = self.set_timer(self.POLL_S, self._poll_in_turn)
 
     def _poll_in_turn(self) -> None:
         """The next question, unless nobody looks or the operator paused."""
