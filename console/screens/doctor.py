@@ -54,7 +54,6 @@ class Doctor(PolledView[DoctorNews]):
 
     def on_mount(self) -> None:
         """Say that it is being looked at."""
-        super().on_mount()
         self._table.show((), _("looking …"))
 
     def open(self, argument: str) -> None:

@@ -75,7 +75,6 @@ class Fleet(PolledView[FleetView]):
 
     def on_mount(self) -> None:
         """Ask, and let ages and countdowns run."""
-        super().on_mount()
         self.set_interval(DRAW_S, self._draw)
 
     # ---- asking ----

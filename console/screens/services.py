@@ -68,7 +68,6 @@ class Services(PolledView[Rented]):
 
     def on_mount(self) -> None:
         """Ages grow while nobody asks."""
-        super().on_mount()
         if self.app.live:
             self.set_interval(TICK_S, self._tick)
 

@@ -69,6 +69,8 @@ class CopyMenu(ModalScreen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """A line's own key, the lists' keys, and the way out."""
+        if not self.is_current:
+            return  # the key before closed it
         if event.key in ("escape", "q", "y"):
             event.stop()
             self.dismiss(None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 from textual.widgets import OptionList, Static
 
@@ -103,6 +104,16 @@ async def test_a_key_copies_whole_what_the_line_shows_short(app: Shell, keys: st
         await until(pilot, lambda: bool(app.said), "the note")
         assert "\x1b" not in app.said[0]
         assert not isinstance(app.screen, CopyMenu)
+
+
+async def test_two_keys_at_once_copy_once(app: Shell) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        menu = CopyMenu([Copyable("id", "31245"), Copyable("path", "/x")])
+        await app.push_screen(menu)
+        for key in ("1", "2", "escape"):
+            menu.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: not isinstance(app.screen, CopyMenu), "its end")
+        assert app.copied == ["31245"]
 
 
 async def test_nothing_to_copy_says_so_and_esc_closes(app: Shell) -> None:
