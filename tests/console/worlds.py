@@ -17,7 +17,7 @@ from unittest import mock
 
 import orjson
 
-from console.models.recorder import MoneyPoint, RecordedEvent
+from console.models.recorder import MoneyPoint, RecordedEvent, Recorder
 from console.models.recorder_samples import GpuLoad, Sample
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import Session, open_session
@@ -148,7 +148,8 @@ FAULTS: dict[str, Callable[[World], None]] = {
 @contextmanager
 def frozen(moment: float = NOW) -> Iterator[None]:
     """The clock of the whole process held still, in UTC: what is drawn is the same at every look."""
-    with mock.patch.object(time, "time", return_value=moment):
+    recorders = mock.patch.dict(Recorder.__init__.__kwdefaults__, {"clock": lambda: moment})
+    with recorders, mock.patch.object(time, "time", return_value=moment):
         try:
             with mock.patch.dict(os.environ, {"TZ": "UTC"}):
                 time.tzset()
@@ -347,7 +348,7 @@ def _record(made: World, random: Random, now: float) -> None:
                     cpu_percent=random.uniform(5, 60), cpu_count=16, ram_used_mb=9000, ram_total_mb=64000,
                     disk_used_gb=41.0, disk_total_gb=150.0, net_in_bytes_per_s=1e5, net_out_bytes_per_s=2e4,
                 )
-                for back in range(int(2 * HOUR), 0, -60)
+                for back in (*range(int(2 * HOUR), 600, -60), *range(600, 0, -5))
             ],
         )  # fmt: skip
     for hours in range(7 * 24):
