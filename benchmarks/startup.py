@@ -76,7 +76,7 @@ def main() -> None:
         for _ in range(runs):
             helps.append(help_seconds())
             hellos.append(first_frame_seconds([sys.executable, str(hello)], b"MARKER"))
-            firsts.append(first_frame_seconds([sys.executable, "-m", "console", "-C", folder], b"SPOTTER"))
+            firsts.append(first_frame_seconds([sys.executable, "-m", "console", "-C", folder], b"FLEET"))
     figures = {
         "help_s": round(statistics.median(helps), 3),
         "hello_first_frame_s": round(statistics.median(hellos), 3),

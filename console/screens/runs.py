@@ -32,7 +32,7 @@ from console.widgets.keyed_table import KeyedTable
 from console.words import visible
 
 if TYPE_CHECKING:
-    from console.app import Severity
+    from console.asking import Severity
     from console.models.runs import RunList
 
 NEEDS_A_RUN = frozenset({"runs.again", "runs.resume", "runs.cancel", "runs.diff", "runs.outputs", "runs.log"})
