@@ -206,7 +206,8 @@ class SpotterApp(AskingApp):
             self.view_called("runs")
 
     def on_unmount(self) -> None:
-        """Nothing of the console's own goes on."""
+        """Nothing of the console's own goes on; what was said yes to and waits for its turn is started."""
+        self.running.start_all()
         self._themes.end()
 
     @property

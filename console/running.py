@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,34 @@ if TYPE_CHECKING:
     from console.app import SpotterApp
     from console.models.command_log import Ran
     from console.operations.background import Beside
+    from console.workspace import Workspace
 
 AT_ONCE = 4
 """Each is a process of its own with the cloud's library in it; more of them only wait for each other."""
 LOOK_S = 0.5
+
+
+@dataclass(slots=True)
+class _Starting:
+    """A command on its way to a process of its own, which either the thread for it starts, or who leaves meanwhile."""
+
+    argv: tuple[str, ...]
+    note: str
+    entry: Ran
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    started: Beside | OSError | None = None
+
+    def once(self, workspace: Workspace) -> Beside | OSError:
+        """Start it, unless that was done."""
+        from console.operations.background import start_beside
+
+        with self.lock:
+            if self.started is None:
+                try:
+                    self.started = start_beside(workspace, list(self.argv))
+                except OSError as error:
+                    self.started = error
+            return self.started
 
 
 @dataclass(slots=True)
@@ -32,13 +57,14 @@ class Running:
     def __init__(self, app: SpotterApp) -> None:
         self._app = app
         self._waiting: deque[tuple[tuple[str, ...], str]] = deque()
-        self._starting = 0
+        self._starting: list[_Starting] = []
         self._under_way: list[_Running] = []
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is under way or waits for its turn, in words."""
-        return (*(each.note for each in self._under_way), *(note for _argv, note in self._waiting))
+        begun = [each.note for each in self._under_way] + [each.note for each in self._starting]
+        return (*begun, *(note for _argv, note in self._waiting))
 
     def run(self, argv: tuple[str, ...], note: str) -> None:
         """Start `spotter ARGV` as soon as there is room; it outlives the console."""
@@ -60,26 +86,28 @@ class Running:
         self._app.ring(each.note, line or each.note, "information" if code == 0 else "error")
         self._app.view.refresh_news()
 
+    def start_all(self) -> None:
+        """Start what still waits, all at once: the console leaves, and what was said yes to is done all the same."""
+        while self._waiting:
+            self._starting.append(self._next())
+        for each in self._starting:
+            each.once(self._app.workspace)
+
     def _start_more(self) -> None:
-        while self._waiting and len(self._under_way) + self._starting < AT_ONCE:
-            argv, note = self._waiting.popleft()
-            self._starting += 1
-            entry = self._app.commands.begin(("spotter", *argv), note, self._app.now())
-            self._app.say(_("started: {what}").format(what=note))
-            self._app.in_background(partial(self._start, argv), partial(self._begun, entry, note))
+        while self._waiting and len(self._under_way) + len(self._starting) < AT_ONCE:
+            starting = self._next()
+            self._starting.append(starting)
+            self._app.say(_("started: {what}").format(what=starting.note))
+            self._app.in_background(partial(starting.once, self._app.workspace), partial(self._begun, starting))
 
-    def _start(self, argv: tuple[str, ...]) -> Beside | OSError:
-        from console.operations.background import start_beside
+    def _next(self) -> _Starting:
+        argv, note = self._waiting.popleft()
+        return _Starting(argv, note, self._app.commands.begin(("spotter", *argv), note, self._app.now()))
 
-        try:
-            return start_beside(self._app.workspace, list(argv))
-        except OSError as error:
-            return error
-
-    def _begun(self, entry: Ran, note: str, beside: Beside | OSError) -> None:
-        self._starting -= 1
+    def _begun(self, starting: _Starting, beside: Beside | OSError) -> None:
+        self._starting.remove(starting)
         if isinstance(beside, OSError):
-            self._app.commands.end(entry, 1, self._app.now())
-            self._app.ring(note, _("it could not be started: {reason}").format(reason=beside), "error")
+            self._app.commands.end(starting.entry, 1, self._app.now())
+            self._app.ring(starting.note, _("it could not be started: {reason}").format(reason=beside), "error")
         else:
-            self._under_way.append(_Running(entry, note, beside))
+            self._under_way.append(_Running(starting.entry, starting.note, beside))

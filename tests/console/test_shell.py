@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -290,6 +291,29 @@ async def test_what_ends_rings_and_shows_its_last_line(app: SpotterApp, monkeypa
         assert rung
         [last] = [entry for entry in app.commands.entries if entry.note == "destroy 31245"]
         assert (last.exit_code, last.line) == (1, "spotter destroy 31245 --yes")
+
+
+async def test_what_was_said_yes_to_is_started_though_the_console_leaves_before_its_turn(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    late: list[Any] = []
+
+    def start(_workspace: Workspace, arguments: list[str]) -> Any:
+        started.append(arguments[1])
+        return SimpleNamespace(exit_code=None, last_line=lambda: "")
+
+    monkeypatch.setattr("console.operations.background.start_beside", start)
+    numbers = [str(number) for number in range(2, 9)]
+    async with app.run_test(size=(100, 30)) as pilot:
+        monkeypatch.setattr(app, "in_background", lambda ask, then: late.append(ask))
+        for number in numbers:
+            app.run_command(("destroy", number, "--yes"), f"destroy {number}")
+        assert app.running.notes == tuple(f"destroy {number}" for number in numbers)
+        await pilot.press("q", "q")  # it says that they go on without the console
+    for ask in late:
+        ask()
+    assert sorted(started) == numbers
 
 
 async def test_a_dump_is_a_picture_and_a_text(app: SpotterApp) -> None:
