@@ -21,7 +21,7 @@ from console.operations.offers import OfferNotThere, Wishes
 from console.operations.prepare import GRACE_S
 from console.operations.pull import pull
 from console.operations.rent import rent
-from console.operations.rerent_book import RerentBook, RerentEntry
+from console.operations.rerent_book import RerentBook, RerentEntry, where_it_stands
 from console.operations.rerent_book import Step as Stage
 from console.operations.rerent_offers import RankedOffer, has_room, offers_like, same_terms
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -79,12 +79,12 @@ def plan_rerent(
     """What a re-rent of this instance would do; nothing is changed.
 
     Raises:
-        CannotRerent: it was not rented from here, or the run on it cannot move.
+        CannotRerent: it was not rented from here, the run on it cannot move, or it is gone and was of no run.
         remote.cloud.CloudError: the cloud does not answer.
     """
     old = _old(session, instance_id)
     entry = RerentBook(session).read(instance_id)
-    run = _run_on(session, instance_id, entry)
+    run = _run_on(session, old, entry)
     wishes = same_terms(session, old, max_usd_per_hour=max_usd_per_hour)
     rented = entry is not None and entry.step.reached(Stage.RENTED)
     offers, note = ([], "") if rented else offers_like(session, old, run, wishes, offer_id)
@@ -120,11 +120,15 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
     """
     book, runbook = RerentBook(session), Runbook(session.workspace)
     old_id, run = plan.old.instance_id, plan.run
-    begun = book.read(old_id)
-    if not plan.offers and not (begun is not None and begun.step.reached(Stage.RENTING)):
-        raise OfferNotThere(f"nothing like instance {old_id} is on offer, so nothing was touched: {plan.note}")
-    entry = book.begin(old_id, run.run_id if run is not None else None)
     with ExitStack() as stack:
+        stack.enter_context(book.hold(old_id))
+        begun = book.read(old_id)
+        if not plan.offers and not (begun is not None and begun.step.reached(Stage.RENTING)):
+            raise OfferNotThere(f"nothing like instance {old_id} is on offer, so nothing was touched: {plan.note}")
+        now_on = _run_on(session, _old(session, old_id), begun)  # another re-rent may have been through since the plan
+        if (now_on and now_on.run_id) != (run and run.run_id):
+            raise CannotRerent(f"what works on instance {old_id} has changed since: look again")
+        entry = book.begin(old_id, run.run_id if run is not None else None)
         if run is not None and not entry.step.reached(Stage.MOVED):
             _take_over_driving(runbook, run.run_id, report)
             stack.enter_context(runbook.hold(run.run_id))
@@ -132,10 +136,10 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
         try:
             return _Move(session, book, replace(plan, run=run), entry, report, give_up).do()
         except KeyboardInterrupt:
-            report(OperationEvent("rerent", "failed", _where_it_stands(book.read(old_id) or entry)))
+            report(OperationEvent("rerent", "failed", where_it_stands(book.read(old_id) or entry)))
             raise
         except Exception as error:
-            error.add_note(_where_it_stands(book.read(old_id) or entry))
+            error.add_note(where_it_stands(book.read(old_id) or entry))
             raise
 
 
@@ -323,19 +327,23 @@ def _old(session: Session, instance_id: int) -> RentedInstance:
     return row
 
 
-def _run_on(session: Session, instance_id: int, begun: RerentEntry | None) -> RunEntry | None:
+def _run_on(session: Session, old: RentedInstance, begun: RerentEntry | None) -> RunEntry | None:
     """The run that moves.
 
     Raises:
-        CannotRerent: it is spread over several machines, or is through with this one.
+        CannotRerent: it is spread over several machines, is through with this one, or went on with another; or there
+            is none, and the machine is gone.
     """
-    runbook = Runbook(session.workspace)
+    runbook, instance_id = Runbook(session.workspace), old.instance_id
     if begun is not None and begun.run_id is not None:
-        return runbook.read(begun.run_id)
+        run = runbook.read(begun.run_id)
+        return run if begun.step.reached(Stage.MOVED) else _still_movable(run, instance_id)
     for run in runbook.entries():
         if instance_id not in run.machines or run.phase is Phase.DONE:
             continue
         return _still_movable(run, instance_id)
+    if begun is None and not old.alive:
+        raise CannotRerent(f"instance {instance_id} is gone and no run is on it: there is nothing to put in its place")
     return None
 
 
@@ -344,6 +352,10 @@ def _still_movable(run: RunEntry, instance_id: int) -> RunEntry:
         raise CannotRerent(
             f"run {run.run_id} is spread over several machines, which are replaced by themselves: "
             f"`spotter destroy {instance_id} --force` gives this one up"
+        )
+    if run.machines and instance_id not in run.machines:
+        raise CannotRerent(
+            f"run {run.run_id} went on with instance {run.instance_id}: `spotter ps` shows what is still rented"
         )
     if run.phase.reached(Phase.ENDED):
         raise CannotRerent(
@@ -376,21 +388,3 @@ def _take_over_driving(runbook: Runbook, run_id: str, report: Report) -> None:
     deadline = time.monotonic() + LET_GO_S
     while runbook.holder(run_id) is not None and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _where_it_stands(entry: RerentEntry) -> str:
-    """For whoever reads why it stopped: what is done, what is billed, and how to go on."""
-    again = f"`spotter rerent {entry.old_id}` goes on"
-    run = f"run {entry.run_id}" if entry.run_id else "the work"
-    resume = f", `spotter run --resume {entry.run_id}` goes on with the old one" if entry.run_id else ""
-    match entry.step:
-        case Stage.BEGUN:
-            return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
-        case Stage.HOME | Stage.RENTING:
-            kept = "what it did and is not here was given up" if entry.given_up else "what it did is here"
-            return (
-                f"{run} is stopped and {kept}; no other machine was rented; instance {entry.old_id} is still billed "
-                f"unless it says otherwise above: {again}{resume}, `spotter destroy {entry.old_id}` gives it up"
-            )
-        case _:
-            return f"instance {entry.new_id} is rented in place of {entry.old_id}: {again}"

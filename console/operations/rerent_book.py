@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from console.errors import WrongInput
 from console.operations.session import Session
+
+
+class RerentBusy(WrongInput):
+    """Another process replaces this machine already."""
 
 
 class Step(StrEnum):
@@ -76,6 +84,21 @@ class RerentBook:
         """It is through."""
         self._path(old_id).unlink(missing_ok=True)
 
+    @contextmanager
+    def hold(self, old_id: int) -> Iterator[None]:
+        """Be the one process that replaces this machine: two would rent two.
+
+        Raises:
+            RerentBusy: another one does.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(old_id).with_suffix(".lock").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RerentBusy(f"another process puts a machine in place of instance {old_id} already") from None
+            yield
+
     def _write(self, entry: RerentEntry) -> RerentEntry:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(entry.old_id)
@@ -86,3 +109,21 @@ class RerentBook:
             os.fsync(handle.fileno())
         staged.replace(path)
         return entry
+
+
+def where_it_stands(entry: RerentEntry) -> str:
+    """For whoever reads why it stopped: what is done, what is billed, and how to go on."""
+    again = f"`spotter rerent {entry.old_id}` goes on"
+    run = f"run {entry.run_id}" if entry.run_id else "the work"
+    resume = f", `spotter run --resume {entry.run_id}` goes on with the old one" if entry.run_id else ""
+    match entry.step:
+        case Step.BEGUN:
+            return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
+        case Step.HOME | Step.RENTING:
+            kept = "what it did and is not here was given up" if entry.given_up else "what it did is here"
+            return (
+                f"{run} is stopped and {kept}; no other machine was rented; instance {entry.old_id} is still billed "
+                f"unless it says otherwise above: {again}{resume}, `spotter destroy {entry.old_id}` gives it up"
+            )
+        case _:
+            return f"instance {entry.new_id} is rented in place of {entry.old_id}: {again}"

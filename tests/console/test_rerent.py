@@ -16,7 +16,7 @@ from console.operations.destroy import StillNeeded
 from console.operations.events import OperationEvent
 from console.operations.offers import NO_WISHES, OfferNotThere
 from console.operations.rerent import CannotRerent, RerentPlan, plan_rerent, rerent
-from console.operations.rerent_book import RerentBook, Step
+from console.operations.rerent_book import RerentBook, RerentBusy, Step
 from console.operations.rerent_offers import MachineHistory, RankedOffer, histories, ranked, same_terms
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session, open_session
@@ -280,6 +280,51 @@ def test_a_machine_that_is_gone_is_replaced_from_what_is_here(
     session.ledger.close_instance("local", OLD)
     assert rerent(session, planned(RANKED)).new_id == 71
     assert "pulled abcdefgh" not in world.did
+
+
+def test_two_consoles_that_replace_one_machine_at_once_rent_one(
+    session: Session, world: World, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, second = planned(RANKED), planned(RANKED)
+    rent_one = operation._Move._rent
+
+    def meanwhile(move: operation._Move) -> None:
+        with pytest.raises(RerentBusy, match="in place of instance 7 already"):
+            rerent(open_session(session.workspace), second)
+        rent_one(move)
+
+    monkeypatch.setattr(operation._Move, "_rent", meanwhile)
+    assert rerent(session, plan).new_id == 71
+    with pytest.raises(CannotRerent, match="gone and no run is on it"):
+        rerent(session, second)  # agreed to while the first was under way
+    with pytest.raises(CannotRerent, match="gone and no run is on it"):
+        planned(RANKED)
+    assert world.living() == [71]
+
+
+def test_a_re_rent_agreed_to_twice_leaves_the_run_alone_where_the_first_brought_it(
+    session: Session, world: World, run: RunEntry, planned: Planned
+) -> None:
+    plan, second = planned(RANKED), planned(RANKED)
+    rerent(session, plan)
+    Runbook(session.workspace).update(RUN, phase=Phase.LAUNCHED, job_id="j2")
+    with pytest.raises(CannotRerent):
+        rerent(session, second)
+    assert (world.living(), moved(session)) == ([71], (71, Phase.LAUNCHED, "j2"))
+
+
+def test_a_re_rent_cut_off_long_ago_takes_no_run_from_the_machine_that_it_went_on_with(
+    session: Session, world: World, run: RunEntry, planned: Planned
+) -> None:
+    world.refusals = [RuntimeError("the marketplace is closed")]
+    with pytest.raises(RuntimeError, match="closed"):
+        rerent(session, planned(RANKED))
+    session.ledger.close_instance("local", OLD)
+    world.gone.add(OLD)
+    Runbook(session.workspace).update(RUN, instance_id=90, phase=Phase.LAUNCHED, job_id="j2")
+    with pytest.raises(CannotRerent, match="went on with instance 90"):
+        planned(RANKED)
+    assert moved(session) == (90, Phase.LAUNCHED, "j2")
 
 
 @pytest.mark.parametrize(
