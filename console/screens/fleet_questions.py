@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from console.actions.action import Question
 from console.language import _, ngettext
 from console.models.fleet import FleetView, InstanceView
-from console.models.fleet_words import loss_of, rent_refusal, spent_word, state_word
+from console.models.fleet_words import UNASKED_STATES, loss_of, rent_refusal, spent_word, state_word
 from console.models.stuck import stuck_of
 from console.words import duration, usd, usd_per_hour, visible
 from remote.states import IN_USE
@@ -52,9 +52,9 @@ def destroy_question(view: FleetView | None, targets: Sequence[str], now: float)
         title = _("Destroy {word} {id} {name}?").format(word=word, id=each.id, name=_name(each))
         typed = str(each.id)[-TYPED_DIGITS:]
         return Question(title, loss_of(each, now)[0], _("Destroy"), commands, f"destroy {each.id}", typed)
-    lines = [_in_a_line(each, now) for each in found[:LISTED]]
-    if len(found) > LISTED:
-        more = len(found) - LISTED
+    shown = [each for place, each in enumerate(found) if place < LISTED or _force(each, now)]
+    lines = [_in_a_line(each, now) + _unasked(each) for each in shown]
+    if more := len(found) - len(shown):
         lines.append(ngettext("and {n} more", "and {n} more", more).format(n=more))
     burn = sum(each.usd_per_hour for each in found)
     lines.append(
@@ -183,8 +183,15 @@ def _arm_question(each: InstanceView) -> Question | str:
 
 
 def _force(each: InstanceView, now: float) -> tuple[str, ...]:
-    """The question named what is lost: the command need not refuse it again."""
-    return ("--force",) if loss_of(each, now)[1] is not None or each.run_id else ()
+    """Where the question named what is lost, the command need not refuse it again; what nobody named it still does."""
+    return ("--force",) if loss_of(each, now)[1] is not None else ()
+
+
+def _unasked(each: InstanceView) -> str:
+    """Beside the others in a list: what is on this one, nobody will be asked."""
+    if each.state not in UNASKED_STATES:
+        return ""
+    return " · " + _("It is {state}: it cannot be asked what it holds.").format(state=state_word(each))
 
 
 def _no_stop(each: InstanceView) -> str:

@@ -33,11 +33,27 @@ def test_a_destroy_names_its_machine_and_wants_the_last_digits_of_its_id() -> No
     assert question.commands == (("destroy", "31245", "--yes"),)
 
 
-@pytest.mark.parametrize("change", [{"unpulled_run": RUN}, {"state": "stopped"}, {"run_id": RUN}])
+@pytest.mark.parametrize("change", [{"unpulled_run": RUN}, {"state": "stopped"}])
 def test_a_destroy_whose_question_named_the_loss_is_not_refused_again(change: dict[str, str]) -> None:
     view = replace(FREE, **change)  # type: ignore[arg-type]
     question = asked(destroy_question(fleet(view), ("31245",), NOW))
     assert question.commands == (("destroy", "31245", "--yes", "--force"),)
+
+
+def test_a_run_that_has_left_nothing_yet_gives_up_nothing_for_it_may_begin_before_the_yes() -> None:
+    question = asked(destroy_question(fleet(OURS), ("31245",), NOW))
+    assert "is about to use it" in question.detail
+    assert question.commands == (("destroy", "31245", "--yes"),)
+
+
+def test_of_several_every_one_that_is_given_up_unasked_is_named() -> None:
+    view = fleet(*(other(number) for number in range(1, 10)), other(10, unpulled_run=RUN), other(11, state="stopped"))
+    question = asked(destroy_question(view, tuple(str(number) for number in range(1, 12)), NOW))
+    assert "10 x" in question.detail
+    assert "RESULTS NOT HERE" in question.detail
+    assert "It is stopped: it cannot be asked what it holds." in question.detail
+    assert "and 1 more" in question.detail
+    assert [command[1] for command in question.commands if "--force" in command] == ["10", "11"]
 
 
 def test_several_are_destroyed_after_their_count_is_typed_each_by_its_own_command() -> None:

@@ -148,7 +148,7 @@ async def test_a_destroy_asks_about_the_row_at_the_key_press_while_rows_move_und
         assert isinstance(app.screen, Confirm)
         await pilot.press("backspace", *"0000", "enter")
         await until(pilot, lambda: ran, "the command")
-    assert ran == [("destroy", "40000", "--yes", "--force")]
+    assert ran == [("destroy", "40000", "--yes")]
 
 
 async def test_marked_rows_go_together_after_their_count_is_typed(
