@@ -40,9 +40,9 @@ class Confirm(ModalScreen[bool]):
                 yield Static(Text(_lines(question.detail)))
                 yield Static(_commands(question), id="confirm-commands")
             if question.typed:
-                yield Input(
-                    placeholder=_("type {characters} to go on").format(characters=question.typed), id="confirm-typed"
-                )
+                field = Input(id="confirm-typed")
+                field.border_title = _("type {characters} to go on").format(characters=question.typed)
+                yield field
             with Horizontal(id="confirm-answers"):
                 yield Button(Text(_("Cancel (n)")), id="cancel")
                 verb = question.verb if question.typed else f"{question.verb} (y)"
@@ -55,10 +55,13 @@ class Confirm(ModalScreen[bool]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """The answer opens once the right characters are typed."""
         self.query_one("#go", Button).disabled = event.value.strip() != self.question.typed
+        event.input.border_subtitle = ""
 
-    def on_input_submitted(self) -> None:
-        """Enter answers only when the characters are right."""
-        if not self.query_one("#go", Button).disabled:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter answers only when the characters are right, and says so when they are not."""
+        if self.query_one("#go", Button).disabled:
+            event.input.border_subtitle = _("it is not that; nothing was done")
+        else:
             self.dismiss(True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

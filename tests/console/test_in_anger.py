@@ -1,0 +1,114 @@
+"""What an operator met who drove the console for hours: each of these once froze, lost or let something go unsaid."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input
+
+from console.actions.action import Question
+from console.app import SpotterApp
+from console.screens.doctor import Doctor
+from console.screens.view import View
+from console.widgets.command_line import CommandLine
+from console.widgets.confirm import Confirm
+from console.widgets.leave import Leave
+from console.workspace import Workspace, create_workspace
+from tests.console.piloting import shown, until
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    place, _ = create_workspace(tmp_path_factory.mktemp("anger"))
+    return place
+
+
+def keys_are_in_the_view(app: SpotterApp) -> bool:
+    return app.focused is not None and app.view in app.focused.ancestors_with_self
+
+
+async def test_keys_go_to_a_view_that_is_never_told_that_it_is_shown(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(View, "on_show", lambda _self: None)  # Textual drops the event when something scrolls meanwhile
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(100, 30)) as pilot:
+        for name in ("runs", "offers", "runs", "log", "index"):
+            app.go(name)
+            await until(pilot, lambda: keys_are_in_the_view(app), f"the keyboard in {name}")
+
+
+async def test_a_line_that_is_typed_in_keeps_the_keyboard(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.go("runs")
+        await until(pilot, lambda: keys_are_in_the_view(app), "the keyboard in the view")
+        await pilot.press(":")
+        app.give_keys(app.view)
+        await pilot.press("d", "o")
+        assert app.query_one(CommandLine).query_one(Input).value == "do"
+
+
+async def test_an_answer_that_cannot_be_drawn_is_told_once_and_asked_for_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    drawn = 0
+
+    def show(self: Doctor, _news: object) -> None:
+        nonlocal drawn
+        drawn += 1
+        raise RuntimeError("[/x] a fault")  # the kind that a loop which closes raises too
+
+    monkeypatch.setattr(Doctor, "show", show)
+    monkeypatch.setattr(Doctor, "read", lambda _self: None)
+    monkeypatch.setattr(Doctor, "POLL_S", 0.01)
+    app = SpotterApp(workspace, view="doctor")
+    tell = app.tell
+
+    def heard(message: str, *more: object) -> None:
+        told.append(message)
+        tell(message, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app, "tell", heard)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: drawn > 2, "a third answer after two that could not be drawn")
+        view = app.view
+        assert isinstance(view, Doctor)
+        assert view.stale == "RuntimeError: [/x] a fault"
+        assert view.heard_at is None
+    assert sum("a fault" in each for each in told) == 1
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_no_key_leaves_machines_unsaid(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(100, 30)) as pilot:
+        monkeypatch.setattr(type(app.running), "notes", property(lambda _self: ("rent offer 1",)))
+        left: list[str] = []
+        monkeypatch.setattr(app, "exit", lambda *_a, **_k: left.append("left"))
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, Leave), "what goes on")
+        assert not left
+        await pilot.press(key)
+        await until(pilot, lambda: left, "the end: it was said, and asked for again")
+
+
+async def test_ctrl_c_tells_our_own_key_to_leave(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = SpotterApp(workspace, live=False)
+    heard: list[str] = []
+    monkeypatch.setattr(app, "say", heard.append)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: heard == ["q leaves; nothing was stopped"], "how to leave")
+
+
+async def test_what_must_be_typed_stays_in_sight_and_a_wrong_answer_is_told(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.ask(Question("Destroy 1795288938?", "Its disk is gone.", "Destroy", (("destroy", "1"),), "", typed="8938"))
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press(*"1234", "enter")
+        words = shown(app)
+        assert isinstance(app.screen, Confirm)
+        assert "type 8938 to go on" in words
+        assert "it is not that; nothing was done" in words
