@@ -136,7 +136,15 @@ def has_room(
     profile = wanted_profile(session, run.profile if run is not None else None, wishes)
     price = each.offer.price(profile.disk_gb, traffic_gb=profile.image_gb)
     money = money_now(session.ledger, session.cloud_name, None, session.clock)
-    others = money.burn_usd_per_hour - (without.usd_per_hour if without is not None else 0.0)
+    others = money.burn_usd_per_hour - (_billed_usd_per_hour(session, without) if without is not None else 0.0)
     together = max(0.0, others) + price.usd_per_hour
     until_midnight = together * hours_to_midnight(session.clock.time())
     return together * HOURS_PER_DAY <= cap and money.today_usd + price.traffic_usd + until_midnight <= cap
+
+
+def _billed_usd_per_hour(session: Session, row: RentedInstance) -> float:
+    """What its end saves: a stopped machine costs its disk, one whose host is away nothing."""
+    meters = session.ledger.meters(session.cloud_name, row.instance_id)
+    running = {meter.kind for meter in meters if meter.ended_at is None}
+    gpu = row.gpu_usd_per_hour if row.running_at is None or "gpu" in running else 0.0
+    return gpu + (row.disk_usd_per_hour if "disk" in running else 0.0)

@@ -226,6 +226,20 @@ def test_a_cap_without_room_even_for_the_new_one_alone_destroys_nothing(
     assert world.living() == [OLD, 9]
 
 
+def test_a_machine_whose_host_is_away_is_not_billed_so_its_end_makes_no_room_under_the_cap(
+    session: Session, world: World, run: RunEntry, planned: Planned
+) -> None:
+    session.ledger.open_instance(
+        "local", 9, label="z", gpu_name="X", gpu_usd_per_hour=0.4, disk_usd_per_hour=0.0, state="ready"
+    )
+    session.ledger.instance_running("local", OLD)
+    session.ledger.note_billed("local", OLD, ())
+    world.refusals = [OverBudget("above the cap")]
+    with pytest.raises(OverBudget, match="above the cap"):
+        rerent(session, planned(RANKED))
+    assert world.living() == [OLD, 9]  # what is on it may come back with its host
+
+
 def test_a_process_that_dies_right_after_renting_rents_no_second_machine_when_it_goes_on(
     session: Session, world: World, run: RunEntry, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
