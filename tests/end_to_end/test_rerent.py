@@ -12,7 +12,7 @@ from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_leaves_nothing_rented(
     operator: Operator,
 ) -> None:
-    draw_pdf(operator.root / "data" / "long.pdf", 8, "Value stack")
+    draw_pdf(operator.root / "data" / "long.pdf", 16, "Value stack")
     driver = operator.start("run", "--yes", "--param", "workers=1")
 
     def fetched() -> int:
@@ -47,4 +47,4 @@ def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_le
         assert ledger.execute("SELECT max(n) FROM (SELECT count(*) n FROM executions WHERE outcome = 'ok' "
                               "GROUP BY item_id, stage)").fetchone()[0] == 1  # fmt: skip
     assert operator.rented() == 0
-    assert not list((operator.root / ".spotter" / "rerent").iterdir())
+    assert not list((operator.root / ".spotter" / "rerent").glob("*.json"))
