@@ -15,6 +15,13 @@ Severity = Literal["information", "warning", "error"]
 Answer = TypeVar("Answer")
 
 
+def reason_of(error: Exception) -> str:
+    """Why something failed, in words without Python's own: a file that cannot be written is named first."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
 class AskingApp(DressedApp):
     """An app whose questions are asked beside it."""
 
@@ -37,7 +44,7 @@ class AskingApp(DressedApp):
             try:
                 answer = ask()
             except Exception as error:  # noqa: BLE001 - a failed worker becomes a visible message
-                self._on_the_loop(partial(self.tell, str(error) or type(error).__name__, "error"))
+                self._on_the_loop(partial(self.tell, reason_of(error), "error"))
                 return
             self._on_the_loop(lambda: self._hear(then, answer))
 

@@ -9,18 +9,19 @@ from rich.console import Group
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Input, OptionList
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from console.language import N_, _
 from console.models.hits import short
 from console.models.index_query import Choice
 from console.models.index_rows import Entry
+from console.widgets.typed_line import TypedLine
 
 _KINDS = {"doc": N_("Documents"), "type": N_("Types"), "tag": N_("Tags"), "run": N_("Runs")}
 
 
-class Query(Input):
+class Query(TypedLine):
     """The query line: every key that makes a character is one; the arrow down leads to the hits."""
 
     class Below(Message):

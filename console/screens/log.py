@@ -22,6 +22,7 @@ from console.screens.log_keys import LogKeys
 from console.screens.log_words import note_words, opened_out, problem_of, summary
 from console.screens.view import Copyable, Listing
 from console.widgets.ring_log import RingLog
+from console.widgets.typed_line import TypedLine
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ class LogView(LogKeys):
     def compose_main(self) -> ComposeResult:
         """Lines, filter and find (hidden until asked for), a note of what is shown."""
         yield self.log_lines
-        yield Input(
+        yield TypedLine(
             placeholder=_("filter: words, !word, ~letters, /regex/, level:error"), id="log-filter", classes="filter"
         )
-        yield Input(placeholder=_("find: words or /regex/"), id="log-find", classes="filter")
+        yield TypedLine(placeholder=_("find: words or /regex/"), id="log-find", classes="filter")
         yield Static(id="log-note", markup=False)
 
     def compose_side(self) -> ComposeResult:

@@ -18,6 +18,7 @@ from console.actions.registry import ACTIONS
 from console.language import _
 from console.models.command_line import CommandHistory, candidates, common_start, read_history, write_history
 from console.screens.catalog import CLASSES
+from console.widgets.typed_line import TypedLine
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class CommandLine(Vertical):
         yield Static("", id="command-hints", markup=False)
         with Horizontal(id="command-row"):
             yield Static(":", id="command-sign", markup=False)
-            yield Input(
+            yield TypedLine(
                 placeholder=_("view or action; tab completes, up for the lines before"),
                 suggester=_Ghost(self),
                 id="command-field",

@@ -19,6 +19,7 @@ from console.models.filter import FilterError
 from console.models.marks import Marks
 from console.models.rows import Column, Row, exported, filter_of, names_of, ordered
 from console.widgets.table_lines import TableLines
+from console.widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
     from console.screens.view import Listing
@@ -90,7 +91,7 @@ class KeyedTable(Vertical):
         """What the rows know beyond the columns; gathered when a filter is first typed over them."""
         self._marks = Marks()
         self._lines = TableLines(self._columns, self._marks)
-        self._field = Input(placeholder=_("filter: words, !word, ~fuzzy, column:value, column>5"), classes="filter")
+        self._field = TypedLine(placeholder=_("filter: words, !word, ~fuzzy, column:value, column>5"), classes="filter")
         self._note_line = Static("", classes="note", markup=False)
         self._note = ""
         self._complaint = ""

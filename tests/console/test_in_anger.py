@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from console.actions.action import Question
 from console.app import SpotterApp
 from console.screens.doctor import Doctor
+from console.screens.index_list import Query
 from console.screens.view import View
 from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.leave import Leave
+from console.widgets.typed_line import LONGEST
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import shown, until
 
@@ -112,3 +117,30 @@ async def test_what_must_be_typed_stays_in_sight_and_a_wrong_answer_is_told(work
         assert isinstance(app.screen, Confirm)
         assert "type 8938 to go on" in words
         assert "it is not that; nothing was done" in words
+
+
+async def test_a_paste_that_comes_key_by_key_stops_at_what_a_person_types(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.go("index")
+        await until(pilot, lambda: keys_are_in_the_view(app), "the query")
+        query = app.view.query_one(Query)
+        query.value = "x" * LONGEST
+        query.post_message(events.Paste("y" * 10_000))
+        await pilot.press(*"zzz")
+        await pilot.pause()
+        assert query.value == "x" * LONGEST
+        assert len(app._notifications) == 1
+
+
+async def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    place, _ = create_workspace(tmp_path)
+    place.state.mkdir(exist_ok=True)
+    (place.state / "screens").write_text("in the way")
+    app = SpotterApp(place, live=False)
+    told: list[str] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.tell = lambda message, *_more: told.append(message)  # type: ignore[method-assign]
+        await pilot.press("S")
+        await until(pilot, lambda: told, "why no screen was saved")
+    assert told == [f"{place.state / 'screens'}: File exists"]

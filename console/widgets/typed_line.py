@@ -1,0 +1,33 @@
+"""A line to type in that no paste can hold up: it takes as much as a person types, and says when that is not all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.widgets import Input
+
+from console.language import _
+
+LONGEST = 1_000
+"""Characters. A terminal without bracketed paste sends a paste key by key, and every key costs the whole line anew."""
+QUIET_S = 5.0
+
+
+class TypedLine(Input):
+    """Queries, filters, commands."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, max_length=LONGEST, **options)
+        self._told = False
+
+    def restricted(self) -> None:
+        """Say once, not for every key, that more does not fit."""
+        if self._told:
+            return
+        self._told = True
+        self.set_timer(QUIET_S, self._forget)
+        text = _("more than {n} characters do not fit here").format(n=LONGEST)
+        self.notify(text, severity="warning", markup=False)
+
+    def _forget(self) -> None:
+        self._told = False
