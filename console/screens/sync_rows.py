@@ -203,6 +203,11 @@ def _push_line(number: int, pairs: Sequence[Pair], pair: Pair) -> str:
     words = f"{number}: {files}, {much}"
     if conflicts:
         words += "; " + ngettext("{n} conflict stays", "{n} conflicts stay", conflicts).format(n=conflicts)
+    if gone := sum(each.removed_here for each in differences):
+        words += "; " + ngettext(
+            "up to {n} file that is not here any more is removed there",
+            "up to {n} files that are not here any more are removed there", gone,
+        ).format(n=gone)  # fmt: skip
     return words + "."
 
 

@@ -26,6 +26,8 @@ class Difference:
     kind: Kind
     here: Side | None
     there: Side | None
+    removed_here: bool = False
+    """It came from here, is not here any more, and was not edited there: a push of everything removes it there."""
 
 
 def compare(here: Mapping[str, Side], there: Mapping[str, Side], base: Mapping[str, str]) -> list[Difference]:
@@ -34,7 +36,8 @@ def compare(here: Mapping[str, Side], there: Mapping[str, Side], base: Mapping[s
     for name in sorted({*here, *there}):
         mine, theirs = here.get(name), there.get(name)
         if mine is None or theirs is None:
-            found.append(Difference(name, "only here" if theirs is None else "only there", mine, theirs))
+            removed = theirs is not None and base.get(name) == theirs.sha256
+            found.append(Difference(name, "only here" if theirs is None else "only there", mine, theirs, removed))
         elif mine.sha256 != theirs.sha256:
             found.append(Difference(name, _who_changed(mine, theirs, base.get(name)), mine, theirs))
     return found

@@ -15,7 +15,7 @@ from console.screens.sync_rows import fetch_question, pair_row, plan_text, push_
 from console.widgets.confirm import Confirm
 from console.widgets.keyed_table import KeyedTable
 from console.workspace import Workspace, create_workspace
-from remote.sync.compare import Difference, Side
+from remote.sync.compare import Difference, Side, compare
 from tests.console.piloting import said, shown, until
 
 RUN = "01m7y5p59xc6fey9ep0kj13082"
@@ -43,6 +43,18 @@ def moving(done: float = 250.0, total: float = 1000.0) -> Box:
 def pair(kind: str, plan: BoxPlan | None = PLAN, box: Box = BOX) -> Pair:
     plans = {} if plan is None else {7: plan}
     return next(each for each in pairs_of([box], plans, frozenset()) if each.kind == kind)
+
+
+def test_a_push_says_what_it_removes_on_the_box() -> None:
+    here, there = {"a.py": side(1)}, {"a.py": side(1), "old.py": side(9, "b"), "edited.py": side(9, "c")}
+    found = compare(here, there, {"a.py": "a", "old.py": "b", "edited.py": "a"})
+    assert [each.name for each in found if each.removed_here] == ["old.py"]
+    question = push_question([pair("code", BoxPlan(7, 1.0, tuple(found)))])
+    assert isinstance(question, Question)
+    assert "up to 1 file that is not here any more is removed there" in question.detail
+    plain = push_question([pair("code")])
+    assert isinstance(plain, Question)
+    assert "removed there" not in plain.detail
 
 
 def test_files_belong_to_code_or_data_and_results_to_runs() -> None:
