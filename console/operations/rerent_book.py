@@ -118,7 +118,12 @@ def where_it_stands(entry: RerentEntry) -> str:
     resume = f", `spotter run --resume {entry.run_id}` goes on with the old one" if entry.run_id else ""
     match entry.step:
         case Step.BEGUN:
-            return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
+            if entry.run_id is None:
+                return f"nothing was rented and instance {entry.old_id} is as it was, and billed; {again}"
+            return (
+                f"nothing was rented; instance {entry.old_id} is billed on, and nobody follows run {entry.run_id}, "
+                f"whose job there may have been ended: {again}{resume}"
+            )
         case Step.HOME | Step.RENTING:
             kept = "what it did and is not here was given up" if entry.given_up else "what it did is here"
             return (

@@ -147,7 +147,8 @@ def test_what_cannot_be_fetched_stops_it_before_anything_is_rented_and_says_how_
     with pytest.raises(StillNeeded, match="no endpoint answers") as refused:
         rerent(session, planned(RANKED))
     assert "`spotter rerent 7 --give-up` goes on without it" in str(refused.value)
-    assert "nothing was rented and instance 7 is as it was" in refused.value.__notes__[0]
+    assert f"nothing was rented; instance 7 is billed on, and nobody follows run {RUN}" in refused.value.__notes__[0]
+    assert f"`spotter run --resume {RUN}` goes on with the old one" in refused.value.__notes__[0]
     assert (world.did, world.living(), moved(session)[0]) == ([], [OLD], OLD)
     done = rerent(session, planned(RANKED), give_up=True)
     assert world.did == ["rented 71", "destroyed 7"]
