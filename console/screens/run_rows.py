@@ -253,7 +253,9 @@ def resume_question(rows: Sequence[RunRow], now: float) -> Question | str:
         if entry.may_rent:
             rents = _("it may rent a machine of profile {profile}").format(profile=entry.profile or _("the settings"))
         elif entry.machines:
-            rents = _("it works on instance {ids}, which is rented").format(ids=", ".join(map(str, entry.machines)))
+            rents = _("it works on instance {ids}, which is rented; for one that is lost another is rented").format(
+                ids=", ".join(map(str, entry.machines))
+            )
         else:
             rents = _("it rents nothing")
         lines.append(
