@@ -321,6 +321,8 @@ class SpotterApp(AskingApp):
                 return
             for command in question.commands:
                 self.run_command(command, question.note)
+            if question.agreed is not None:
+                question.agreed()
             if question.then:
                 self.go(question.then)
 

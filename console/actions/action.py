@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 EVERYWHERE = "everywhere"
@@ -72,3 +73,5 @@ class Question:
     """Characters that must be typed to go on: the last digits of an id, or the count of several."""
     then: str = ""
     """The view that shows what comes of it; empty stays here."""
+    agreed: Callable[[], None] | None = field(default=None, compare=False)
+    """Called after a yes, once the commands have been given: the view that asked may wait for what they bring."""

@@ -9,20 +9,20 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.language import _
 from console.models.index_answer import AnswerEntry, Source, entries, foot, plain
 from console.screens.index_list import KeyedList
+from console.widgets.dialog import Dialog
 from console.words import visible
 
 if TYPE_CHECKING:
     from console.app import SpotterApp
 
 
-class AnswerPane(ModalScreen[None]):
+class AnswerPane(Dialog[None]):
     """Waits for an answer, shows it; esc closes it, and an answer that comes later is dropped."""
 
     app: SpotterApp

@@ -8,13 +8,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from console.actions.registry import action_called
 from console.language import _, ngettext
 from console.models.fleet_words import guard_sentence
 from console.operations.notes import LONGEST_NOTE
+from console.widgets.dialog import Dialog
 from console.words import duration, usd, usd_per_hour, visible
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_HOURS = 2
 
 
-class GuardPanel(ModalScreen[None]):
+class GuardPanel(Dialog[None]):
     """Shows an instance's guard; digits choose hours, `R` asks to put its end off by them."""
 
     BINDINGS = [  # noqa: RUF012
@@ -95,7 +95,7 @@ def guard_text(view: InstanceView, wall_now: float, hours: int) -> Text:
     return text
 
 
-class LabelField(ModalScreen[str | None]):
+class LabelField(Dialog[str | None]):
     """Asks for an instance's label; nothing takes it away."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", show=False)]  # noqa: RUF012

@@ -78,7 +78,6 @@ class Asking(View):
         if not settings.model:
             return _("No model is named ([answers] model in spotter.toml); a shows the best passages for nothing.")
         out = self.app.workspace.state / "answers" / f"{uuid4().hex}.json"
-        self._wait_for(out, question)
         return Question(
             title=_("Ask {model}?").format(model=settings.model),
             detail=_(
@@ -88,10 +87,11 @@ class Asking(View):
             verb=_("Ask"),
             commands=(("answer", question, "--out", str(out)),),
             note=_("answer: {question}").format(question=question[:60]),
+            agreed=partial(self._wait_for, out, question),
         )
 
     def _wait_for(self, out: Path, question: str) -> None:
-        """Show the answer when its file is there; asking again, or leaving, forgets it."""
+        """Show the answer when its file is there; asking again, leaving, or a command that failed forgets it."""
         until = self.app.now() + PATIENCE_S
         self._awaited = out
 
@@ -102,15 +102,21 @@ class Asking(View):
         def come(told: dict[str, Any] | None) -> None:
             if self._awaited != out:
                 return
-            if told is None:
+            if told is None and not self._failed(out):
                 self.set_timer(LOOK_S, look)
                 return
             self._awaited = None
+            if told is None:  # the shell has told how the command ended
+                return
             pane = AnswerPane(question, self.open_source_of)
             self.app.push_screen(pane)
             pane.show(told)
 
         look()
+
+    def _failed(self, out: Path) -> bool:
+        """Whether the command that was to write an answer ended without one."""
+        return any(entry.exit_code and out.stem in entry.line for entry in self.app.commands.entries)
 
     def open_source_of(self, source: Source) -> None:
         """Show the page of a citation."""

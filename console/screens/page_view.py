@@ -9,11 +9,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.language import _
 from console.models.index_pages import PagePlace, step
+from console.widgets.dialog import Dialog
 from console.widgets.picture import Box, Shot
 from console.widgets.preview import Preview
 from console.words import visible
@@ -30,7 +30,7 @@ PAN = 0.4
 """An arrow moves the part that is shown by so much of it."""
 
 
-class PageView(ModalScreen[None]):
+class PageView(Dialog[None]):
     """One page. Where its picture is gone, it says so."""
 
     app: SpotterApp

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -21,11 +20,13 @@ from console.models.index_details import bounded
 from console.models.review_desk import Desk, Step
 from console.models.review_log import DecisionLog
 from console.models.review_queue import Queued, split_argument, threshold_in, wanted
-from console.operations.review_desk import Opened, find_run, log_path, open_desk
+from console.operations.review_desk import Opened
 from console.screens.review_deciding import Deciding
 from console.screens.review_leaving import copies_of, listing_of, question_of
+from console.screens.review_reading import News, read_news
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.preview import Preview
+from console.widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
     from index.review.regions import ReviewRegion
@@ -34,16 +35,6 @@ REST_S = 0.13
 """A held key passes many regions; only where it rests are its files read."""
 THRESHOLD = 0.5
 CHANGING = {"accept", "reject", "box", "reopen", "undo", *(f"class-{n}" for n in range(1, 10))}
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """A run that was read."""
-
-    opened: Opened
-    log: DecisionLog | None
-    held: str = ""
-    """Why nothing can be decided; empty when it can."""
 
 
 class Stage(Vertical, can_focus=True):
@@ -66,6 +57,7 @@ class Review(Deciding, PolledView[News]):
         self.filter = ""
         self.held = ""
         self._run = self._asked = ""
+        self._decided_here = 0
         self._log: DecisionLog | None = None
         self._details: dict[tuple[str, int, str], ReviewRegion | str] = {}
         self._rest: Timer | None = None
@@ -77,7 +69,7 @@ class Review(Deciding, PolledView[News]):
             yield Preview(id="review-picture", rest_s=0.03)
         yield Static("", id="review-problem", classes="placeholder", markup=False)
         yield Static("", id="review-box", markup=False)
-        yield Input(placeholder=_("score<0.5 label:table status:open page:=3 words"), classes="filter")
+        yield TypedLine(placeholder=_("score<0.5 label:table status:open page:=3 words"), classes="filter")
         yield Static("", id="review-note", classes="note", markup=False)
 
     def compose_side(self) -> ComposeResult:
@@ -134,22 +126,16 @@ class Review(Deciding, PolledView[News]):
 
     def read(self) -> News:
         """Read the run's regions and hold its file of decisions."""
-        run = find_run(self.app.workspace, self._run)
-        log, held = self._log, ""
-        path = log_path(self.app.workspace, run)
-        if log is not None and log.path == path:
-            log.settle()
-        else:
-            from console.errors import WrongInput
-
-            try:
-                log = DecisionLog(path, self._not_kept)
-            except WrongInput as error:
-                log, held = None, str(error)
-        return News(open_desk(self.app.workspace, run), log, held)
+        return read_news(self.app.workspace, self._run, self._log, self._decided_here, self._not_kept)
 
     def show(self, news: News) -> None:
-        """Draw a run that was read; the region that was looked at stays."""
+        """Draw a run that was read; the region that was looked at stays.
+
+        What is on screen stays, and is read again, where a decision was made meanwhile: the new desk has it not.
+        """
+        if self.opened is not None and self._log is news.log and self._decided_here != news.decided:
+            self._read_run()
+            return
         if self._log is not None and self._log is not news.log:
             old = self._log
             self.in_background(old.close, lambda done: done)
@@ -225,12 +211,14 @@ class Review(Deciding, PolledView[News]):
         """Write a step down, and show what it changed."""
         if step is not None and self._log is not None:
             self._log.put(step, self.app.now())
+            self._decided_here += 1
         self.draw()
 
     def keep_undo(self) -> None:
         """Write down that a step was taken back."""
         if self._log is not None:
             self._log.put_undo(self.app.now())
+            self._decided_here += 1
 
     # ---- drawing ----
 

@@ -8,17 +8,17 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.language import N_, _, ngettext
+from console.widgets.dialog import Dialog
 from console.widgets.keyed_table import Column, KeyedTable, Row
 from console.words import size, visible
 
 COLUMNS = (Column(N_("document"), 60, name="document"), Column(N_("size"), 10, name="bytes", numeric=True))
 
 
-class DocumentsPage(ModalScreen[tuple[str, ...] | None]):
+class DocumentsPage(Dialog[tuple[str, ...] | None]):
     """Space marks, `/` narrows, enter takes what is marked; nothing marked is all of `data/`."""
 
     BINDINGS = [Binding("escape,q", "leave", show=False)]  # noqa: RUF012

@@ -10,11 +10,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.language import N_, _, ngettext
 from console.models.run_outputs import Made, Outputs
+from console.widgets.dialog import Dialog
 from console.widgets.keyed_table import Column, KeyedTable, Row
 from console.words import size, visible
 
@@ -28,7 +28,7 @@ OUTPUT_COLUMNS = (
 )
 
 
-class TextPage(ModalScreen[None]):
+class TextPage(Dialog[None]):
     """A text over the view that was left; esc closes it, arrows scroll it."""
 
     BINDINGS = [  # noqa: RUF012
@@ -71,7 +71,7 @@ def output_rows(places: Sequence[Made]) -> list[Row]:
     ]
 
 
-class OutputsPage(ModalScreen[None]):
+class OutputsPage(Dialog[None]):
     """What a run made; enter opens a file or a folder in the operator's own viewer."""
 
     BINDINGS = [Binding("escape,q", "leave", show=False)]  # noqa: RUF012

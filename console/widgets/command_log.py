@@ -11,13 +11,13 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.language import _, ngettext
 from console.models.command_log import CloudCall, Ran, read_calls
 from console.widgets.copy_menu import copy_text
+from console.widgets.dialog import Dialog
 from console.words import duration, visible
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-class CommandLogPane(ModalScreen[None]):
+class CommandLogPane(Dialog[None]):
     """Commands; tab shows the calls to the cloud instead. Enter copies the line."""
 
     app: SpotterApp

@@ -8,17 +8,17 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.actions.action import Question
 from console.language import _, ngettext
+from console.widgets.dialog import Dialog
 from console.words import visible
 
 COMMANDS_SHOWN = 3
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Dialog[bool]):
     """Asks; Cancel has the focus, `y` is yes. Where characters must be typed, nothing else opens the way."""
 
     BINDINGS = [  # noqa: RUF012
@@ -49,8 +49,9 @@ class Confirm(ModalScreen[bool]):
                 yield Button(Text(verb), id="go", variant="error", disabled=bool(question.typed))
 
     def on_mount(self) -> None:
-        """The less destructive answer is the one under the fingers."""
-        self.query_one("#confirm-typed" if self.question.typed else "#cancel").focus()
+        """The less destructive answer is the one under the fingers; a no may come before any is drawn."""
+        for answer in self.query("#confirm-typed" if self.question.typed else "#cancel"):
+            answer.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """The answer opens once the right characters are typed."""
@@ -69,8 +70,8 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(event.button.id == "go")
 
     def action_agree(self) -> None:
-        """Yes by key, where no characters have to be typed."""
-        if not self.question.typed:
+        """Yes by key, where no characters have to be typed; not before the question can be read."""
+        if not self.question.typed and self.is_mounted:
             self.dismiss(True)
 
     def action_answer(self, value: bool) -> None:

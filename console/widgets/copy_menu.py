@@ -10,11 +10,11 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from console.language import _
+from console.widgets.dialog import Dialog
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def copy_text(app: SpotterApp, text: str, label: str) -> None:
     app.in_background(partial(copy_locally, text), lambda _there: app.say(said))
 
 
-class CopyMenu(ModalScreen[None]):
+class CopyMenu(Dialog[None]):
     """A list with a key a line; enter or the key copies and closes."""
 
     app: SpotterApp

@@ -11,13 +11,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import actions_of
 from console.language import N_, _
 from console.models.help_page import HelpRow, HelpSection, help_section, searched
+from console.widgets.dialog import Dialog
 from console.widgets.key_names import key_name, key_names
 from console.words import visible
 
@@ -98,7 +98,7 @@ def help_table(sections: Sequence[HelpSection], *, wide: bool) -> Table:
     return table
 
 
-class Help(ModalScreen[None]):
+class Help(Dialog[None]):
     """Shown over any view. `/` searches, esc closes the search and then the page."""
 
     app: SpotterApp

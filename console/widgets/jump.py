@@ -10,12 +10,12 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Region
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from console.language import _
 from console.models.jump_letters import Target, lettered, pressed
+from console.widgets.dialog import Dialog
 from console.widgets.keyed_table import KeyedTable
 from console.widgets.table_lines import TableLines
 
@@ -69,7 +69,7 @@ def _rows(table: KeyedTable, lines: TableLines, region: Region) -> Iterator[Targ
         yield Target(JumpGoal(table, row.key), region.x, region.y + 1 + line)
 
 
-class JumpOverlay(ModalScreen[None]):
+class JumpOverlay(Dialog[None]):
     """The screen below stays in sight; any key that is no letter of a goal closes the overlay."""
 
     app: SpotterApp

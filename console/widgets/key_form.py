@@ -8,14 +8,14 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.language import _
 from console.models.api_key import SecretWrong, checked_key
+from console.widgets.dialog import Dialog
 
 
-class KeyForm(ModalScreen[str | None]):
+class KeyForm(Dialog[str | None]):
     """Answers with the key, or None. Enter in the field shows what will be written; Cancel has the focus then."""
 
     BINDINGS = [  # noqa: RUF012

@@ -9,15 +9,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from console.language import _
+from console.widgets.dialog import Dialog
 
 Leaving = Literal["stay", "guard", "stop", "leave"]
 
 
-class Leave(ModalScreen[Leaving]):
+class Leave(Dialog[Leaving]):
     """Lists what goes on; staying has the focus."""
 
     BINDINGS = [  # noqa: RUF012

@@ -206,6 +206,18 @@ async def test_a_model_is_asked_only_after_a_question_about_money(
         await pilot.press("R")
         await until(pilot, lambda: "there/small" in shown(app), "the question")
         assert ran == []
+        await pilot.press("n")
+        await until(pilot, lambda: "there/small" not in shown(app), "the question to go")
+        assert view._awaited is None, "after a no nothing is waited for"
+        await pilot.press("R")
+        await until(pilot, lambda: "there/small" in shown(app), "the question")
+        await pilot.press("y")
+        await until(pilot, lambda: bool(ran), "the command")
+        assert view._awaited == Path(ran[0][3])
+        app.commands.end(app.commands.begin(("spotter", *ran.pop()), "", app.now()), 1, app.now())
+        await until(pilot, lambda: view._awaited is None, "the end of the wait for a command that failed")
+        await pilot.press("R")
+        await until(pilot, lambda: "there/small" in shown(app), "the question")
         await pilot.press("y")
         await until(pilot, lambda: bool(ran), "the command")
         assert ran[0][:3] == ("answer", "governance", "--out")

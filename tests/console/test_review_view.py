@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from console.models.review_desk import Desk, Said, moved, sized
 from console.models.review_log import DecisionLog, ReviewHeld, ReviewLogWrong, read_log
 from console.models.review_queue import Queued, overlap, split_argument, wanted
 from console.models.review_words import struct_words
-from console.operations.review_desk import NothingDecided, decide, log_path, open_desk, patch_of, save_decisions
+from console.operations.review_desk import NothingDecided, Opened, decide, log_path, open_desk, patch_of, save_decisions
 from console.screens.page_view import PageView
 from console.screens.review import Review, Stage
+from console.screens.review_reading import News
 from console.widgets.confirm import Confirm
 from console.widgets.preview import Preview
 from console.workspace import Workspace, create_workspace
@@ -151,6 +153,69 @@ async def test_a_second_console_may_look_but_not_decide(workspace: Workspace) ->
         assert decided(workspace) == []
     finally:
         held.close()
+
+
+async def test_a_decision_made_while_the_run_is_read_again_stays_on_the_desk(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+    go_on.set()
+
+    def slowly(*given: Any) -> Opened:
+        opened = open_desk(*given)
+        reading.set()
+        assert go_on.wait(30)
+        return opened
+
+    monkeypatch.setattr("console.screens.review_reading.open_desk", slowly)
+    app = SpotterApp(workspace, "review")
+    async with app.run_test(size=(120, 36)) as pilot:
+        view = await reviewing(pilot, app)
+        await until(pilot, lambda: not view._asking, "the first reading")
+        first = view.desk
+        reading.clear()
+        go_on.clear()
+        view.refresh_news()
+        await until(pilot, reading.is_set, "the second reading")
+        await pilot.press("a")
+        await kept(pilot, workspace, 1)
+        counts = []
+        monkeypatch.setattr(Review, "show", seen(Review.show, lambda: counts.append(decisions(view))))
+        go_on.set()
+        await until(pilot, lambda: view.desk is not first and not view._asking, "the desk of a third reading")
+        assert set(counts) == {(1, 1)}, "not for a moment was it undecided"
+
+
+def seen(show: Callable[[Review, News], None], then: Callable[[], None]) -> Callable[[Review, News], None]:
+    def shows(view: Review, news: News) -> None:
+        show(view, news)
+        then()
+
+    return shows
+
+
+def decisions(view: Review) -> tuple[int, int]:
+    assert view.desk is not None
+    return view.desk.counts["accepted"], view.lines
+
+
+async def test_a_run_that_could_not_be_read_is_let_go_for_the_next_reading(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_given: Any) -> Opened:
+        raise OSError("the disk is gone")
+
+    app = SpotterApp(workspace, "review")
+    with monkeypatch.context() as patch:
+        patch.setattr("console.screens.review_reading.open_desk", fails)
+        async with app.run_test(size=(120, 36)) as pilot:
+            view = app.view_called("review")
+            assert isinstance(view, Review)
+            await until(pilot, lambda: "the disk is gone" in shown(app), "the reason")
+            patch.undo()
+            view.refresh_news()
+            await reviewing(pilot, app)
+            assert view.held == ""
 
 
 async def test_a_box_is_moved_and_sized_and_kept_in_one_step(workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,9 @@ from console.models.burn import BurnWords
 from console.screens import catalog
 from console.screens.view import PolledView, View
 from console.widgets.burn_line import TopLine
+from console.widgets.command_log import CommandLogPane
 from console.widgets.confirm import Confirm
+from console.widgets.dialog import Dialog
 from console.widgets.key_line import KeyLine
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import shown, until
@@ -143,6 +146,49 @@ async def test_enter_on_a_question_is_no(app: SpotterApp, monkeypatch: pytest.Mo
         await pilot.press("enter")
         assert not isinstance(app.screen, Confirm)
         assert begun == []
+
+
+async def test_a_question_that_is_dismissed_before_it_is_drawn_is_gone(app: SpotterApp) -> None:
+    answers: list[bool | None] = []
+    async with app.run_test(size=(120, 36)) as pilot:
+        shell = app.screen
+        for typed in ("", "42"):
+            asked = Confirm(Question("Stop one?", "", "Stop", (), "", typed=typed))
+            app.push_screen(asked, answers.append)
+            asked.action_answer(False)
+        await until(pilot, lambda: app.screen is shell, "the shell")
+        await pilot.pause()
+        assert answers == [False, False]
+
+
+async def test_a_yes_to_a_question_that_is_not_drawn_yet_is_none(app: SpotterApp) -> None:
+    answers: list[bool | None] = []
+    async with app.run_test(size=(120, 36)) as pilot:
+        asked = Confirm(Question("Stop one?", "", "Stop", (), ""))
+        app.push_screen(asked, answers.append)
+        asked.action_agree()
+        await until(pilot, lambda: asked.is_mounted and app.screen is asked, "the question")
+        assert answers == []
+        await pilot.press("y")
+        assert answers == [True]
+
+
+@pytest.mark.parametrize("make", [CommandLogPane, lambda: Confirm(Question("Stop one?", "", "Stop", (), ""))])
+async def test_what_is_closed_twice_takes_away_nothing_else(app: SpotterApp, make: Callable[[], Dialog[Any]]) -> None:
+    """A second key still reaches a screen that is closed already."""
+    async with app.run_test(size=(120, 36)) as pilot:
+        below, above = CommandLogPane(), make()
+        shell = app.screen
+        await app.push_screen(below)
+        await app.push_screen(above)
+        above.dismiss(None)
+        above.dismiss(None)
+        await pilot.pause()
+        assert app.screen is below
+        below.dismiss(None)
+        below.dismiss(None)
+        await pilot.pause()
+        assert app.screen is shell
 
 
 @pytest.mark.parametrize(("typed", "runs"), [("3456", 1), ("345", 0), ("y", 0), ("", 0)])
