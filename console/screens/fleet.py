@@ -200,7 +200,6 @@ class Fleet(PolledView[FleetView]):
 
     def on_show(self) -> None:
         """What was heard meanwhile."""
-        super().on_show()
         self._draw()
 
     # ---- what the shell asks ----

@@ -115,7 +115,6 @@ class Instance(PolledView["InstanceNews | None"]):
         if self._chosen is None and (chosen := self._fleet_choice()) is not None:
             self._choose(chosen)
         self._want_samples()
-        super().on_show()
 
     def on_hide(self) -> None:
         """Who does not look asks for nothing."""

@@ -71,13 +71,6 @@ class Services(PolledView[Rented]):
         if self.app.live:
             self.set_interval(TICK_S, self._tick)
 
-    def on_show(self) -> None:
-        """Coming back, it asks at once; the first time it is asked for anyhow."""
-        if self.heard_at is None:
-            self.focus_main()
-        else:
-            super().on_show()
-
     def on_unmount(self) -> None:
         """The tunnels of this console end with it."""
         for key in list(self._opened):

@@ -206,8 +206,7 @@ class PolledView(View, Generic[News]):
         self.call_after_refresh(self.poll)
 
     def on_show(self) -> None:
-        """Coming back, it asks at once."""
-        super().on_show()
+        """Coming back, it asks at once; the keyboard is the base class's, whose own handler is called too."""
         if self.is_mounted:
             self.poll()
 

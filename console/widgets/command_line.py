@@ -68,12 +68,13 @@ class CommandLine(Vertical):
         return bool(self.display)
 
     def open(self, text: str = "") -> None:
-        """Show the line with `text` in it, and put the keyboard there."""
+        """Show the line with `text` in it, and put the keyboard there; notes in the corner would lie over it."""
+        self.app.clear_notifications()
         self._came_from = self.screen.focused
         self.display = True
         self._field.value = text
         self._field.cursor_position = len(text)
-        self._field.focus()
+        self.screen.set_focus(self._field)  # now: what is typed meanwhile is meant for it
         self._hint()
         if self._history is None:
             self._history = CommandHistory()
