@@ -6,10 +6,11 @@ chooses both when it is mounted pays for three readings before its first frame, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.terminal_theme import TerminalTheme
 from textual.app import App
+from textual.filter import LineFilter, NoColor
 from textual.theme import Theme
 
 
@@ -31,6 +32,10 @@ class DressedApp(App[None]):
         """Read the style sheet again, unless it was not read yet, or is on screen for the first time just as it is."""
         if not self._worn or self._worn != self.theme:
             super().refresh_css(animate)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """With NO_COLOR nothing is coloured: Textual's own way is greys, which a light terminal could not wish for."""
+        return (NoColor(),) if self.no_color else super().get_line_filters()
 
     def begun(self) -> None:
         """From now on every change of the theme counts."""

@@ -107,6 +107,6 @@ def demo(
     if interactive:
         from console.app import run_app
 
-        run_app(outcome.session.workspace, "search", outcome.results[0].query)
+        run_app(outcome.session.workspace, "index", outcome.results[0].query)
         return 0
     return print_hits(outcome)

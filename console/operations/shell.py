@@ -100,14 +100,17 @@ def shell_config(session: Session, instance_id: int) -> Path:
 def run_in_terminal(command: ShellCommand) -> int:
     """Give the terminal to `ssh` until it ends; its exit code. A Ctrl-C meanwhile is its own matter, not ours.
 
-    Whoever ends this process, or takes its terminal away, ends `ssh` with it.
+    Whoever ends this process, or takes its terminal away, ends `ssh` with it; and it too, once `ssh` has ended: left
+    alive without a terminal, a console would go on asking the box for figures, which count as use of it.
     """
     import signal
     import subprocess
 
     running: list[subprocess.Popen[bytes]] = []
+    heard: list[int] = []
 
     def pass_on(number: int, _frame: object) -> None:
+        heard.append(number)
         for each in running:
             each.send_signal(number)
 
@@ -119,4 +122,6 @@ def run_in_terminal(command: ShellCommand) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for caught in heard[:1]:
+            signal.raise_signal(caught)
     return 128 - code if code < 0 else code
