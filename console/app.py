@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Input, TextArea
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
 from console.actions.registry import ACTIONS, action_called, bindings_of
+from console.alt_digits import tell_alt_digits
 from console.asking import AskingApp, Severity
 from console.language import _
 from console.models.command_line import Do, Go, Wrong, parse_command
@@ -36,6 +37,7 @@ from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
 from console.widgets.key_names import key_names
+from console.widgets.palette import PaletteScreen
 from console.words import visible
 from console.workspace import Workspace, WorkspaceError
 
@@ -48,6 +50,7 @@ BELLS_AFTER_S = 3.0
 SINGLE_COLUMNS, BESIDE_COLUMNS = 80, 120
 STEP_S = 0.02
 NOTE_CHARACTERS = 400
+COMMAND_LINE = "everywhere.command"
 """A note in the corner must leave the screen to be seen; the command of the same name tells all of it."""
 
 
@@ -87,6 +90,7 @@ class SpotterApp(AskingApp):
         self.running = Running(self)
         self._known = KnownNames()
         self.preferences = read_preferences(workspace)
+        tell_alt_digits()
         self.keymap = resolve(ACTIONS, self.preferences.keymap)
         self._themes = Themes(self, self.preferences.theme)
         self.dress(self._themes.first, OURS, DARK_NAMES, LIGHT_NAMES)
@@ -144,10 +148,23 @@ class SpotterApp(AskingApp):
         self.tell(text, severity, title)
 
     async def on_event(self, event: events.Event) -> None:
-        """What is pasted is text: characters in it that could move the cursor are spelled out before a field has it."""
+        """What is pasted is text: characters in it that could move the cursor are spelled out before a field has it.
+
+        The command line opens before the next key is looked at: letters that came in one go with its `:`, over a slow
+        line say, would be taken for keys of the view.
+        """
         if isinstance(event, events.Paste):
             event.text = "\n".join(map(visible, event.text.splitlines()))
+        elif isinstance(event, events.Key) and not event.is_forwarded and self._opens_command_line(event.key):
+            await self.run_action(f"do('{COMMAND_LINE}')")
+            return
         await super().on_event(event)
+
+    def _opens_command_line(self, key: str) -> bool:
+        """Whether a key opens it where the keyboard is now; in a field it is a letter."""
+        if len(self.screen_stack) != 1 or isinstance(self.focused, Input | TextArea):
+            return False
+        return key in self.keys_of(action_called(COMMAND_LINE)).split(",")
 
     def run_command(self, argv: tuple[str, ...], note: str) -> None:
         """Run a command of the CLI beside the app: it outlives the console, and its end is shown and rings."""
@@ -356,6 +373,11 @@ class SpotterApp(AskingApp):
         """Open the palette."""
         self.action_command_palette()
 
+    def action_command_palette(self) -> None:
+        """Textual's own key for it opens no other."""
+        if self.use_command_palette and not isinstance(self.screen, PaletteScreen):
+            self.push_screen(PaletteScreen(id="--command-palette"))
+
     async def action_quit(self) -> None:
         """Textual's own key to leave says no less than ours what goes on costing money."""
         await self.action_do("everywhere.quit")
@@ -367,7 +389,7 @@ class SpotterApp(AskingApp):
 
     def action_everywhere_back(self) -> None:
         """One step out: what is open in the view first, then the view before."""
-        if self.view.step_out():
+        if self.view.is_mounted and self.view.step_out():
             return
         place = self._history.back()
         if place is not None:

@@ -50,7 +50,10 @@ class Sight:
         count = len(pane)
         if not count or not self.height:
             self.rows, self.thumb = [], (0, 0)
-            self.cursor = pane.buffer.end
+            if not count:
+                self.cursor = pane.buffer.end
+            else:  # without room for a line the cursor is still on one: keys ask what it says
+                self.cursor = pane.at(count - 1 if self.following else pane.row_of(self.cursor))
             return before != (self.rows, self.thumb)
         if self.following:
             self.cursor = pane.at(count - 1)

@@ -25,7 +25,7 @@ from console.app import SpotterApp
 from console.screens.catalog import CLASSES
 from console.widgets.confirm import Confirm
 from tests.console.piloting import shown, until
-from tests.console.worlds import BUSY, DONE, FAILED, HOSTILE, LIVE, LONG, World, world
+from tests.console.worlds import BUSY, DONE, FAILED, HOSTILE, IDLE, LIVE, LONG, World, world
 
 pytestmark = pytest.mark.xdist_group("hostile")  # they share one world
 
@@ -127,10 +127,16 @@ def test_no_escape_of_the_data_reaches_a_terminal(place: World) -> None:
     """All the way through a pty: what the console writes is its own."""
     child, master = pty.fork()
     if child == 0:
-        os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 160, 0, 0))
+        os.environ |= {
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+            "COLUMNS": "160",
+            "LINES": "45",
+        }
         os.chdir(Path(__file__).parents[2])
         os.execv(sys.executable, [sys.executable, "-m", "console", "-C", str(place.workspace.root)])
-    ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 160, 0, 0))
     written = b""
 
     def read(until_seen: bytes, seconds: float = 40) -> None:
@@ -148,7 +154,7 @@ def test_no_escape_of_the_data_reaches_a_terminal(place: World) -> None:
             os.write(master, f":{line}\r".encode())
             read(sign)
             os.write(master, b"\x1b1")
-            read(b"FLEET")
+            read(str(IDLE).encode())
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -374,6 +374,16 @@ def test_what_is_in_sight_stands_still_while_lines_come_and_the_oldest_go() -> N
     assert sight.cursor == 20
 
 
+@pytest.mark.parametrize("following", [True, False])
+def test_the_cursor_is_on_a_line_that_there_is_though_there_is_no_room_to_show_it(following: bool) -> None:
+    pane = filled(["one", "two", "three"])
+    sight = Sight(pane)
+    sight.height, sight.following = 0, following
+    sight.arrange()
+    assert pane.shows(sight.cursor)
+    assert pane.buffer.source_index(sight.cursor) == 0
+
+
 def test_wrapped_lines_take_the_rows_they_need_whatever_their_script() -> None:
     pane = filled(["x" * 25, "слой " * 4, "漢字" * 6, ""])
     sight = Sight(pane)

@@ -9,7 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from textual import events
+from textual._xterm_parser import XTermParser
 from textual.app import ComposeResult
+from textual.command import DiscoveryHit
+from textual.keys import _character_to_key
 from textual.widgets import Input, Static
 
 from console.actions.action import Action, Question
@@ -21,7 +25,9 @@ from console.widgets.burn_line import TopLine
 from console.widgets.command_log import CommandLogPane
 from console.widgets.confirm import Confirm
 from console.widgets.dialog import Dialog
+from console.widgets.jump import JumpOverlay
 from console.widgets.key_line import KeyLine
+from console.widgets.palette import PaletteScreen
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import shown, until
 
@@ -173,11 +179,16 @@ async def test_a_yes_to_a_question_that_is_not_drawn_yet_is_none(app: SpotterApp
         assert answers == [True]
 
 
-@pytest.mark.parametrize("make", [CommandLogPane, lambda: Confirm(Question("Stop one?", "", "Stop", (), ""))])
-async def test_what_is_closed_twice_takes_away_nothing_else(app: SpotterApp, make: Callable[[], Dialog[Any]]) -> None:
+@pytest.mark.parametrize("make", [
+    lambda _app: CommandLogPane(), lambda _app: Confirm(Question("Stop one?", "", "Stop", (), "")),
+    JumpOverlay, lambda _app: PaletteScreen(),
+])  # fmt: skip
+async def test_what_is_closed_twice_takes_away_nothing_else(
+    app: SpotterApp, make: Callable[[SpotterApp], Dialog[Any] | PaletteScreen]
+) -> None:
     """A second key still reaches a screen that is closed already."""
     async with app.run_test(size=(120, 36)) as pilot:
-        below, above = CommandLogPane(), make()
+        below, above = CommandLogPane(), make(app)
         shell = app.screen
         await app.push_screen(below)
         await app.push_screen(above)
@@ -189,6 +200,57 @@ async def test_what_is_closed_twice_takes_away_nothing_else(app: SpotterApp, mak
         below.dismiss(None)
         await pilot.pause()
         assert app.screen is shell
+
+
+async def test_a_second_enter_does_not_do_twice_what_was_chosen_in_the_palette(app: SpotterApp) -> None:
+    done: list[str] = []
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("ctrl+p")
+        palette = app.screen
+        assert isinstance(palette, PaletteScreen)
+        await until(pilot, lambda: palette.is_mounted, "the palette")
+        palette._list_visible, palette._selected_command = False, DiscoveryHit("one", lambda: done.append("one"))
+        palette._select_or_command()
+        palette._select_or_command()
+        await until(pilot, lambda: app.screen is not palette and bool(done), "what was chosen")
+        await pilot.pause()
+        assert done == ["one"]
+
+
+async def test_esc_in_a_view_that_is_not_there_yet_leads_back(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with app.run_test(size=(120, 36)):
+        view = app.view
+        monkeypatch.setattr(type(view), "is_mounted", property(lambda _view: False))
+        monkeypatch.setattr(view, "step_out", lambda: view.query_one("#not-there-yet"))
+        app.action_everywhere_back()
+
+
+@pytest.mark.parametrize("digit", "1234567890")
+def test_alt_and_a_digit_are_what_a_terminal_sends_for_them(app: SpotterApp, digit: str) -> None:
+    assert [event.key for event in XTermParser().feed(f"\x1b{digit}") if isinstance(event, events.Key)] == [
+        f"alt+{digit}"
+    ]
+
+
+def test_a_sign_of_the_keyboard_stays_one(app: SpotterApp) -> None:
+    typed = [event.character for event in XTermParser().feed("¡£§") if isinstance(event, events.Key)]
+    assert typed == ["¡", "£", "§"]
+
+
+async def test_what_comes_in_one_go_with_the_colon_is_the_command_line_s(app: SpotterApp) -> None:
+    """Over a slow line keys come together; none of them is a key of the view."""
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        driver = app._driver
+        assert driver is not None
+        for key in (":", *"fly 7"):
+            event = events.Key(_character_to_key(key), key)
+            event.set_sender(app)
+            driver.send_message(event)
+        await until(pilot, lambda: app.query_one("#command-field", Input).value == "fly 7", "all that was typed")
+        assert app.view.NAME == "runs"
+        await pilot.press(":")
+        assert app.query_one("#command-field", Input).value == "fly 7:", "in the line it is a letter"
 
 
 @pytest.mark.parametrize(("typed", "runs"), [("3456", 1), ("345", 0), ("y", 0), ("", 0)])

@@ -1,0 +1,23 @@
+"""The palette of actions; a second enter does not do twice what was chosen, and closes nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit
+
+
+class PaletteScreen(CommandPalette):
+    """Textual's, which closes again and runs its command again for an enter that comes while it goes."""
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Close it; nothing where it is not on top."""
+        if self.app.screen_stack[-1:] != [self]:
+            self._selected_command = DiscoveryHit("", _nothing)  # what Textual runs after this
+            return AwaitComplete()
+        return super().dismiss(result)
+
+
+def _nothing() -> None:
+    """The command of a palette that is closed already."""
