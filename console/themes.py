@@ -20,8 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
+from textual.widgets import Static
 
 from console.language import _
 from console.models.console_state import read_state, write_state
@@ -180,6 +182,7 @@ class Themes:
         for theme in OURS:
             self._app.register_theme(theme)
         self._app.theme = self.first
+        self._app.theme_changed_signal.subscribe(self._app, self._colour_anew)
         self._app.in_background(partial(read_themes, self._folders), self.take)
         if any(folder.is_dir() for folder in self._folders):
             self._watch = ThemeWatch(self._folders, self._read_again)
@@ -213,6 +216,13 @@ class Themes:
         self._app.theme = self._wanted = name
         self._app.in_background(partial(write_state, self._state, {REMEMBERED: name}), lambda _done: None)
         return name
+
+    def _colour_anew(self, _theme: Theme) -> None:
+        """What `red` and so on mean was settled when a text was put on screen, so it is put there again."""
+        for screen in self._app.screen_stack:
+            for each in screen.query(Static):
+                if isinstance(each.content, Text):
+                    each.update(each.content, layout=False)
 
     def end(self) -> None:
         """Watch no more."""

@@ -50,6 +50,8 @@ def layout(
         if widest == 0:
             break
         chosen.remove(max(index for index in chosen if columns[index].min_screen == widest))
+    if columns[chosen[-1]].numeric:
+        room -= 1  # figures that touch the edge run into what stands beside the list
     gap = GAP if needed(GAP) <= room else 1
     widths = {index: columns[index].width for index in chosen}
     while (over := sum(widths.values()) + gap * (len(chosen) - 1) - room) > 0:

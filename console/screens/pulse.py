@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from console.operations.pulse import PulseReader
 
 
+LEAST_LINES = 4
+"""Of the summary, however many tiles there are."""
+
+
 class TileGrid(VerticalScroll, can_focus=True, inherit_bindings=False):
     """The tiles; they scroll when there are more than the screen has room for."""
 
@@ -83,8 +87,15 @@ class Pulse(PolledView[PulseNews]):
         if self._chosen not in {tile.key for tile in self._tiles}:
             self._chosen = self._tiles[0].key if self._tiles else None
         width = max(TILE_WIDTH, self.size.width)
+        self._share_room()
         self._draw_tiles()
         self._summary.update(summary(news, now, wall_now, width - 2))
+
+    def _share_room(self) -> None:
+        """Tiles in whole rows: the lines below get what those leave, and at least a few."""
+        rows = -(-len(self._tiles) // tiles_across(self._width))
+        whole = min(rows, max(1, (self.size.height - LEAST_LINES) // TILE_HEIGHT))
+        self._summary.styles.max_height = max(LEAST_LINES, self.size.height - whole * TILE_HEIGHT)
 
     def _draw_tiles(self) -> None:
         tiles = self._tiles_box

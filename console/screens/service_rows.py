@@ -14,11 +14,11 @@ from console.widgets.keyed_table import Column, Row
 from console.words import duration, visible
 
 COLUMNS = (
-    Column(N_("instance"), 10, name="instance"),
-    Column(N_("service"), 12, name="service"),
-    Column(N_("state"), 16, name="state"),
+    Column(N_("instance"), 8, name="instance"),
+    Column(N_("service"), 10, name="service"),
+    Column(N_("state"), 34, name="state"),
     Column(N_("port"), 6, name="port", numeric=True),
-    Column(N_("here"), 16, name="here"),
+    Column(N_("here"), 15, name="here"),
     Column(N_("up"), 8, name="up", numeric=True),
     Column("GPU", 14, 110, name="gpu"),
     Column(N_("job"), 20, 150, name="job"),

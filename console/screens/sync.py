@@ -114,7 +114,9 @@ class Sync(PolledView[SyncNews]):
             if count
             else _("nothing is rented: there is nothing to keep in step")
         )
-        self.query_one(KeyedTable).show([pair_row(pair, now) for pair in pairs], note)
+        firsts = {pair.box.instance_id: pair.key for pair in reversed(pairs)}
+        rows = [pair_row(pair, now, reason=pair.key == firsts[pair.box.instance_id]) for pair in pairs]
+        self.query_one(KeyedTable).show(rows, note)
         self._draw_side()
 
     def _draw_side(self) -> None:

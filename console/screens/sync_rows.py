@@ -47,11 +47,11 @@ MOST_TAKEN = 200
 """Files that one answer may take: each is fetched by itself, and what it replaces is kept."""
 
 
-def pair_row(pair: Pair, now: float) -> Row:
-    """One pair as table cells."""
+def pair_row(pair: Pair, now: float, *, reason: bool = True) -> Row:
+    """One pair as table cells; of a box that cannot be compared only one pair gives the reason."""
     transfer = pair.box.transfer if pair.kind != "results" else None
     last = transfer.last_ok_at if transfer is not None else None
-    state = state_of(pair)
+    state = state_of(pair, reason=reason)
     left, files = pair.bytes_left, pair.files_left
     if pair.moving and transfer is not None and transfer.unit == "bytes" and transfer.total:
         left = round(transfer.total - transfer.done)
@@ -78,7 +78,7 @@ def pair_row(pair: Pair, now: float) -> Row:
     )  # fmt: skip
 
 
-def state_of(pair: Pair) -> Text:
+def state_of(pair: Pair, *, reason: bool = True) -> Text:
     """How a pair stands, in a few words."""
     transfer = pair.box.transfer
     if pair.moving and transfer is not None:
@@ -90,7 +90,7 @@ def state_of(pair: Pair) -> Text:
     if pair.plan is None:
         return Text(_("not compared: n"), style="dim")
     if pair.plan.error:
-        return Text("✗ " + visible(pair.plan.error), style="bold red")
+        return Text("✗ " + (visible(pair.plan.error) if reason else _("not compared: n")), style="bold red")
     if pair.kind != "results" and transfer is not None and transfer.state in ("failed", "broken off"):
         return Text("✗ " + _("the last push {state}").format(state=_(BROKEN[transfer.state])), style="bold red")
     if pair.kind == "results":
