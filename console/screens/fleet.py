@@ -195,8 +195,8 @@ class Fleet(PolledView[FleetView]):
         self.app.draw_top()
 
     def on_resize(self) -> None:
-        """A narrow screen gets shorter words."""
-        self._draw()
+        """A narrow screen gets shorter words, once its parts have their new sizes."""
+        self.call_after_refresh(self._draw)
 
     def on_show(self) -> None:
         """What was heard meanwhile."""
