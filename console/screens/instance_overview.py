@@ -41,7 +41,8 @@ class ChartsPane(VerticalScroll):
         """Draw them, and above them why they are not newer."""
         line = self.query_one("#instance-word", Static)
         line.display = bool(problem)
-        line.update(Text(_("no newer samples: {problem}").format(problem=visible(problem)), style="bold yellow"))
+        words = _("no newer samples: {problem}").format(problem=visible(problem))
+        line.update(Text.assemble((words, "bold yellow")))  # a span: a whole text's `yellow` is the style sheet's own
         for number in range(MOST_CHARTS):
             widget = self.query_one(f"#chart-{number}", BrailleChart)
             if number < len(charts):
