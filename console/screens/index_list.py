@@ -16,6 +16,7 @@ from console.language import N_, _
 from console.models.hits import short
 from console.models.index_query import Choice
 from console.models.index_rows import Entry
+from console.widgets.options import Options
 from console.widgets.typed_line import TypedLine
 
 _KINDS = {"doc": N_("Documents"), "type": N_("Types"), "tag": N_("Tags"), "run": N_("Runs")}
@@ -38,7 +39,7 @@ class Query(TypedLine):
         self.post_message(self.Below())
 
 
-class KeyedList(OptionList):
+class KeyedList(Options):
     """Entries of any height with the keys of lists; the mark never wraps round, and stays on its entry's key."""
 
     class Above(Message):

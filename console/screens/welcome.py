@@ -20,6 +20,7 @@ from console.operations.secrets_file import VAST_API_KEY, put_secret
 from console.screens.view import PolledView
 from console.widgets.key_form import KeyForm
 from console.widgets.key_names import key_name
+from console.widgets.options import Options
 from console.words import visible
 from console.workspace import Workspace, create_workspace
 
@@ -27,7 +28,7 @@ DEMO_FOLDER = "demo"
 LONGEST_LINE = 500
 
 
-class Ways(OptionList):
+class Ways(Options):
     """A list that is walked as all lists are."""
 
     BINDINGS = [  # noqa: RUF012

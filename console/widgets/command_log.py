@@ -18,6 +18,7 @@ from console.language import _, ngettext
 from console.models.command_log import CloudCall, Ran, read_calls
 from console.widgets.copy_menu import copy_text
 from console.widgets.dialog import Dialog
+from console.widgets.options import Options
 from console.words import duration, visible
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class CommandLogPane(Dialog[None]):
         """Title, lines, what can be done."""
         with Vertical(id="command-log"):
             yield Static("", id="command-log-title", markup=False)
-            yield OptionList(id="command-log-lines")
+            yield Options(id="command-log-lines")
             yield Static(Text(_("enter copies · tab commands or calls · esc closes"), style="dim"))
 
     def on_mount(self) -> None:

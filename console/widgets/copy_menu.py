@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from console.language import _
 from console.widgets.dialog import Dialog
+from console.widgets.options import Options
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class CopyMenu(Dialog[None]):
         with Vertical(id="copy-menu"):
             yield Static(Text(_("Copy"), style="bold"))
             if self._copies:
-                yield OptionList(*map(self._option, range(len(self._copies))), id="copy-list")
+                yield Options(*map(self._option, range(len(self._copies))), id="copy-list")
             else:
                 yield Static(Text(_("There is nothing to copy here."), style="dim"))
             yield Static(Text(_("a key or enter copies · esc closes"), style="dim"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit
+from textual.widgets import OptionList
 
 
 class PaletteScreen(CommandPalette):
@@ -17,6 +18,11 @@ class PaletteScreen(CommandPalette):
             self._selected_command = DiscoveryHit("", _nothing)  # what Textual runs after this
             return AwaitComplete()
         return super().dismiss(result)
+
+    def _action_command_list(self, action: str) -> None:
+        """Move in the list, or choose from it: where it has no room, its pages would raise KeyError."""
+        if self.query_one(OptionList).scrollable_content_region:
+            super()._action_command_list(action)
 
 
 def _nothing() -> None:

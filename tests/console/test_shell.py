@@ -14,13 +14,13 @@ from textual._xterm_parser import XTermParser
 from textual.app import ComposeResult
 from textual.command import DiscoveryHit
 from textual.keys import _character_to_key
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from console.actions.action import Action, Question
 from console.app import SpotterApp
 from console.models.burn import BurnWords
 from console.screens import catalog
-from console.screens.view import PolledView, View
+from console.screens.view import Copyable, PolledView, View
 from console.widgets.burn_line import TopLine
 from console.widgets.command_log import CommandLogPane
 from console.widgets.confirm import Confirm
@@ -235,6 +235,22 @@ def test_alt_and_a_digit_are_what_a_terminal_sends_for_them(app: SpotterApp, dig
 def test_a_sign_of_the_keyboard_stays_one(app: SpotterApp) -> None:
     typed = [event.character for event in XTermParser().feed("¡£§") if isinstance(event, events.Key)]
     assert typed == ["¡", "£", "§"]
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "@", "y"])
+async def test_pages_of_a_list_without_room_are_none(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    async with app.run_test(size=(1, 1)) as pilot:
+        app.log_command("spotter ps", "")
+        monkeypatch.setattr(app.view, "copies", lambda: [Copyable("one", "1"), Copyable("two", "2")])
+        await pilot.press(key)
+        await until(pilot, lambda: len(app.screen_stack) == 2 and app.screen.is_mounted, "the list")
+        await until(pilot, lambda: app.screen.query_one(OptionList).option_count > 0, "what is in it")
+        await pilot.press("pagedown", "pageup", "pagedown")
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("pagedown", "escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1, "the way out")
 
 
 async def test_what_comes_in_one_go_with_the_colon_is_the_command_line_s(app: SpotterApp) -> None:
