@@ -219,7 +219,7 @@ class SpotterApp(AskingApp):
 
     def _watch_runs(self) -> None:
         """Runs ring when they end, whether or not anybody ever looked at their list."""
-        if "welcome" not in self._views:
+        if "welcome" not in self._views and self.screen_stack:  # it may have left by now
             self.view_called("runs")
 
     def on_unmount(self) -> None:
@@ -254,6 +254,8 @@ class SpotterApp(AskingApp):
 
     def give_keys(self, view: View) -> None:
         """Keys go to the view on screen; Textual tells it that it is shown only if nothing scrolled meanwhile."""
+        if not self.screen_stack:
+            return
         shell = self.screen_stack[0]
         has_them = () if shell.focused is None else shell.focused.ancestors_with_self
         typing = any(line.is_open for line in shell.query(CommandLine))

@@ -237,6 +237,16 @@ def test_a_sign_of_the_keyboard_stays_one(app: SpotterApp) -> None:
     assert typed == ["¡", "£", "§"]
 
 
+async def test_what_was_put_off_until_the_console_had_left_does_nothing(app: SpotterApp) -> None:
+    async with app.run_test(size=(80, 24)):
+        view = app.view
+    assert app.screen_stack == []
+    app._views.clear()
+    app._watch_runs()
+    app._views["runs"] = view
+    app.give_keys(view)
+
+
 @pytest.mark.parametrize("key", ["ctrl+p", "@", "y"])
 async def test_pages_of_a_list_without_room_are_none(
     app: SpotterApp, monkeypatch: pytest.MonkeyPatch, key: str
