@@ -106,7 +106,7 @@ class Form(PolledView["RunForm"]):
     def _draw(self) -> None:
         form = self.form
         if form is None:
-            self.query_one("#form-plan", Static).update(Text(self._failed, style="bold red"))
+            self.query_one("#form-plan", Static).update(Text.assemble((self._failed, "bold red")))
             return
         self.query_one("#form-documents", Static).update(documents_words(form, self._plan if self._fresh else None))
         command = Text("spotter " + shlex.join(form.arguments()), style="bold")

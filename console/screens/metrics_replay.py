@@ -191,7 +191,7 @@ class ReplayPane(Vertical):
             return
         scene, problem = answer
         if scene is None:
-            self.query_one("#replay-moment", Static).update(Text(visible(problem), style="bold yellow"))
+            self.query_one("#replay-moment", Static).update(Text.assemble((visible(problem), "bold yellow")))
         else:
             self.show(scene)
         if self._again:

@@ -64,7 +64,7 @@ class KeyForm(Dialog[str | None]):
         try:
             key = checked_key(event.value)
         except SecretWrong as error:
-            verdict.update(Text(f"✗ {error}", style="red"))
+            verdict.update(Text.assemble((f"✗ {error}", "red")))
             return
         verdict.update(
             Text(
