@@ -13,6 +13,8 @@ from collections import defaultdict
 from html import escape
 from pathlib import Path
 
+from console.theme import DARK_NAMES, LIGHT_NAMES
+from tests.console.screen_text import drawing
 from tests.review.review_world import CHROMIUM
 
 SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "test_snapshots"
@@ -20,26 +22,35 @@ WIDTH_PX, HEIGHT_PX = 2600, 3400
 
 
 def main() -> int:
-    """Write `VIEW-LANGUAGE.png` for every view that is asked for; returns the exit code."""
+    """Write `VIEW-LANGUAGE.png`, and an SVG a screen, for every view that is asked for; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("views", nargs="*", help="names of views; all of them without any")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "contact-sheets")
     asked = parser.parse_args()
     groups: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(SNAPSHOTS.glob("*.svg")):
+    for path in sorted(SNAPSHOTS.glob("*.txt")):
         view, spoken, _rest = path.stem.split("-", 2)
         if not asked.views or view in asked.views:
             groups[f"{view}-{spoken}"].append(path)
     asked.out.mkdir(parents=True, exist_ok=True)
     for name, pictures in groups.items():
+        drawn = [draw(path, asked.out) for path in pictures]
         page = asked.out / f"{name}.html"
-        page.write_text(sheet(pictures), encoding="utf-8")
+        page.write_text(sheet(drawn), encoding="utf-8")
         picture = page.with_suffix(".png")
         size = f"--window-size={WIDTH_PX},{HEIGHT_PX}"
         command = [CHROMIUM, "--headless", "--no-sandbox", "--hide-scrollbars", size, f"--screenshot={picture}"]
         subprocess.run([*command, page.as_uri()], check=True, capture_output=True, timeout=120)
         print(picture)
     return 0 if groups else 1
+
+
+def draw(path: Path, folder: Path) -> Path:
+    """One snapshot as an SVG in `folder`."""
+    svg = folder / f"{path.stem}.svg"
+    ground = LIGHT_NAMES if "-light-" in path.stem else DARK_NAMES
+    svg.write_text(drawing(path.read_text("utf-8"), path.stem, ground), encoding="utf-8")
+    return svg
 
 
 def sheet(pictures: list[Path]) -> str:

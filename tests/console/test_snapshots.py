@@ -6,13 +6,14 @@ them out side by side. The world, the clock and the zone are the same each time.
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from tempfile import gettempdir
+from time import monotonic
 from types import SimpleNamespace
+from typing import TypeVar
 
 import pytest
 from rich.segment import Segment
@@ -23,12 +24,14 @@ from syrupy.types import SnapshotIndex
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from console import app as app_module
 from console import language
 from console.app import SpotterApp
 from console.operations.doctor import Finding
 from console.screens.catalog import CLASSES
 from console.theme import DARK, LIGHT
 from tests.console.piloting import shown, until
+from tests.console.screen_text import written
 from tests.console.worlds import BUSY, DONE, FAILED, NOW, World, frozen, world
 
 pytestmark = [
@@ -39,11 +42,12 @@ pytestmark = [
 SIZES = ((80, 24), (120, 36), (200, 50))
 THEMES = (DARK.name, LIGHT.name)
 ARGUMENTS = {"instance": str(BUSY), "run": FAILED, "log": DONE, "review": DONE, "index": "node block", "form": ""}
-STILL = 6
-"""Looks at the screen between which nothing may change before it is taken."""
+LOOK_S = 0.1
+QUIET_S = 0.3
+"""Nothing may change for so long before the screen is taken: views draw what the cursor rests on, and the meaning of
+a query, up to 0.25 s late."""
 
-
-READY = {"instance": ("success, running", "127.0.0.1"), "sync": ("127.0.0.1",), "services": ("127.0.0.1",)}
+READY = {"instance": ("success, running", "refuses"), "sync": ("127.0.0.1",), "services": ("127.0.0.1",)}
 """What a view must show before it is complete."""
 FINDINGS = (
     Finding("python", "ok", "3.11.7"),
@@ -52,11 +56,14 @@ FINDINGS = (
 )
 
 
-class Svg(SingleFileSnapshotExtension):
-    """One file a picture, which a browser shows."""
+Answer = TypeVar("Answer")
+
+
+class ScreenText(SingleFileSnapshotExtension):
+    """One file a picture; the contact sheet draws them."""
 
     _write_mode = WriteMode.TEXT
-    _file_extension = "svg"
+    _file_extension = "txt"
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
@@ -66,7 +73,7 @@ class Svg(SingleFileSnapshotExtension):
 
 @pytest.fixture
 def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Svg)
+    return snapshot.use_extension(ScreenText)
 
 
 @pytest.fixture(scope="module")
@@ -97,23 +104,55 @@ def spoken(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def picture(app: SpotterApp, place: World) -> str:
-    """The screen as SVG, without what differs from one process to the next."""
-    svg = app.export_screenshot(simplify=True)
-    svg = re.sub(r"terminal-\d+", "terminal", svg)
-    svg = svg.replace(place.market.url.rpartition(":")[2], "40000").replace(place.session.ledger.mark, "aaaaaa")
-    return re.sub(r"(&#160;)+</text>", "</text>", svg)
+    """The screen, without what differs from one process to the next."""
+    text = written(app.screen._compositor.render_strips())
+    return text.replace(place.market.url.rpartition(":")[2], "40000").replace(place.session.ledger.mark, "aaaaaa")
 
 
-async def settled(pilot: Pilot[None], app: SpotterApp) -> None:
-    """Wait until nothing on screen changes any more."""
+class Watched(SpotterApp):
+    """The console, with a count of the questions whose answers it has not drawn yet."""
+
+    CSS_PATH = [Path(app_module.__file__).parent / name for name in SpotterApp.CSS_PATH]  # noqa: RUF012 - not beside this file
+    under_way = 0
+
+    def in_background(self, ask: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
+        """Count one more until it has failed or been drawn."""
+        self.under_way += 1
+
+        def counted() -> Answer:
+            try:
+                return ask()
+            except BaseException:
+                self.under_way -= 1
+                raise
+
+        def drawn(answer: Answer) -> None:
+            try:
+                then(answer)
+            finally:
+                self.under_way -= 1
+
+        super().in_background(counted, drawn)
+
+
+async def settled(pilot: Pilot[None], app: Watched) -> None:
+    """Wait until every answer is drawn and nothing on screen has changed for longer than any view waits to draw."""
     for field in app.query(Input):
         field.cursor_blink = False
     app.view.refresh_news()  # what was drawn for another width is drawn anew
-    looks: list[list[list[Segment]]] = []
+    look: list[list[Segment]] = []
+    looked_at = since = monotonic()
 
     def is_still() -> bool:
-        looks.append([list(strip) for strip in app.screen._compositor.render_strips()])
-        return len(looks) > STILL and all(look == looks[-1] for look in looks[-STILL:])
+        nonlocal look, looked_at, since
+        now = monotonic()
+        if now - looked_at < LOOK_S:
+            return False
+        looked_at = now
+        before, look = look, [list(strip) for strip in app.screen._compositor.render_strips()]
+        if app.under_way or look != before:
+            since = now
+        return now - since >= QUIET_S
 
     await until(pilot, is_still, "a screen that stands still")
 
@@ -121,7 +160,7 @@ async def settled(pilot: Pilot[None], app: SpotterApp) -> None:
 @pytest.mark.parametrize("spoken", language.LANGUAGES, indirect=True)
 @pytest.mark.parametrize("name", sorted(CLASSES))
 async def test_a_screen_looks_as_it_did(place: World, name: str, spoken: str, snapshot: SnapshotAssertion) -> None:
-    app = SpotterApp(place.workspace, name, ARGUMENTS.get(name, ""), clock=lambda: NOW)
+    app = Watched(place.workspace, name, ARGUMENTS.get(name, ""), clock=lambda: NOW)
     different = []
     async with app.run_test(size=SIZES[-1]) as pilot:
         table = app.view.table
