@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import uuid
@@ -122,12 +123,28 @@ class Terminal:
 
 
 def to_the_hits(terminal: Terminal) -> None:
-    """Go from the query to the first hit: how it is drawn tells when it has the keys."""
+    """Go from the query to the first hit."""
+    _handed_over(terminal, "Enter")
 
-    def first_hit() -> str:
-        return next((line.partition(" 1 ")[0] for line in terminal.dressed().splitlines()[1:] if " 1 " in line), "")
 
-    terminal.until(first_hit, "a hit")
-    before = first_hit()
-    terminal.press("Enter")
-    terminal.until(lambda: first_hit() != before, "the first hit to have the keys")
+def to_the_query(terminal: Terminal) -> None:
+    """Go from the first hit to the query."""
+    _handed_over(terminal, "Escape")
+
+
+def _handed_over(terminal: Terminal, key: str) -> None:
+    """Press a key that gives the first hit the keyboard, or takes it away: how the query is drawn tells when it is.
+
+    Without colour the query tells nothing, but then the hit stands in reverse while it has the keyboard.
+    """
+
+    def look() -> str:
+        _top, query, *lines = terminal.dressed().splitlines()
+        if not terminal.colourless:
+            return re.match(r"[\x1b\[\d;m ]*", query)[0]  # type: ignore[index]  # it matches whatever there is
+        hit = next((line.partition(" 1 ")[0] for line in lines if " 1 " in line), "")
+        return "in reverse" if re.search(r"[\[;]7[;m]", hit) else "plain"
+
+    before = look()
+    terminal.press(key)
+    terminal.until(lambda: look() != before, "the keyboard handed over")

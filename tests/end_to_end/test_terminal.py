@@ -10,7 +10,7 @@ import pytest
 
 from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf
-from tests.terminal import Terminal, to_the_hits
+from tests.terminal import Terminal, to_the_hits, to_the_query
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux"),
@@ -61,6 +61,7 @@ def test_a_query_is_typed_and_its_hit_read_and_its_page_seen(terminal: Terminal,
     terminal.shows("Pictures need colour" if terminal.colourless else "│ ▄▄▄▄")
     terminal.press("Escape")
     terminal.shows("lexical vectors")
+    to_the_query(terminal)
     terminal.press("Escape")
     terminal.begins("FLEET")
     terminal.press("q")
@@ -71,9 +72,9 @@ def test_help_lists_the_keys_of_the_view_it_was_asked_in(terminal: Terminal, par
     terminal.start(*parsed.command())
     terminal.begins("FLEET")
     terminal.press("?")
-    terminal.shows("Destroy the marked instance")
+    terminal.shows("A shell on the marked instance")
     terminal.press("Escape")
-    terminal.until(lambda: "Destroy the marked instance" not in terminal.screen(), "the help to close")
+    terminal.until(lambda: "A shell on the marked instance" not in terminal.screen(), "the help to close")
     terminal.press("4")
     terminal.shows("succeeded")
     terminal.press("Enter")
