@@ -69,8 +69,6 @@ ACTIONS: tuple[Action, ...] = (
         "spotter logs RUN --with-events",
     ),
     Action("log.save", "s", N_("Save"), N_("Write the lines on show to a file"), "spotter logs RUN > FILE"),
-    Action(
-        "log.run", "enter", N_("Run"), N_("The run that this line is of"), "spotter watch RUN", in_footer=False
-    ),
+    Action("log.run", "enter", N_("Run"), N_("The run that this line is of"), "spotter watch RUN", in_footer=False),
     Action("log.chart", "i", N_("Chart"), N_("What was measured at this line's second"), in_footer=False),
 )

@@ -74,7 +74,9 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_names_come_from_files_of_this_machine_the_newest_first(workspace: Workspace) -> None:
-    assert known_names(workspace) == KnownNames(("01bbb", "01aaa", "01[bold]"), (31299, 31245), ("data/deep/книга.pdf",))
+    assert known_names(workspace) == KnownNames(
+        ("01bbb", "01aaa", "01[bold]"), (31299, 31245), ("data/deep/книга.pdf",)
+    )
     assert known_names(workspace).beginning("312") == ["31299", "31245"]
     assert known_names(workspace).beginning("DATA") == ["data/deep/книга.pdf"]
 
