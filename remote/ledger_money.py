@@ -155,11 +155,12 @@ class LedgerMoney(LedgerFile):
         self,
         since: float = 0.0,
         *,
+        until: float | None = None,
         cloud: str | None = None,
         instance_id: int | None = None,
         run_id: str | None = None,
     ) -> float:
-        """Dollars spent since a moment, on one cloud, instance or run; what runs now counts until now.
+        """Dollars spent since a moment, on one cloud, instance or run; what runs now counts until now, or `until`.
 
         Without `cloud` real and emulated dollars come together, which is right for one run only. An instance is named
         by its cloud and id.
@@ -167,6 +168,7 @@ class LedgerMoney(LedgerFile):
         if instance_id is not None and cloud is None:
             raise ValueError("an instance is named by its cloud and its id")
         now = self._now()
+        end = now if until is None else min(now, until)
         chosen = """SELECT cloud, instance_id FROM instances WHERE (?1 IS NULL OR cloud = ?1)
                     AND (?2 IS NULL OR instance_id = ?2) AND (?3 IS NULL OR run_id = ?3)"""
         values = (cloud, instance_id, run_id)
@@ -177,12 +179,14 @@ class LedgerMoney(LedgerFile):
         )
         (others,) = self._read(
             f"""SELECT (SELECT coalesce(sum(usd), 0.0) FROM traffic
-                        WHERE (cloud, instance_id) IN ({chosen}) AND hour_at + {SECONDS_PER_HOUR} > ?4)
+                        WHERE (cloud, instance_id) IN ({chosen}) AND hour_at + {SECONDS_PER_HOUR} > ?4
+                        AND (?5 IS NULL OR hour_at < ?5))
                      + (SELECT coalesce(sum(usd), 0.0) FROM adjustments
-                        WHERE (cloud, instance_id) IN ({chosen}) AND at >= ?4)""",  # noqa: S608 (constants)
-            (*values, since),
+                        WHERE (cloud, instance_id) IN ({chosen}) AND at >= ?4
+                        AND (?5 IS NULL OR at <= ?5))""",  # noqa: S608 (constants)
+            (*values, since, until),
         )
-        return sum(Meter(**dict(row)).usd(now, since) for row in rows) + float(others[0])
+        return sum(Meter(**dict(row)).usd(end, since) for row in rows) + float(others[0])
 
     def burn_usd_per_hour(self, cloud: str) -> float:
         """What is billed by the hour from now on: disks, and the GPUs that run or are on their way to."""

@@ -100,11 +100,21 @@ class RunCost:
 
 
 def run_cost(
-    ledger: Ledger, run_id: str, *, items_done: int, items_left: int, seconds_per_item: float | None
+    ledger: Ledger,
+    run_id: str,
+    *,
+    items_done: int,
+    items_left: int,
+    seconds_per_item: float | None,
+    until: float | None = None,
 ) -> RunCost:
-    """The cost of one run from the ledger: every instance that was rented for it, also those that failed."""
-    so_far = ledger.spent_usd(run_id=run_id)
-    burn = sum(row.usd_per_hour for row in ledger.instances(alive_only=True) if row.run_id == run_id)
+    """The cost of one run from the ledger: every instance that was rented for it, also those that failed.
+
+    `until`: when the run was through with machines that were kept; what they cost since is not its own.
+    """
+    so_far = ledger.spent_usd(run_id=run_id, until=until)
+    alive = ledger.instances(alive_only=True) if until is None else ()
+    burn = sum(row.usd_per_hour for row in alive if row.run_id == run_id)
     return RunCost(
         so_far,
         burn,

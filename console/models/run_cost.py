@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.models.run_view import RunView
+from console.operations.runbook import Phase
 from console.words import usd, usd_per_hour
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
+    from console.operations.runbook import RunEntry
     from console.operations.session import Session
     from remote.money import RunCost
 
@@ -44,6 +46,16 @@ def pace_of(view: RunView) -> Pace:
     return Pace(done, total, max(0.0, view.last_event_at - view.started_at) / done)
 
 
+def through_at(session: Session, entry: RunEntry) -> float | None:
+    """When a run was through with machines that it keeps, in the cloud's time; None while their bill is its own.
+
+    What is not kept is the run's until its bill ends: to give it back is part of the work.
+    """
+    if not (entry.keep_instance and entry.phase.reached(Phase.PULLED)):
+        return None
+    return session.clock.at(entry.freed_at or entry.updated_at)  # the latter: of before the former was noted
+
+
 class CostReader:
     """Asks the ledger of rentals what runs cost, each at most once a second; there may be no ledger yet."""
 
@@ -52,8 +64,9 @@ class CostReader:
         self._session: Session | None = None
         self._known: dict[str, tuple[float, RunCost]] = {}
 
-    def of(self, run_id: str, view: RunView) -> RunCost | None:
+    def of(self, entry: RunEntry, view: RunView) -> RunCost | None:
         """What this run cost so far, an item, and to its end, its analyst's answers included; None for nothing yet."""
+        run_id = entry.run_id
         known = self._known.get(run_id)
         if known is not None and time.monotonic() - known[0] < FRESH_S:
             return known[1]
@@ -62,7 +75,7 @@ class CostReader:
 
         pace = pace_of(view)
         answers_usd = paid_usd(self._workspace.run_folder(run_id))
-        rented = self._rented(run_id, view, pace)
+        rented = self._rented(entry, view, pace)
         if rented is None and not answers_usd:
             return None
         so_far = answers_usd + (rented.usd_so_far if rented else 0.0)
@@ -75,17 +88,24 @@ class CostReader:
         self._known[run_id] = (time.monotonic(), cost)
         return cost
 
-    def _rented(self, run_id: str, view: RunView, pace: Pace) -> RunCost | None:
+    def _rented(self, entry: RunEntry, view: RunView, pace: Pace) -> RunCost | None:
         if not self._workspace.ledger.exists():
             return None
         from console.operations.session import open_session
-        from remote.money import run_cost
 
         self._session = self._session or open_session(self._workspace)
-        return run_cost(
-            self._session.ledger, run_id, items_done=pace.done,
-            items_left=0 if view.ended else pace.total - pace.done, seconds_per_item=pace.seconds_per_item,
-        )  # fmt: skip
+        return ledger_cost(self._session, entry, view, pace)
+
+
+def ledger_cost(session: Session, entry: RunEntry, view: RunView, pace: Pace) -> RunCost:
+    """What the ledger of rentals says that a run cost, costs, and will."""
+    from remote.money import run_cost
+
+    return run_cost(
+        session.ledger, entry.run_id, items_done=pace.done,
+        items_left=0 if view.ended else pace.total - pace.done, seconds_per_item=pace.seconds_per_item,
+        until=through_at(session, entry),
+    )  # fmt: skip
 
 
 def cost_words(cost: RunCost | None) -> str:

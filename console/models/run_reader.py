@@ -100,7 +100,7 @@ class RunReader:
             NamedFailure(self._names.of(failure), failure.stage, failure.reason)
             for failure in islice(failures.values(), self._failures_shown)
         )
-        cost = self._costs.of(self.run_id, self._events.view)
+        cost = self._costs.of(entry, self._events.view)
         news = RunNews(entry, self._events.view, shown, len(failures), tuple(self._new_lines()), cost)
         return self._with_details(news) if self._detailed else news
 

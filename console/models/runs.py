@@ -104,7 +104,7 @@ class RunList:
         settled = self._settled.get(entry.run_id)
         if settled is not None and settled[0] == entry.updated_at:
             return settled[1]
-        cost = self._costs.of(entry.run_id, view)
+        cost = self._costs.of(entry, view)
         if entry.phase is Phase.DONE and (cost is None or not cost.usd_per_hour):
             self._settled[entry.run_id] = (entry.updated_at, cost)
         return cost

@@ -23,6 +23,10 @@ class SessionClock:
         """Unix seconds."""
         return SYSTEM_CLOCK.time() + self._ahead_s
 
+    def at(self, here: float) -> float:
+        """Unix seconds at a moment of this machine (unix seconds too); a marketplace's if it went on at this pace."""
+        return self.time() - (SYSTEM_CLOCK.time() - here) * self._speed
+
     def monotonic(self) -> float:
         """Seconds since some moment; a marketplace's clock is never set back."""
         return self.time() if self._state_dir is not None else SYSTEM_CLOCK.monotonic()

@@ -42,7 +42,7 @@ class RunFigures:
     failed: int
     pages_per_hour: float | None
     usd: float
-    """Of its machines, by the ledger, over all time."""
+    """Of its machines, by the ledger, over all time; of a kept one only until the run was through with it."""
     answers_usd: float
     """What models on servers were paid for it; not in the ledger."""
 
@@ -153,7 +153,7 @@ def run_figures(session: Session, since: float) -> list[RunFigures]:
 
 
 def _figures(session: Session, row: RunRow) -> RunFigures:
-    from console.models.run_cost import pace_of
+    from console.models.run_cost import pace_of, through_at
     from pipeline.docparse.vlm.spending import paid_usd
 
     pace = pace_of(row.view)
@@ -168,7 +168,9 @@ def _figures(session: Session, row: RunRow) -> RunFigures:
         pace.total,
         row.failed,
         per_hour,
-        session.ledger.spent_usd(run_id=row.entry.run_id, cloud=session.cloud_name),
+        session.ledger.spent_usd(
+            run_id=row.entry.run_id, cloud=session.cloud_name, until=through_at(session, row.entry)
+        ),
         paid_usd(session.workspace.run_folder(row.entry.run_id)),
     )
 

@@ -127,16 +127,13 @@ def _instances(session: Session, since: float) -> list[InstanceCost]:
 
 
 def _runs(session: Session) -> list[RunSpending]:
+    from console.models.run_cost import Pace, ledger_cost
     from console.models.runs import RunList
-    from remote.money import run_cost
 
     found = []
     for row in RunList(session.workspace).refresh():
         done, total, pace_s = progress_of(row)
-        left = 0 if row.view.ended else total - done
-        cost = run_cost(
-            session.ledger, row.entry.run_id, items_done=done, items_left=left, seconds_per_item=pace_s
-        )  # fmt: skip
+        cost = ledger_cost(session, row.entry, row.view, Pace(done, total, pace_s))
         if cost.usd_so_far or not row.view.ended:
             found.append(RunSpending(row.entry.run_id, row.state, done, total, cost))
     return found

@@ -89,6 +89,9 @@ class RunEntry(BaseModel):
     problem: str | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
+    freed_at: float | None = None
+    """When it wanted nothing more of its machines (unix seconds, here); None while it does. What a kept one costs from
+    then on is not the run's."""
 
     @property
     def machines(self) -> tuple[int, ...]:
@@ -116,7 +119,9 @@ class Runbook:
     def write(self, entry: RunEntry) -> RunEntry:
         """Keep `entry`, replacing what was there."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        entry = entry.model_copy(update={"updated_at": time.time()})
+        now = time.time()
+        freed_at = (entry.freed_at or now) if entry.phase.reached(Phase.PULLED) else None
+        entry = entry.model_copy(update={"updated_at": now, "freed_at": freed_at})
         path = self._path(entry.run_id)
         staged = path.with_suffix(f".{os.getpid()}.tmp")
         with staged.open("wb") as handle:

@@ -278,8 +278,8 @@ async def test_a_real_workspace_is_read_by_itself_and_enter_opens_the_run(place:
 def test_what_a_run_that_is_over_cost_is_asked_once(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def of(_reader: object, run_id: str, _view: RunView) -> None:
-        asked.append(run_id)
+    def of(_reader: object, entry: RunEntry, _view: RunView) -> None:
+        asked.append(entry.run_id)
 
     monkeypatch.setattr("console.models.run_cost.CostReader.of", of)
     runs = RunList(place)

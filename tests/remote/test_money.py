@@ -87,6 +87,8 @@ def test_a_page_costs_what_was_spent_on_all_of_them_and_the_rest_what_the_pace_s
     assert cost.usd_per_item == pytest.approx(0.005)
     assert cost.usd_per_hour == pytest.approx(1.0)
     assert cost.usd_to_finish == pytest.approx(3.0)
+    kept = run_cost(ledger, "r", items_done=300, items_left=0, seconds_per_item=12, until=clock.now - 1800)
+    assert (kept.usd_so_far, kept.usd_per_hour) == (pytest.approx(1.0), 0)
 
 
 def test_the_clouds_bill_is_settled_beside_what_was_counted(ledger: Ledger, clock: Clock) -> None:
