@@ -1,12 +1,19 @@
-"""A list of options that bears a terminal without room for it."""
+"""A list of options that bears a terminal without room for it, or without colour."""
 
 from __future__ import annotations
 
+from textual.style import Style
 from textual.widgets import OptionList
 
 
 class Options(OptionList):
     """Textual's, whose pages raise KeyError where none of its lines has been laid out."""
+
+    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
+        """Textual's, with the `reverse` that it leaves out: without colour nothing else shows where the mark is."""
+        style = super().get_visual_style(*component_classes, partial=partial)
+        turned = any(self.get_component_styles(name).text_style.reverse for name in component_classes)
+        return style + Style(reverse=True) if turned else style
 
     def action_page_up(self) -> None:
         """A page up, where there are pages."""
