@@ -15,6 +15,7 @@ from console.language import _, ngettext
 from console.models.fleet_words import guard_sentence
 from console.operations.notes import LONGEST_NOTE
 from console.widgets.dialog import Dialog
+from console.widgets.field import Field
 from console.words import duration, usd, usd_per_hour, visible
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class LabelField(Dialog[str | None]):
             yield Static(
                 Text(_("Label of instance {id}, for your own eyes").format(id=self._instance_id), style="bold")
             )
-            yield Input(self._label, max_length=LONGEST_NOTE, id="label-field")
+            yield Field(self._label, max_length=LONGEST_NOTE, id="label-field")
 
     def on_mount(self) -> None:
         """Type at once."""

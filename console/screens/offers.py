@@ -18,6 +18,7 @@ from console.models.offer_news import Change, OfferNews, PricedOffer, changes_si
 from console.models.offer_terms import TermsError, parse_terms, price_in, price_typed, with_price
 from console.screens.offer_rows import COLUMNS, comparison, offer_details, offer_row, offers_note, rent_detail
 from console.screens.view import Copyable, PolledView
+from console.widgets.field import Field
 from console.widgets.keyed_table import KeyedTable
 from console.words import visible
 
@@ -38,7 +39,7 @@ class Offers(PolledView[OfferNews]):
         self.market = KeyedTable(COLUMNS, id="offers-table")
         """The list of offers."""
         hint = _("dearest hour with the disk, as 0.60; empty lifts the cap")
-        self._cap_field = Input(placeholder=hint, id="offers-cap")
+        self._cap_field = Field(placeholder=hint, id="offers-cap")
         self._cap_field.display = False
         self._side = Static("", id="offers-side", markup=False)
         self._asked = ""

@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Static
 from console.actions.action import Question
 from console.language import _, ngettext
 from console.widgets.dialog import Dialog
+from console.widgets.field import Field
 from console.words import visible
 
 COMMANDS_SHOWN = 3
@@ -40,7 +41,7 @@ class Confirm(Dialog[bool]):
                 yield Static(Text(_lines(question.detail)))
                 yield Static(_commands(question), id="confirm-commands")
             if question.typed:
-                field = Input(id="confirm-typed")
+                field = Field(id="confirm-typed")
                 field.border_title = _("type {characters} to go on").format(characters=question.typed)
                 yield field
             with Horizontal(id="confirm-answers"):

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from console.models.parameter_form import FieldState, FormField, as_typed
+from console.widgets.field import Field
 from console.widgets.field_list import FieldList, field_doc
 from console.words import visible
 
@@ -57,7 +58,7 @@ class FieldForm(Vertical):
     def compose(self) -> ComposeResult:
         """Lines, field, words."""
         yield FieldList()
-        yield Input(id="field-edit", compact=True, select_on_focus=False)
+        yield Field(id="field-edit", compact=True, select_on_focus=False)
         yield Static("", id="field-doc", markup=False)
 
     def on_mount(self) -> None:

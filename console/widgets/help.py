@@ -18,6 +18,7 @@ from console.actions.registry import actions_of
 from console.language import N_, _
 from console.models.help_page import HelpRow, HelpSection, help_section, searched
 from console.widgets.dialog import Dialog
+from console.widgets.field import Field
 from console.widgets.key_names import key_name, key_names
 from console.words import visible
 
@@ -123,7 +124,7 @@ class Help(Dialog[None]):
         """Title, search, page, and what the marks mean."""
         with Vertical(id="help"):
             yield Static(Text(_("Keys of {view}").format(view=self._name), style="bold"), id="help-title")
-            yield Input(placeholder=_("words that help is to hold"), id="help-search", classes="filter")
+            yield Field(placeholder=_("words that help is to hold"), id="help-search", classes="filter")
             with VerticalScroll(id="help-page"):
                 yield Static("", id="help-table")
             yield Static(self._foot(), id="help-foot")

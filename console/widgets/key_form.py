@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Static
 from console.language import _
 from console.models.api_key import SecretWrong, checked_key
 from console.widgets.dialog import Dialog
+from console.widgets.field import Field
 
 
 class KeyForm(Dialog[str | None]):
@@ -41,7 +42,7 @@ class KeyForm(Dialog[str | None]):
                     ).format(file=self._file)
                 )
             )
-            yield Input(password=True, placeholder=self._variable, id="key-field")
+            yield Field(password=True, placeholder=self._variable, id="key-field")
             yield Static("", id="key-verdict", markup=False)
             with Horizontal(id="key-answers"):
                 yield Button(Text(_("Cancel")), id="cancel")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from textual.widgets import Input
-
 from console.language import _
+from console.widgets.field import Field
 
 LONGEST = 1_000
 """Characters. A terminal without bracketed paste sends a paste key by key, and every key costs the whole line anew."""
 QUIET_S = 5.0
 
 
-class TypedLine(Input):
+class TypedLine(Field):
     """Queries, filters, commands."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
