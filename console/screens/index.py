@@ -381,13 +381,14 @@ class Index(Asking, Jumping, PolledView[Answered]):
         return Listing("hits", details.COLUMNS, tuple(details.row(hit) for hit in hits))
 
     def step_out(self) -> bool:
-        """Facets first, then from the hits to the query."""
+        """Facets first; then out of the query, where every letter is text, to the hits, where letters are keys."""
         if not self.is_mounted:
             return False
         if self.query_one(FacetList).display:
             self.action_index_facets()
             return True
-        if not self.query_one(Query).has_focus:
-            self.query_one(Query).focus()
+        if self.query_one(Query).has_focus:
+            hits = self.query_one(HitList)
+            (hits if hits.option_count and hits.focusable else self).focus()
             return True
         return False

@@ -57,6 +57,16 @@ async def test_letters_are_text_in_the_query_and_keys_in_the_list(workspace: Wor
         await answered(pilot, app, "governance m", mode="text")
 
 
+@pytest.mark.parametrize("query", ["governance", "nothing-is-called-so"])
+async def test_esc_leaves_the_query_so_that_letters_are_keys_again(workspace: Workspace, query: str) -> None:
+    app = SpotterApp(workspace, "index", query)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await answered(pilot, app, query)
+        await pilot.press("escape", "4")
+        await until(pilot, lambda: app.view.NAME == "runs", "the runs")
+        assert view_of(app).query_text == query
+
+
 async def test_the_list_is_shared_anew_by_a_key_and_says_how(workspace: Workspace) -> None:
     app = SpotterApp(workspace, "index", "слой")
     async with app.run_test(size=(160, 36)) as pilot:
