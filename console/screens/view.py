@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.walk import walk_depth_first
 from textual.widgets import Static
 
 from console.actions.action import Action
@@ -94,7 +95,8 @@ class View(Vertical, can_focus=True):
         """The view's list, where it has one: filter, marks, sorting and export work on it."""
         from console.widgets.keyed_table import KeyedTable
 
-        return next(iter(self.query(KeyedTable)), None)
+        # no query: it would match every widget of the view, at every key and every answer
+        return next((each for each in walk_depth_first(self, with_root=False) if isinstance(each, KeyedTable)), None)
 
     def open(self, argument: str) -> None:
         """Show what was asked for behind the view's name on the command line; the view is on screen then."""

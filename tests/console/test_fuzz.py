@@ -143,7 +143,9 @@ async def step(
     if random.random() < 0.03 and app.screen is app.screen_stack[0]:
         line = random.choice(LINES)
         pressed.append(f"<:{line}>")
-        await pilot.press("escape", "escape", "colon", *("space" if each == " " else each for each in line), "enter")
+        for each in ("escape", "escape", "colon", *line, "enter"):
+            send(app, each)  # pilot.press would wait after each letter until the whole process is at rest
+            await asyncio.sleep(random.choice(PAUSES_S))
         return
     key = a_key(random, app)
     pressed.append(key)
