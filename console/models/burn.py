@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Literal
 
 from console.language import _, ngettext
 from console.models.fleet import FleetView, InstanceView
 from console.models.stuck import stuck_of
-from console.words import duration, usd, usd_per_hour
+from console.spoken import brief, duration, usd_per_hour, weekday_clock
+from console.words import usd
 
 Level = Literal["ok", "warning", "error"]
 
@@ -19,6 +19,8 @@ NO_RUNWAY_S = 3600.0
 LONG_RUNWAY_S = 30 * 86400.0
 """Beyond a month the figure says nothing that the operator could act on."""
 HOURS_PER_DAY = 24.0
+IDLE_AFTER_S = 5 * 60.0
+"""Whoever rents by hand, or whose run just ended, needs that long to begin the next; before, nothing is wasted yet."""
 UNUSED_STATES = frozenset({"verified", "bootstrapped", "ready", "running"})
 """States of a box that is billed in full and could work."""
 
@@ -84,9 +86,19 @@ def runway_of(view: FleetView) -> float | None:
     return max(0.0, view.money.credit_usd) / burn_usd * 3600
 
 
-def is_idle(view: InstanceView) -> bool:
-    """Whether it is billed in full and no run uses it."""
-    return view.standing == "ours" and view.state in UNUSED_STATES and view.run_id is None
+def is_idle(view: InstanceView, now: float, wall_now: float) -> bool:
+    """Whether it is billed in full, and no run has used it for a while.
+
+    Args:
+        view: the instance.
+        now: unix seconds in the cloud's time, in which its states are noted.
+        wall_now: unix seconds of this machine, in which its runs are noted.
+    """
+    if view.standing != "ours" or view.state not in UNUSED_STATES or view.run_id is not None:
+        return False
+    quiet_s = [now - view.since] if view.since is not None else []
+    quiet_s += [wall_now - view.freed_at] if view.freed_at is not None else []
+    return min(quiet_s, default=IDLE_AFTER_S) >= IDLE_AFTER_S
 
 
 def alarms_of(view: FleetView, now: float) -> list[str]:
@@ -98,7 +110,7 @@ def alarms_of(view: FleetView, now: float) -> list[str]:
         each.standing == "ours" and each.state in UNUSED_STATES and (each.guard is None or not each.guard.proven)
         for each in ours
     )
-    idle = sum(is_idle(each) for each in ours)
+    idle = sum(is_idle(each, view.now, now) for each in ours)
     found = []
     if orphans:
         found.append(ngettext("{n} orphan", "{n} orphans", orphans).format(n=orphans))
@@ -109,7 +121,7 @@ def alarms_of(view: FleetView, now: float) -> list[str]:
     if idle:
         found.append(ngettext("{n} idle", "{n} idle", idle).format(n=idle))
     if view.error is not None:
-        age = "" if view.heard_at is None else " " + duration(max(0.0, now - view.heard_at))
+        age = "" if view.heard_at is None else " " + brief(max(0.0, now - view.heard_at))
         found.append(_("stale{age}").format(age=age))
     return found
 
@@ -146,7 +158,7 @@ def _leaving(each: InstanceView, view: FleetView, now: float) -> str:
         name=name,
         work=work,
         verb=verb,
-        when=time.strftime("%a %H:%M", time.localtime(guard.ends_at)),
+        when=weekday_clock(guard.ends_at),
         left=duration(left_s),
         usd=usd(by_then),
     )
@@ -162,4 +174,4 @@ def billed_of(view: InstanceView) -> float:
 
 
 def _long(seconds: float) -> str:
-    return duration(seconds) if seconds < LONG_RUNWAY_S else _("over a month")
+    return brief(seconds) if seconds < LONG_RUNWAY_S else _("over a month")

@@ -18,7 +18,7 @@ LISTING_LAG_S = 60.0
 """How long a new instance may be missing from the cloud's list: clouds list what they rent with a delay."""
 MOST_ASKED = 5
 """Of instances that an empty list leaves out: one that is known is enough to doubt the list."""
-TOLD_HERE = ("run_id", "unpulled_run", "work", "load", "note", "guard", "spent_usd")
+TOLD_HERE = ("run_id", "unpulled_run", "work", "load", "note", "guard", "spent_usd", "freed_at")
 """Fields of an instance that this machine's own files tell, whether the cloud answers or not."""
 CREDIT_LIFE_S = 60.0
 """How long a credit that was told is good enough for a screen."""
@@ -131,6 +131,11 @@ class InstanceView:
     offer_id: int | None = None
     ends_at: float | None = None
     """When the host ends the contract, unix seconds in the cloud's time."""
+    unlisted: int = 0
+    """How many lists in a row left it out. One alone proves nothing: a cloud that comes back up lists what it has by
+    and by."""
+    freed_at: float | None = None
+    """When the last run was through with it, unix seconds, here."""
     stale: bool = False
     """Whether this is only how it was last known: the newest listing is missing, or cannot be trusted."""
 
@@ -218,8 +223,9 @@ def read_fleet(session: Session, previous: FleetView | None = None, facts: Fleet
     for each in instances:
         row = known.get(each.id)
         views.append(_listed_view(each, row, _standing(each, row, ledger.mark), more(each.id)))
+    before = {each.id: each.unlisted for each in previous.instances} if previous is not None else {}
     views += [
-        _unlisted_view(row, more(row.instance_id))
+        _unlisted_view(row, more(row.instance_id), lists=before.get(row.instance_id, 0) + 1)
         for row in known.values()
         if row.instance_id not in listed and now - row.opened_at > LISTING_LAG_S
     ]
@@ -257,7 +263,7 @@ def last_known(view: FleetView, held: Sequence[InstanceView], reason: str, now: 
     """
     fresh = {each.id: each for each in held}
     kept = [
-        replace(each, stale=True, **{name: getattr(fresh[each.id], name) for name in TOLD_HERE})
+        replace(each, stale=True, unlisted=0, **{name: getattr(fresh[each.id], name) for name in TOLD_HERE})
         if each.id in fresh
         else replace(each, stale=True)
         for each in view.instances
@@ -350,10 +356,13 @@ def _listed_view(
     )
 
 
-def _unlisted_view(row: RentedInstance, more: Mapping[str, Any], *, stale: bool = False) -> InstanceView:
+def _unlisted_view(
+    row: RentedInstance, more: Mapping[str, Any], *, stale: bool = False, lists: int = 0
+) -> InstanceView:
     """An instance that was rented, whose end nobody confirmed, and that the cloud does not list.
 
-    `stale`: the cloud was not heard, so that nothing is known of its being listed.
+    `stale`: the cloud was not heard, so that nothing is known of its being listed. `lists`: how many in a row left it
+    out.
     """
     return InstanceView(
         id=row.instance_id,
@@ -368,6 +377,7 @@ def _unlisted_view(row: RentedInstance, more: Mapping[str, Any], *, stale: bool 
         disk_usd_per_hour=row.disk_usd_per_hour,
         offer_id=row.offer_id,
         standing="ours" if stale else "missing",
+        unlisted=lists,
         stale=stale,
         **more,
     )

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from console.language import _
-from console.models.fleet import STOPPED_HERE, FleetView, InstanceView
+from console.models.fleet import LISTING_LAG_S, STOPPED_HERE, FleetView, InstanceView
 from console.models.fleet_words import state_name
 from console.models.stuck import advice_of, stuck_of, words_of
-from console.words import duration, usd
+from console.spoken import duration
+from console.words import usd
 
 FIRED_S = 90.0
 """A guard acts at its deadline; the cloud lists what it destroyed for a while longer, and looks are seconds apart."""
+UNLISTED_LOOKS = 2
+"""Lists in a row that must leave an instance out before it counts as not listed."""
 ENDED_STATES = frozenset({"stopped", "exited", "lost", "offline"})
 
 
@@ -37,16 +40,18 @@ def alerts(before: FleetView | None, after: FleetView, wall_now: float) -> list[
         return []
     known = {each.id: each for each in before.instances}
     now = {each.id: each for each in after.instances}
-    gone = [_gone(each, wall_now) for each in before.instances if each.id not in now and _is_news(each)]
+    gone = [_gone(each, wall_now) for each in before.instances if each.id not in now and _is_news(each, after.now)]
     changed = [
         found for each in after.instances if (found := _changed(known.get(each.id), each, before, after, wall_now))
     ]
     return gone + changed
 
 
-def _is_news(each: InstanceView) -> bool:
-    """Whether its going is a surprise: what was being destroyed was asked for."""
-    return each.billed and each.state != "destroying" and not each.orphan
+def _is_news(each: InstanceView, now: float) -> bool:
+    """Whether its going is a surprise: what was being destroyed was asked for, and what is new may come and go in the
+    cloud's list while whoever rents it looks after it."""
+    young = each.started_at is not None and now - each.started_at < LISTING_LAG_S
+    return each.billed and each.state != "destroying" and not each.orphan and not young
 
 
 def _gone(each: InstanceView, wall_now: float) -> Alert:
@@ -73,7 +78,7 @@ def _changed(
         return Alert(title, _("it is billed and nothing here knows why: D destroys it"), "error")
     if was is None:
         return None
-    if each.standing == "missing" and was.standing != "missing":
+    if each.unlisted >= UNLISTED_LOOKS > was.unlisted:
         return Alert(
             _("instance {id} is not listed").format(id=each.id), _("the cloud does not list it any more"), "error"
         )

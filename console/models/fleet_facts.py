@@ -83,11 +83,14 @@ class FactsNow:
         self._notes = notes
         self._working: dict[int, RunEntry] = {}
         self._unpulled: dict[int, str] = {}
+        self._freed_at: dict[int, float] = {}
         self._works: dict[str, Work] = {}
         for entry in entries:
             for machine in entry.machines:
                 if entry.phase is not Phase.DONE:
                     self._working[machine] = entry
+                if entry.freed_at is not None:
+                    self._freed_at[machine] = max(entry.freed_at, self._freed_at.get(machine, 0.0))
                 if entry.phase.reached(Phase.LAUNCHED) and not entry.phase.reached(Phase.PULLED):
                     self._unpulled[machine] = entry.run_id
 
@@ -100,6 +103,7 @@ class FactsNow:
             "work": self._work(entry) if entry is not None else None,
             "load": self._facts.load_of(instance_id),
             "note": self._notes.get(instance_id, ""),
+            "freed_at": self._freed_at.get(instance_id),
         }
 
     def _work(self, entry: RunEntry) -> Work:

@@ -78,7 +78,7 @@ def tile_of(view: InstanceView, now: float, wall_now: float) -> Tile:
         wall_now: unix seconds of this machine.
     """
     stuck = stuck_of(view, now, wall_now)
-    level, reason = _judged(view, stuck)
+    level, reason = _judged(view, stuck, now, wall_now)
     load = view.load if view.load is not None and wall_now - view.load.at < FIGURES_S else None
     return Tile(
         key=str(view.id),
@@ -98,7 +98,7 @@ def tile_of(view: InstanceView, now: float, wall_now: float) -> Tile:
     )
 
 
-def _judged(view: InstanceView, stuck: Stuck | None) -> tuple[Level, str]:
+def _judged(view: InstanceView, stuck: Stuck | None, now: float, wall_now: float) -> tuple[Level, str]:
     """The gravest that is to be said of an instance."""
     if view.standing == "foreign":
         return "foreign", ""
@@ -112,7 +112,7 @@ def _judged(view: InstanceView, stuck: Stuck | None) -> tuple[Level, str]:
         return "warning", _("nothing ends its bill if this machine sleeps")
     if view.state in STOPPED_STATES:
         return "warning", _("stopped: its disk costs on")
-    if is_idle(view):
+    if is_idle(view, now, wall_now):
         return "warning", _("idle: no run uses it")
     return "ok", ""
 

@@ -20,7 +20,8 @@ from console.models.fleet_words import (
 )
 from console.models.rows import Column, Row, Value
 from console.models.stuck import Stuck, advice_of, short_of, stuck_of, words_of
-from console.words import bar, duration, size, usd, usd_per_hour, visible
+from console.spoken import brief, duration, gigabytes, size, usd_per_hour
+from console.words import bar, usd, visible
 
 COLUMNS = (
     Column("id", 10),
@@ -32,7 +33,7 @@ COLUMNS = (
     Column(N_("state"), 13),
     Column(N_("for"), 7, min_screen=116),
     Column(N_("run"), 8, min_screen=92),
-    Column("$/h", 8, name="usd", numeric=True),
+    Column(N_("$/h"), 8, name="usd", numeric=True),
     Column(N_("spent"), 8, numeric=True),
     Column(N_("guard"), 8, name="guard"),
     Column(N_("age"), 7, min_screen=124),
@@ -82,12 +83,12 @@ def fleet_row(view: InstanceView, now: float, wall_now: float) -> Row:
         Text(_percent(load.vram[-1]) if load is not None and load.vram else "–"),
         Text(f"{load.temperature_c:.0f}°" if load is not None and load.temperature_c is not None else "–"),
         _state_cell(view, stuck),
-        Text(duration(for_s) if for_s is not None else "–"),
+        Text(brief(for_s) if for_s is not None else "–"),
         Text(view.run_id[-8:] if view.run_id else "–"),
         Text(f"{billed_of(view):.3f}"),
         Text(spent_word(view, now)),
         Text(guard, style=guard_style),
-        Text(duration(age_s) if age_s is not None else "–"),
+        Text(brief(age_s) if age_s is not None else "–"),
         Text(visible(view.location)),
         Text(visible(view.endpoints[0]) if view.endpoints else "–"),
     )
@@ -95,7 +96,7 @@ def fleet_row(view: InstanceView, now: float, wall_now: float) -> Row:
     return Row(
         str(view.id),
         cells,
-        _values(view, load, stuck, age_s, for_s, wall_now),
+        _values(view, load, stuck, age_s, for_s, now, wall_now),
         stale=view.stale,
         problem=stuck is not None or view.standing in ("orphan", "missing") or unguarded,
     )
@@ -107,6 +108,7 @@ def _values(
     stuck: Stuck | None,
     age_s: float | None,
     for_s: float | None,
+    now: float,
     wall_now: float,
 ) -> dict[str, Value | None]:
     """What the filter and the order know; `idle`, `stuck` and `whose` have no column."""
@@ -129,7 +131,7 @@ def _values(
         "age": age_s,
         "place": view.location,
         "endpoint": view.endpoints[0] if view.endpoints else None,
-        "idle": "idle" if is_idle(view) else None,
+        "idle": "idle" if is_idle(view, now, wall_now) else None,
         "stuck": stuck.kind if stuck is not None else None,
     }
 
@@ -224,12 +226,12 @@ def instance_card(view: InstanceView, now: float, wall_now: float, width: int = 
     text.line(_("guard"), guard, guard_style)
     if view.state in STOPPED_STATES and view.why:
         text.line(_("why"), visible(view.why))
-    _work_lines(text, view, wall_now)
+    _work_lines(text, view, now, wall_now)
     for number, endpoint in enumerate(view.endpoints or (_("no way in yet"),)):
         text.line(_("ssh") if number == 0 else "", visible(endpoint))
     _load_lines(text, view.load, wall_now)
     gpu = f"{visible(view.gpu)} · {visible(view.location)}"
-    text.line(_("machine"), gpu + (f" · {view.disk_gb:.0f} GB" if view.disk_gb else ""))
+    text.line(_("machine"), gpu + (f" · {gigabytes(view.disk_gb)}" if view.disk_gb else ""))
     price = usd_per_hour(view.usd_per_hour)
     if view.disk_usd_per_hour:
         price += " " + _("({disk} while stopped)").format(disk=usd_per_hour(view.disk_usd_per_hour))
@@ -243,10 +245,10 @@ def instance_card(view: InstanceView, now: float, wall_now: float, width: int = 
     return text
 
 
-def _work_lines(text: Card, view: InstanceView, wall_now: float) -> None:
+def _work_lines(text: Card, view: InstanceView, now: float, wall_now: float) -> None:
     work = view.work
     if work is None:
-        text.line(_("run"), _("none: it is billed for nothing") if is_idle(view) else _("none"))
+        text.line(_("run"), _("none: it is billed for nothing") if is_idle(view, now, wall_now) else _("none"))
         return
     words = f"{work.run_id[-8:]} {visible(work.pipeline)}: {_(work.state)}"
     if work.total:

@@ -61,6 +61,10 @@ def test_the_burn_counts_orphans_which_no_ledger_does_and_the_runway_with_them()
     ("view", "alarms"),
     [
         (fleet(replace(OURS, run_id=None)), "1 idle ⚠"),
+        (fleet(replace(OURS, run_id=None, since=NOW - 10)), ""),  # it was just rented
+        (fleet(replace(OURS, run_id=None, since=NOW - 400)), "1 idle ⚠"),
+        (fleet(replace(OURS, run_id=None, since=NOW - 9e3, freed_at=NOW - 60)), ""),  # its run just ended
+        (fleet(replace(OURS, run_id=None, since=NOW - 9e3, freed_at=NOW - 400)), "1 idle ⚠"),
         (fleet(replace(OURS, guard=None)), "1 unguarded ⚠"),
         (fleet(replace(OURS, guard=replace(GUARD, proven=False))), "1 unguarded ⚠"),
         (fleet(replace(OURS, standing="foreign", run_id=None, guard=None)), ""),

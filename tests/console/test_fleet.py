@@ -78,8 +78,8 @@ def test_a_row_says_why_its_machine_gets_nowhere_or_how_far_its_run_is() -> None
 
 
 def test_the_filter_knows_what_the_columns_round_or_leave_out() -> None:
-    values = fleet_row(replace(OURS, load=LOAD, since=100.0), 160.0, 1000.0).values
-    assert (values["usd"], values["gpu"], values["whose"], values["for"]) == (0.149, "RTX 3090", "ours", 60.0)
+    values = fleet_row(replace(OURS, load=LOAD, since=100.0), 460.0, 1000.0).values
+    assert (values["usd"], values["gpu"], values["whose"], values["for"]) == (0.149, "RTX 3090", "ours", 360.0)
     assert (values["guard"], values["idle"], values["stuck"]) == (2 * DAY, "idle", None)
     assert values["util"] == pytest.approx(97.0)
 

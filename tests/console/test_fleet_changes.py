@@ -11,6 +11,7 @@ from console.models.fleet_changes import alerts
 from tests.console.test_burn import GUARD, NOW, OURS, fleet
 
 STOPPED = replace(OURS, state="stopped")
+UNLISTED = replace(OURS, standing="missing", unlisted=1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,10 @@ STOPPED = replace(OURS, state="stopped")
         ((STOPPED,), (STOPPED,), ""),
         ((OURS,), (replace(STOPPED, why=STOPPED_HERE),), ""),
         ((OURS,), (replace(OURS, state="lost"),), "its host is away"),
-        ((OURS,), (replace(OURS, standing="missing"),), "instance 31245 is not listed"),
+        ((replace(OURS, started_at=NOW - 30),), (), ""),  # its cloud lists what is new now and then
+        ((OURS,), (UNLISTED,), ""),  # one list proves nothing
+        ((UNLISTED,), (replace(UNLISTED, unlisted=2),), "instance 31245 is not listed"),
+        ((replace(UNLISTED, unlisted=2),), (replace(UNLISTED, unlisted=3),), ""),
         ((), (replace(OURS, standing="orphan"),), "instance 31245 is an orphan"),
         ((), (OURS,), ""),
         ((OURS,), (replace(OURS, state="booting", since=NOW - 1e4),), "instance 31245 is stuck: runs, but SSH"),

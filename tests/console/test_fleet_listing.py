@@ -127,6 +127,20 @@ def test_an_empty_list_is_believed_when_the_cloud_knows_none_of_ours(
     assert view.trusted
 
 
+def test_lists_that_leave_a_machine_out_are_counted_until_it_is_listed_or_nobody_answers(
+    session: Session, cloud: Cloud, rent: Rent
+) -> None:
+    rent(7)
+    view: FleetView | None = None
+    counts = []
+    gone: list[Instance] = []
+    for listed in ([instance(7)], gone, gone, [instance(7)], gone, CloudUnreachable("no answer"), gone):
+        cloud.listed = listed
+        view = read_fleet(session, view)
+        counts.append(view.instances[0].unlisted)
+    assert counts == [0, 1, 2, 0, 1, 0, 1]
+
+
 def test_an_empty_list_of_an_empty_account_asks_nothing_more(session: Session, cloud: Cloud, rent: Rent) -> None:
     assert rows(read_fleet(session)) == []
     rent(7, ago_s=5)  # too young to be listed
