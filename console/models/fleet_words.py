@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from console.language import N_, _, ngettext
 from console.models.fleet import FleetView, GuardView, InstanceView
-from console.words import duration, usd, usd_per_hour, visible
+from console.spoken import brief, duration, usd_per_hour, weekday_clock
+from console.words import usd, visible
 
 STOPPED_STATES = ("stopped", "exited")
 UNASKED_STATES = ("stopped", "exited", "offline", "frozen")
@@ -50,7 +49,7 @@ def guard_word(guard: GuardView | None, now: float) -> tuple[str, str]:
     if not guard.proven:
         return _("unproven"), "bold red"
     left_s = guard.ends_at - now
-    return (duration(left_s) if left_s > 0 else _("due"), "")
+    return (brief(left_s) if left_s > 0 else _("due"), "")
 
 
 def guard_sentence(guard: GuardView | None, now: float) -> tuple[str, str]:
@@ -58,7 +57,7 @@ def guard_sentence(guard: GuardView | None, now: float) -> tuple[str, str]:
     if guard is None:
         return _("none: if this machine dies, the bill goes on"), "yellow"
     verbs = {"destroy": _("destroys"), "stop": _("stops")}
-    when = time.strftime("%a %H:%M", time.localtime(guard.ends_at))
+    when = weekday_clock(guard.ends_at)
     left_s = guard.ends_at - now
     if left_s > 0:
         words = _("{verb} {when}, in {left}").format(verb=verbs[guard.action], when=when, left=duration(left_s))
@@ -138,7 +137,7 @@ def fleet_note(view: FleetView, now: float) -> str:
         return emulated + _("STALE, {age}: {reason}").format(age=age, reason=visible(view.error))
     foreign = sum(not each.billed for each in view.instances)
     if not view.instances:
-        return emulated + _("no instance is rented · n shows offers, n on Runs starts a run")
+        return emulated + _("no instance is rented")
     rented = len(view.instances) - foreign - len(view.orphans)
     parts = [ngettext("{n} rented", "{n} rented", rented).format(n=rented)]
     if orphans := len(view.orphans):
@@ -149,6 +148,23 @@ def fleet_note(view: FleetView, now: float) -> str:
     if foreign:
         parts.append(_("{n} foreign, left alone").format(n=foreign))
     return emulated + " · ".join(parts)
+
+
+def empty_words(view: FleetView, offers_keys: str) -> str:
+    """What is said in the rows' place: how to come by an instance. Only where the cloud says that there is none.
+
+    `offers_keys`: the keys that show the market.
+    """
+    if not view.trusted:
+        return ""
+    ways = (
+        (offers_keys or ":offers", _("shows what can be rented, at its full price")),
+        (":runs", _("n there starts a run, which rents for itself and gives back what it rented")),
+        (":welcome", _("a demo that costs nothing, and the key of the market")),
+    )
+    width = max(len(keys) for keys, _words in ways)
+    lines = (f"{keys:<{width}}  {words}" for keys, words in ways)
+    return "\n".join((_("Nothing is rented, and nothing is billed."), "", *lines))
 
 
 def rent_refusal(view: FleetView | None) -> str:

@@ -13,11 +13,13 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from console.actions.action import Action, Question
+from console.actions.registry import action_called
+from console.asking import reason_of
 from console.language import _
 from console.models.burn import burn_words
 from console.models.fleet import FleetView, InstanceView
 from console.models.fleet_changes import alerts
-from console.models.fleet_words import fleet_note
+from console.models.fleet_words import empty_words, fleet_note
 from console.models.recorder_fleet import to_sample
 from console.models.stuck import stuck_of
 from console.screens.fleet_guard import DEFAULT_HOURS, GuardPanel, LabelField
@@ -62,7 +64,9 @@ class Fleet(PolledView[FleetView]):
         self._silent: FleetView | None = None
         self._wanted = ""
         self._card = Text()
-        self._not_recorded = ""
+        self._not_kept = ""
+        self._named: set[tuple[int, tuple[str, ...]]] | None = None
+        """Of what `ssh` knows; None before it was told anything."""
 
     def compose_main(self) -> ComposeResult:
         """Money, and the instances."""
@@ -102,15 +106,23 @@ class Fleet(PolledView[FleetView]):
         if view.error is not None:
             self._silent = view
             raise FleetSilent(view.error)
-        self._keep_names(before, view)
         return view
 
-    def _keep_names(self, before: FleetView | None, view: FleetView) -> None:
-        """Instances came, went or moved: what `ssh` knows of them follows, where that is installed."""
-        from console.operations.ssh_config import refresh
+    def _keep_names(self, view: FleetView) -> str:
+        """Instances came, went or moved: what `ssh` knows of them follows, where that is installed.
 
-        if before is None or _reachable(view) != _reachable(before):
-            refresh(self.app.session())
+        Returns why it does not; money is shown all the same.
+        """
+        from console.operations.ssh_config import refresh
+        from remote.cloud import CloudError
+
+        if self._named != _reachable(view):
+            try:
+                refresh(self.app.session())
+            except (CloudError, OSError) as error:
+                return _("the names for ssh are not up to date: {reason}").format(reason=reason_of(error))
+            self._named = _reachable(view)
+        return ""
 
     def _heard(self, answer: tuple[FleetView | None, str]) -> None:
         before = self.news
@@ -125,7 +137,7 @@ class Fleet(PolledView[FleetView]):
                 self.app.ring(alert.title, alert.text, alert.severity)
 
     def _record(self, before: FleetView | None, view: FleetView) -> None:
-        """Note what changed, and have those boxes sampled that answer; the fleet does not wait for either."""
+        """Note what changed, have those boxes sampled that answer, and name them for ssh; nobody waits for it."""
         at = self.app.now()
 
         def keep() -> str:
@@ -134,15 +146,15 @@ class Fleet(PolledView[FleetView]):
             except sqlite3.Error as error:
                 return _("the recorder cannot be written: {reason}").format(reason=error)
             self.app.sampling.want(self.NAME, to_sample(view))
-            return ""
+            return self._keep_names(view)
 
-        self.in_background(keep, self._recorded)
+        self.in_background(keep, self._kept)
 
-    def _recorded(self, problem: str) -> None:
-        """Say once why nothing is recorded."""
-        if problem and problem != self._not_recorded:
+    def _kept(self, problem: str) -> None:
+        """Say once why something is not."""
+        if problem and problem != self._not_kept:
             self.app.tell(problem, "warning")
-        self._not_recorded = problem
+        self._not_kept = problem
 
     def show(self, news: FleetView) -> None:
         """Draw what was heard."""
@@ -175,7 +187,8 @@ class Fleet(PolledView[FleetView]):
         if self.app.view is not self:
             return
         rows = [fleet_row(each, self.now, wall_now) for each in view.instances]
-        self.table.show(rows, fleet_note(view, wall_now))
+        offers_keys = self.app.keys_of(action_called("fleet.offers"))
+        self.table.show(rows, fleet_note(view, wall_now), empty_words(view, offers_keys))
         money = self.query_one("#fleet-money", Static)
         money.update(money_lines(view, money.content_size.width))
         self._draw_card()

@@ -14,10 +14,11 @@ from textual.widgets import Input, Static
 
 from console.actions.action import TABLE
 from console.actions.registry import actions_of
-from console.language import _, ngettext
+from console.language import _
 from console.models.filter import FilterError
 from console.models.marks import Marks
 from console.models.rows import Column, Row, exported, filter_of, names_of, ordered
+from console.models.table_note import note_words
 from console.widgets.table_lines import TableLines
 from console.widgets.typed_line import TypedLine
 
@@ -94,6 +95,8 @@ class KeyedTable(Vertical):
         self._field = TypedLine(placeholder=_("filter: words, !word, ~fuzzy, column:value, column>5"), classes="filter")
         self._note_line = Static("", classes="note", markup=False)
         self._note = ""
+        self._empty = ""
+        """What is said in the rows' place while there is none; empty: the note."""
         self._complaint = ""
         """Why the filter cannot be understood; all rows stay then."""
         self._sort_by: int | None = None
@@ -109,9 +112,12 @@ class KeyedTable(Vertical):
 
     # ---- what views use ----
 
-    def show(self, rows: Sequence[Row], note: str) -> None:
-        """Draw `rows`, in their order where the operator chose none, and `note` below; cursor and marks stay."""
-        self._rows, self._note = tuple(rows), note
+    def show(self, rows: Sequence[Row], note: str, empty: str = "") -> None:
+        """Draw `rows`, in their order where the operator chose none, and `note` below; cursor and marks stay.
+
+        `empty`: lines in the rows' place while there is none, with the keys that help; without it the note goes there.
+        """
+        self._rows, self._note, self._empty = tuple(rows), note, empty
         self._names = None
         self._draw()
 
@@ -328,28 +334,35 @@ class KeyedTable(Vertical):
         if len(self._marks.marked) != had:
             self.post_message(self.Marked(self))
 
+    def on_resize(self) -> None:
+        """Rows may have room for words now, or none any more."""
+        self.call_after_refresh(self._draw_note)
+
+    def _instead(self) -> str:
+        """What is said in the rows' place."""
+        if self._shown:
+            return ""
+        return _("No row is left: esc shows all again.") if self._rows else self._empty or self._note
+
     def _draw_note(self) -> None:
+        instead = self._instead()
+        self._lines.say(instead)
         if self._complaint:
-            self._note_line.update(self._complaint)
+            self._say(self._complaint)
             return
-        parts = []
-        if len(self._shown) != len(self._rows) or self._field.value.strip():
-            parts.append(_("{n} of {all}").format(n=len(self._shown), all=len(self._rows)))
-        if self._only_problems:
-            parts.append(_("problems only"))
-        if marked := len(self._marks.marked):
-            on_screen = sum(row.key in self._marks.marked for row in self._shown)
-            parts.append(ngettext("{n} marked", "{n} marked", marked).format(n=marked))
-            if on_screen < marked:
-                parts[-1] += " " + _("({n} hidden, left alone)").format(n=marked - on_screen)
-        if self._sort_by is not None:
-            arrow = "↓" if self._reverse else "↑"
-            parts.append(_("sort {column}").format(column=_(self._columns[self._sort_by].title)) + arrow)
-        elif self._reverse:
-            parts.append(_("reversed"))
-        if self._note:
-            parts.append(self._note)
-        self._note_line.update(" · ".join(parts))
+        told_above = self._note == instead and self._lines.has_room  # once is enough
+        self._say(
+            note_words(
+                self._rows, self._shown, self._marks.marked,
+                filtered=bool(self._field.value.strip()), only_problems=self._only_problems,
+                sort_by=None if self._sort_by is None else _(self._columns[self._sort_by].title), reverse=self._reverse,
+                note="" if told_above else self._note,
+            )
+        )  # fmt: skip
+
+    def _say(self, note: str) -> None:
+        """The line under the rows is one line high whatever it says: nothing else need be measured anew."""
+        self._note_line.update(note, layout=False)
 
     # ---- what the widgets inside say ----
 

@@ -18,8 +18,12 @@ from console.language import _
 from console.models.fitting import ELLIPSIS, GUTTER, Place, fit, fit_words, layout
 from console.models.marks import Marks
 from console.models.rows import Column, Row
+from console.words import visible
 
 MARK, PROBLEM, STALE = "●", "!", "~"
+WORDS_TOP = 2
+"""Words in the rows' place begin on this line: the header, and one free."""
+LEAST_HEIGHT = 3
 MOST_STRIPS = 2_000
 """Drawn lines that are kept for scrolling back."""
 
@@ -78,6 +82,8 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._header: tuple[tuple[object, ...], Strip] | None = None
         self._drawn: dict[int, Strip] = {}
         self._cursor_was = 0
+        self._words = ""
+        self._wrapped: tuple[tuple[str, int], tuple[Strip, ...]] = (("", 0), ())
 
     # ---- what the table tells it ----
 
@@ -90,6 +96,17 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
             self.see_cursor()
         self._cursor_was = self._marks.place
         self.draw_changes()
+
+    def say(self, words: str) -> None:
+        """Lines of words in the rows' place; none are drawn where there are rows."""
+        if words != self._words:
+            self._words = words
+            self.draw_changes()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether words fit under the header."""
+        return self.size.height >= LEAST_HEIGHT
 
     def leave_out(self, columns: frozenset[int]) -> None:
         """Columns that are not drawn now, whatever room there is."""
@@ -143,6 +160,8 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         if y == 0:
             return self._header_line()
         place = round(self.scroll_y) + y - 1
+        if not self._rows and 0 <= y - WORDS_TOP < len(words := self._word_lines()):
+            return words[y - WORDS_TOP]
         if place >= len(self._rows):
             return self._blank()
         return self._row_line(self._rows[place])
@@ -166,6 +185,20 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         strip = Strip.blank(self.size.width, self._style(""))
         self._strips[key] = (_NO_ROW, state, strip)
         return strip
+
+    def _word_lines(self) -> tuple[Strip, ...]:
+        """The words, wrapped; kept, for a line that is the same object is not painted again."""
+        width = self.size.width
+        if self._wrapped[0] != (self._words, width):
+            style = self._style("")
+            lines: list[Strip] = []
+            for line in self._words.split("\n") if self._words else ():
+                text = Text(visible(line))
+                for part in text.wrap(self.app.console, max(1, width - 2 * GUTTER)) or [text]:
+                    segments = [Segment(" " * GUTTER + part.plain, style)]
+                    lines.append(Strip(segments).adjust_cell_length(width, style))
+            self._wrapped = ((self._words, width), tuple(lines))
+        return self._wrapped[1]
 
     def _header_line(self) -> Strip:
         places = self._laid_out()
@@ -266,6 +299,7 @@ class TableLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._strips.clear()
         self._drawn.clear()
         self._header = None
+        self._wrapped = (("", 0), ())
 
     def on_click(self, event: events.Click) -> None:
         """Pass on which row or column was meant."""

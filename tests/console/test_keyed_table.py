@@ -334,3 +334,38 @@ async def test_the_list_holds_ten_thousand_rows_and_shrinks_under_the_cursor() -
         await pilot.pause()
         assert app.table.cursor_key == "2"
         assert [line.strip()[:1] for line in app.lines[1:4]] == ["1", "2", ""]
+
+
+# ---- without rows ----
+
+
+async def test_words_stand_in_the_place_of_rows_that_are_not_there() -> None:
+    app = Table()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.table.show([], "no run yet, and a note that is longer than forty cells")
+        await pilot.pause()
+        assert [line.strip() for line in app.lines[2:4]] == [
+            "no run yet, and a note that is",
+            "longer than forty cells",
+        ]
+        assert app.table.note == "", "it is said once"
+        app.table.show([], "nothing", "Nothing.\n\nn  shows [/x]\x1b[2J")
+        await pilot.pause()
+        assert [line.strip() for line in app.lines[2:5]] == ["Nothing.", "", "n  shows [/x]\\x1b[2J"]
+        assert app.table.note == "nothing"
+        app.table.show(rows("a"), "one")
+        await pilot.pause()
+        assert "Nothing." not in "".join(app.lines)
+        app.table.set_filter("zzz")
+        await pilot.pause()
+        assert [line.strip() for line in app.lines[2:4]] == ["No row is left: esc shows all", "again."]
+        assert app.table.step_out()
+        assert app.table.rows
+
+
+async def test_where_words_have_no_room_under_the_header_the_line_below_says_them() -> None:
+    app = Table()
+    async with app.run_test(size=(40, 3)) as pilot:
+        app.table.show([], "no run yet")
+        await pilot.pause()
+        assert app.table.note == "no run yet"
