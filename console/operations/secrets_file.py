@@ -16,16 +16,18 @@ VAST_API_KEY = "VAST_API_KEY"
 def put_secret(workspace: Workspace, name: str, value: str) -> Path:
     """Write `NAME=value` into `.env`, in place of the line that was there; other lines stay. Returns the file.
 
+    A `.env` that is a link stays one: what it leads to, also where nothing is yet, is written.
+
     Raises:
         SecretWrong: the value cannot be a key.
         OSError: the file cannot be written.
     """
     value = checked_key(value)
-    path = workspace.env_file
+    path = Path(os.path.realpath(workspace.env_file))
     before = path.read_text("utf-8").splitlines() if path.exists() else []
     kept = [line for line in before if not re.match(rf"\s*(export\s+)?{re.escape(name)}\s*=", line)]
-    workspace.root.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=workspace.root, prefix=".env.")  # 0600 from its first moment
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # 0600 from its first moment
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write("\n".join([*kept, f"{name}={value}"]) + "\n")
@@ -35,4 +37,4 @@ def put_secret(workspace: Workspace, name: str, value: str) -> Path:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return path
+    return workspace.env_file

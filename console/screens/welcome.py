@@ -50,6 +50,8 @@ class Welcome(PolledView[DemoProgress]):
         super().__init__()
         self._demo: Beside | None = None
         self._drawn: tuple[str, ...] = ()
+        self._query: str | None = None
+        """The first search in what the demo made, until the console goes there."""
 
     def compose_main(self) -> ComposeResult:
         """A greeting, the ways, and what the demo says."""
@@ -128,7 +130,9 @@ class Welcome(PolledView[DemoProgress]):
         return DemoProgress() if demo is None else read_demo_log(demo.log, lambda: demo.exit_code)
 
     def show(self, news: DemoProgress) -> None:
-        """Draw what the demo said; at its end, go to what it made."""
+        """Draw what the demo said; at its end, go to what it made, once nothing is being typed or asked here."""
+        if self._query is not None and self.app.view is self:
+            self._move(self._query)
         if self._demo is None and not news.lines:
             return
         if news.lines != self._drawn:
@@ -151,7 +155,14 @@ class Welcome(PolledView[DemoProgress]):
             self.in_background(_first_query, self._move)
 
     def _move(self, query: str) -> None:
-        """Open the demo's workspace at its index, with a first search that finds something."""
+        """Open the demo's workspace at its index, with a first search that finds something.
+
+        Not while a key is being typed or a question is on screen: the next look tries again.
+        """
+        self._query = query
+        if len(self.app.screen_stack) > 1:
+            return
+        self._query = None
         self.app.move(Workspace(self.demo_folder), "index", query)
 
     def _room(self) -> int:

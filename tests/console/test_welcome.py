@@ -45,6 +45,17 @@ def test_a_key_is_written_for_its_owner_only_and_other_lines_stay(folder: Worksp
     assert [each.name for each in folder.root.iterdir()] == [".env"]
 
 
+def test_a_key_goes_where_a_linked_file_leads_and_the_link_stays(folder: Workspace, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "secrets" / "vast.env"
+    folder.env_file.symlink_to("../secrets/vast.env")
+    for key in (KEY, KEY[::-1]):  # nothing is there at first, then a file
+        assert put_secret(folder, "VAST_API_KEY", key) == folder.env_file
+        assert folder.env_file.is_symlink()
+        assert elsewhere.read_text() == f"VAST_API_KEY={key}\n"
+        assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
+        assert list(elsewhere.parent.iterdir()) == [elsewhere]
+
+
 @pytest.mark.parametrize("value", ["", "short", "with blanks in it all over", f'"{KEY}"', f"{KEY}\nX=1", "ключ" * 10])
 def test_what_cannot_be_a_key_is_refused_without_repeating_it(folder: Workspace, value: str) -> None:
     with pytest.raises(SecretWrong) as caught:
@@ -207,6 +218,27 @@ async def test_the_demo_shows_what_it_does_and_its_end_moves_to_its_index(
     assert app.commands.entries[0].exit_code == 0
 
 
+async def test_a_demo_that_ends_waits_until_the_key_is_typed(
+    folder: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, _log, asked = begin(monkeypatch, folder)
+    app = SpotterApp(folder, "welcome")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("d")
+        await until(pilot, lambda: bool(asked), "the demo")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, KeyForm), "the form")
+        app.screen.query_one(Input).value = KEY
+        process.code = 0
+        await until(pilot, lambda: any(each.exit_code == 0 for each in app.commands.entries), "the end of the demo")
+        app.query_one(Welcome).show(DemoProgress())
+        await pilot.pause()
+        assert app.moves_to is None
+        await pilot.press("enter", "right", "enter")
+        await until(pilot, lambda: app.moves_to is not None, "the way to its workspace")
+    assert KEY in folder.env_file.read_text()
+
+
 async def test_a_demo_that_fails_says_why_and_can_be_begun_again(
     folder: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,11 +267,15 @@ def test_the_console_opens_anew_where_it_moves_to_and_stays_read_only(
     def run(app: SpotterApp) -> None:
         opened.append((app.workspace.root, app.read_only))
         if app.workspace == folder:
+            app.read_only ^= toggled  # as `:ro` does
             app.moves_to = (other, "index", "слой")
 
     monkeypatch.setattr(SpotterApp, "run", run)
+    toggled = False
     run_app(folder, "welcome", read_only=True)
-    assert opened == [(folder.root, True), (other.root, True)]
+    toggled = True
+    run_app(folder, "welcome")
+    assert opened == [(folder.root, True), (other.root, True), (folder.root, False), (other.root, True)]
 
 
 def test_a_log_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
