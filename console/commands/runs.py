@@ -338,9 +338,14 @@ DRIVER_PATIENCE_S = 200.0
 
 def stop_driver(runbook: Runbook, run_id: str) -> None:
     """Interrupt the process that drives a run, as its own Ctrl-C would, and wait until it has wound down."""
-    driver = runbook.holder(run_id)
-    if driver is None:
+    from console.operations.letting_go import is_there
+
+    holder = runbook.held_by(run_id)
+    if holder is None:
         return
+    driver = holder.pid
+    if not is_there(holder):
+        fail(f"run {run_id} is held by a process that cannot be told: the lock names {driver}, which is another one")
     with suppress(ProcessLookupError):
         os.kill(driver, signal.SIGINT)
     deadline = time.monotonic() + DRIVER_PATIENCE_S

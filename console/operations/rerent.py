@@ -7,9 +7,6 @@ one is rented before that, unless the day's cap has no room for both.
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,13 +14,14 @@ from typing import TYPE_CHECKING
 from console.errors import WrongInput
 from console.operations.destroy import StillNeeded, check_may_go, check_nothing_is_lost, destroy
 from console.operations.events import OperationEvent, Report, Step, silent
+from console.operations.letting_go import take_over
 from console.operations.offers import OfferNotThere, Wishes
 from console.operations.prepare import GRACE_S
 from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.rerent_book import RerentBook, RerentEntry, where_it_stands
 from console.operations.rerent_book import Step as Stage
-from console.operations.rerent_offers import RankedOffer, has_room, offers_like, same_terms
+from console.operations.rerent_offers import RankedOffer, has_room, in_turn, offers_like, same_terms
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.watch import watch
@@ -34,10 +32,7 @@ if TYPE_CHECKING:
     from remote.cloud import Instance
     from remote.ledger import RentedInstance
 
-MOST_TRIED = 3
-"""Offers that are tried in turn: the best may have gone between the search and the deal."""
 SWEEP_S = 15.0
-LET_GO_S = 10.0
 
 
 class CannotRerent(WrongInput):
@@ -58,6 +53,15 @@ class RerentPlan:
     """The best first."""
     note: str
     """The market's words, when there is none."""
+    named: bool = False
+    """Whether the operator chose the offer: then it is that one or none."""
+
+    @property
+    def most_usd_per_hour(self) -> float:
+        """What another offer may cost when the best is gone: the limit that was given, or else the dearer of the two
+        prices that the question names."""
+        shown = [self.old.usd_per_hour, *(each.usd_per_hour for each in self.offers[:1])]
+        return self.wishes.max_usd_per_hour or max(shown)
 
     @property
     def words(self) -> str:
@@ -89,7 +93,7 @@ def plan_rerent(
     rented = entry is not None and entry.step.reached(Stage.RENTED)
     offers, note = ([], "") if rented else offers_like(session, old, run, wishes, offer_id)
     driver = Runbook(session.workspace).holder(run.run_id) if run is not None else None
-    return RerentPlan(old, run, driver, wishes, tuple(offers), note)
+    return RerentPlan(old, run, driver, wishes, tuple(offers), note, named=offer_id is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
         give_up: go on without what cannot be fetched from the old machine, and destroy it all the same.
 
     Raises:
+        console.operations.letting_go.NotTheDriver: another command than its driver is at the run; nothing was touched.
         StillNeeded: something on the old machine is not here and cannot be fetched; nothing was rented.
         OfferNotThere: the market has nothing like it; what is done so far stays done.
         remote.provision.ProvisionError: no machine could be had, or the day's cap forbids it.
@@ -128,11 +133,11 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
         now_on = _run_on(session, _old(session, old_id), begun)  # another re-rent may have been through since the plan
         if (now_on and now_on.run_id) != (run and run.run_id):
             raise CannotRerent(f"what works on instance {old_id} has changed since: look again")
-        entry = book.begin(old_id, run.run_id if run is not None else None)
-        if run is not None and not entry.step.reached(Stage.MOVED):
-            _take_over_driving(runbook, run.run_id, report)
+        if run is not None and not (begun is not None and begun.step.reached(Stage.MOVED)):
+            take_over(runbook, run.run_id, lambda words: report(OperationEvent("rerent", "progress", words)))
             stack.enter_context(runbook.hold(run.run_id))
             run = _still_movable(runbook.read(run.run_id), old_id)
+        entry = book.begin(old_id, run.run_id if run is not None else None)
         try:
             return _Move(session, book, replace(plan, run=run), entry, report, give_up).do()
         except KeyboardInterrupt:
@@ -230,40 +235,63 @@ class _Move:
         pull(session, self._old_id, run.run_id, self._report, orderly=False)
 
     def _rent(self) -> None:
-        from remote.provision import NoOffers, OverBudget
+        from remote.provision import NoOffers, OverBudget, ProvisionFailed
 
         found = self._rented_before()
         if found is not None:
             self._say(f"instance {found} was rented for this already")
             self._update(step=Stage.RENTED, new_id=found)
             return
-        if not self._plan.offers:  # it went on from a step at which there were some
-            raise OfferNotThere(f"nothing like instance {self._old_id} is on offer: {self._plan.note}")
-        run = self._plan.run
+        run, wishes = self._plan.run, self._plan.wishes
         refused: Exception | None = None
-        for each in self._plan.offers[:MOST_TRIED]:
+        for each in in_turn(self._plan.offers, self._plan.most_usd_per_hour, self._look_again):
             self._update(step=Stage.RENTING, offer_id=each.offer.id, renting_at=self._session.clock.time())
             try:
-                rental = self._rent_one(each, run)
-            except NoOffers as error:
-                refused = error
-                self._say(f"offer {each.offer.id} is gone; trying the next")
-                continue
+                rental = self._rent_making_room(each, run)
             except OverBudget as error:
-                if has_room(self._session, each, run, self._plan.wishes):  # then it is dearer than a moment ago
-                    refused = error
-                    self._say(f"{error}; trying the next")
-                    continue
-                gone = _seen(self._session, self._old_id) is None
-                if gone or not has_room(self._session, each, run, self._plan.wishes, without=self._plan.old):
+                if not has_room(self._session, each, run, wishes):
                     raise
-                self._say("the day's cap has no room for both: the old machine goes first, its results are here")
-                destroy(self._session, self._old_id, force=self._entry.given_up, report=self._report)
-                rental = self._rent_one(each, run)
-            self._update(step=Stage.RENTED, new_id=rental)
-            return
-        assert refused is not None
-        raise refused
+                refused = error  # it is dearer than a moment ago
+                self._say(f"{error}; trying the next")
+            except (NoOffers, ProvisionFailed) as error:
+                if isinstance(error, ProvisionFailed) and error.our_fault:
+                    raise
+                refused = error
+                self._refuse_second(error)
+                self._say(f"offer {each.offer.id} is not to be had ({error}); trying the next")
+            else:
+                self._update(step=Stage.RENTED, new_id=rental)
+                return
+        raise refused or OfferNotThere(f"nothing like instance {self._old_id} is on offer: {self._plan.note}")
+
+    def _look_again(self) -> list[RankedOffer]:
+        """What the market has by now; nothing where the operator wants one offer or none."""
+        plan = self._plan
+        return [] if plan.named else offers_like(self._session, plan.old, plan.run, plan.wishes)[0]
+
+    def _rent_making_room(self, each: RankedOffer, run: RunEntry | None) -> int:
+        """Rent it; where the day's cap has room for it alone, the old machine, whose results are here, goes first."""
+        from remote.provision import OverBudget
+
+        session, wishes, old = self._session, self._plan.wishes, self._plan.old
+        try:
+            return self._rent_one(each, run)
+        except OverBudget:
+            stays = has_room(session, each, run, wishes) or _seen(session, self._old_id) is None
+            if stays or not has_room(session, each, run, wishes, without=old):
+                raise
+        self._say("the day's cap has no room for both: the old machine goes first, its results are here")
+        destroy(session, self._old_id, force=self._entry.given_up, report=self._report)
+        return self._rent_one(each, run)
+
+    def _refuse_second(self, error: Exception) -> None:
+        """Whatever was said of a rental that failed: while the ledger holds its machine for alive, no other is rented.
+
+        Raises:
+            Exception: `error`.
+        """
+        if any(self._is_this_rental(row) for row in self._session.living_rentals()):
+            raise error
 
     def _rent_one(self, each: RankedOffer, run: RunEntry | None) -> int:
         rental = rent(
@@ -279,18 +307,14 @@ class _Move:
 
     def _rented_before(self) -> int | None:
         """What a pass that was killed had rented and did not come to write down."""
-        entry = self._entry
-        if entry.step is not Stage.RENTING:
+        if self._entry.step is not Stage.RENTING:
             return None
-        for row in self._session.living_rentals():
-            if (
-                row.instance_id != self._old_id
-                and row.offer_id == entry.offer_id
-                and row.opened_at >= entry.renting_at
-                and row.state in IN_USE
-            ):
-                return row.instance_id
-        return None
+        living = self._session.living_rentals()
+        return next((row.instance_id for row in living if self._is_this_rental(row) and row.state in IN_USE), None)
+
+    def _is_this_rental(self, row: RentedInstance) -> bool:
+        entry = self._entry
+        return row.instance_id != self._old_id and row.offer_id == entry.offer_id and row.opened_at >= entry.renting_at
 
     def _move_run(self, new_id: int) -> None:
         """Let the run's book name the new machine: from here on `run --resume`, too, goes on there."""
@@ -370,21 +394,3 @@ def _seen(session: Session, instance_id: int) -> Instance | None:
         return session.instance(instance_id)
     except InstanceGone:
         return None
-
-
-def _take_over_driving(runbook: Runbook, run_id: str, report: Report) -> None:
-    """End the process that follows the run. It is killed: asked in order, it would destroy the machine at once.
-
-    A run survives that anywhere, by its book on disk; what works on the box goes on until it is asked to end.
-    """
-    driver = runbook.holder(run_id)
-    if driver is None or driver == os.getpid():
-        return
-    report(OperationEvent("rerent", "progress", f"ending process {driver}, which follows run {run_id}"))
-    try:
-        os.kill(driver, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    deadline = time.monotonic() + LET_GO_S
-    while runbook.holder(run_id) is not None and time.monotonic() < deadline:
-        time.sleep(0.05)

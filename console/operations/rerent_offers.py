@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from remote.ledger import RentedInstance
 
 HOURS_PER_DAY = 24.0
+MOST_TRIED = 3
+"""Offers that are tried in turn: the best may have gone between the search and the deal."""
 SERVED_S = 1800.0
 """A machine that ran for us this long without a word served; most that fail do so within minutes."""
 SERVED_FACTOR = 0.95
@@ -124,6 +126,26 @@ def offers_like(
         return ranked(offers, query, known), "" if offers else why
     found = find_offers(session, profile, wishes)
     return ranked(found.offers, found.query, known, without=row.machine_id), found.note
+
+
+def in_turn(
+    offers: Sequence[RankedOffer], most_usd_per_hour: float, look_again: Callable[[], Sequence[RankedOffer]]
+) -> Iterator[RankedOffer]:
+    """Offers to try, a few in all: those at hand, the best first, and when they are gone what the market has then.
+
+    The first was agreed to as it is; none of the others may cost more than `most_usd_per_hour`.
+    """
+    tried: set[int] = set()
+    for look in (lambda: offers, look_again):
+        for each in look():
+            if len(tried) == MOST_TRIED:
+                return
+            agreed = bool(offers) and each is offers[0]
+            if each.offer.id not in tried and (agreed or each.usd_per_hour <= most_usd_per_hour):
+                tried.add(each.offer.id)
+                yield each
+        if len(tried) == MOST_TRIED:
+            return
 
 
 def has_room(

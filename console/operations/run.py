@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
-from console.operations.events import Journal, Report, silent, tee
+from console.operations.events import Journal, OperationEvent, Report, silent, tee
 from console.operations.here_run import HereDriver
 from console.operations.laptop_stages import check_secrets
+from console.operations.letting_go import LetGo, may_let_go, stay
 from console.operations.run_needs import check_checkpoints, check_cloud
 from console.operations.run_terms import InstanceTaken, Wishes
 from console.operations.runbook import Phase, Runbook, RunEntry
@@ -27,6 +28,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
     Stopped by Ctrl-C it cancels the job, pulls what is finished and destroys the instance, then raises again.
 
     Raises:
+        LetGo: another process goes on with it; job and instance are left as they are.
         RunBusy: another process drives it.
         SecretMissing: it will want a key that is not here.
         CannotBeDone: it asks for what is not to be had; nothing was rented.
@@ -36,7 +38,7 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
     """
     runbook = Runbook(session.workspace)
     report = tee(report, Journal(session.workspace.run_folder(run_id) / "logs" / "operations.jsonl"))
-    with runbook.hold(run_id):
+    with may_let_go(), runbook.hold(run_id, drives=True):
         wishes = wishes or Wishes()
         driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
@@ -47,7 +49,11 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
             driver.grant(wishes)
             check_secrets(session, runbook.read(run_id))
             return driver.drive()
+        except LetGo as word:
+            report(OperationEvent("run", "progress", f"{word}: everything stays as it is"))
+            raise
         except KeyboardInterrupt:
+            stay()
             driver.wind_down()
             raise
         except WrongInput:

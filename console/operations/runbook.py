@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,7 @@ class RunNotFound(WrongInput):
 
 
 HOLD_PATIENCE_S = 0.5
+DRIVES = "drives"
 
 
 class RunBusy(Exception):
@@ -107,6 +109,17 @@ class RunEntry(BaseModel):
         return not (self.here or self.machines or through or only_laptop)
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that works on a run, as it wrote itself down."""
+
+    pid: int
+    start: str
+    """By which it is told from another process that had the number before or has it later; empty when unknown."""
+    drives: bool
+    """Whether it takes the run to its end; others fetch, cancel or move it, and are through soon."""
+
+
 class Runbook:
     """The runs of a workspace."""
 
@@ -181,8 +194,8 @@ class Runbook:
         return sorted(found, key=lambda entry: entry.created_at, reverse=True)
 
     @contextmanager
-    def hold(self, run_id: str) -> Iterator[None]:
-        """Be the one process that drives or replicates this run.
+    def hold(self, run_id: str, *, drives: bool = False) -> Iterator[None]:
+        """Be the one process that works on this run; `drives`: takes it to its end, and lets go of it when asked.
 
         Raises:
             RunBusy: naming the process that does already.
@@ -191,12 +204,12 @@ class Runbook:
         with (self._folder / f"{run_id}.lock").open("a+") as handle:
             if not _take(handle):
                 handle.seek(0)
-                holder = handle.read().strip() or "another process"
+                holder = handle.readline().strip() or "another process"
                 raise RunBusy(
                     f"run {run_id} is already driven by process {holder}; watch it with `spotter logs -f {run_id}`"
                 )
             handle.truncate(0)
-            handle.write(str(os.getpid()))
+            handle.write(f"{os.getpid()}\n{_start_of(os.getpid())}\n{DRIVES if drives else ''}\n")
             handle.flush()
             try:
                 yield
@@ -204,17 +217,29 @@ class Runbook:
                 handle.truncate(0)
 
     def holder(self, run_id: str) -> int | None:
-        """The process that drives this run now, if any. Looking never keeps a driver out for longer than a moment."""
+        """The process that works on this run now, if any. Looking never keeps a driver out for longer than a moment."""
+        found = self.held_by(run_id)
+        return found.pid if found is not None else None
+
+    def held_by(self, run_id: str) -> Holder | None:
+        """The same with what else it wrote of itself."""
         try:
             with (self._folder / f"{run_id}.lock").open("r") as handle:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    text = handle.read().strip()
-                    return int(text) if text.isdigit() else None
+                    pid, start, role, *_rest = (*handle.read().split("\n"), "", "", "")
+                    return Holder(int(pid), start, role == DRIVES) if pid.isdigit() else None
         except FileNotFoundError:
             return None
         return None
+
+
+def _start_of(pid: int) -> str:
+    from remote.agent import process
+
+    found = process.row(pid)
+    return found.start if found is not None else ""
 
 
 def _take(handle: TextIO) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from console.operations.letting_go import LET_GO
+
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _ASK_AGAIN_S = 0.02
 
@@ -51,7 +53,8 @@ def deaf_to_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (*_STOPPING, signal.SIGHUP)}
+    numbers = (*_STOPPING, signal.SIGHUP, LET_GO)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session, open_session
 from console.workspace import create_workspace
 from remote.cloud import Offer, OfferQuery
-from remote.provision import NoOffers, OverBudget
+from remote.provision import NoOffers, OverBudget, ProvisionFailed
 from remote.transport import SshSilent
 
 RUN = "01jtestrun00000000abcdefgh"
@@ -194,6 +194,57 @@ def test_three_offers_that_went_are_enough(session: Session, world: World, run: 
     others = [replace(RANKED, offer=replace(OFFER, id=number)) for number in (100, 101, 102, 103)]
     with pytest.raises(NoOffers, match="offer 2 is gone"):
         rerent(session, planned(*others))
+    assert world.living() == [OLD]
+
+
+@pytest.mark.parametrize("failed", [NoOffers("gone"), ProvisionFailed("no machine was had: no offer is left")])
+def test_an_offer_that_is_gone_leads_to_what_the_market_has_then_and_to_nothing_dearer(
+    session: Session,
+    world: World,
+    run: RunEntry,
+    planned: Planned,
+    monkeypatch: pytest.MonkeyPatch,
+    failed: Exception,
+) -> None:
+    plan = planned(RANKED)
+    market = [
+        replace(RANKED, offer=replace(OFFER, id=101), usd_per_hour=0.42),  # dearer than both that were named
+        replace(RANKED, offer=replace(OFFER, id=102), usd_per_hour=0.41),
+    ]
+    monkeypatch.setattr(operation, "offers_like", lambda *_: (market, ""))
+    world.refusals = [failed]
+    assert rerent(session, plan).new_id == 71
+    (row,) = session.living_rentals()
+    assert (row.instance_id, row.offer_id) == (71, 102)
+
+
+def test_no_second_machine_is_rented_while_one_of_a_rental_that_failed_may_live(
+    session: Session, world: World, run: RunEntry, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(session: Session, _profile: str | None, **wanted: Any) -> None:
+        session.ledger.open_instance(
+            "local", 80, label="y", gpu_name="X", gpu_usd_per_hour=0.4, disk_usd_per_hour=0.0,
+            offer_id=wanted["offer_id"], state="booting",
+        )  # fmt: skip
+        raise ProvisionFailed("no machine was had")
+
+    monkeypatch.setattr(operation, "rent", half)
+    with pytest.raises(ProvisionFailed):
+        rerent(session, planned(RANKED, replace(RANKED, offer=replace(OFFER, id=101))))
+    assert world.living() == [OLD, 80]
+
+
+def test_an_offer_that_was_chosen_is_that_one_or_none(
+    session: Session, world: World, run: RunEntry, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(planned(RANKED), named=True)
+    monkeypatch.setattr(operation, "offers_like", lambda *_: pytest.fail("nobody asked for another"))
+    world.refusals = [NoOffers("gone")]
+    with pytest.raises(NoOffers):
+        rerent(session, plan)
+    world.refusals = [ProvisionFailed("every machine would fail alike", our_fault=True)]
+    with pytest.raises(ProvisionFailed, match="alike"):
+        rerent(session, replace(planned(RANKED, RANKED), named=False))
     assert world.living() == [OLD]
 
 
