@@ -135,7 +135,7 @@ class Jobs:
         wait_until(lambda: (read_json(folder / "status.json") or {}).get("state") != "queued", START_LIMIT_S)
 
     def _refuse(self, folder: Path, reason: str) -> None:
-        note_status(folder, state="cancelled", ended_at=time.time(), message=reason)
+        note_status(folder, state="cancelled", ended_at=time.time(), message=reason, ready=None)
 
     def status(self, job_id: str) -> JobStatus:
         """How it stands now; `lost` if its supervisor died. Looking at a job that waits lets the queue advance."""
@@ -151,13 +151,15 @@ class Jobs:
         if values and values["state"] not in UNSUPERVISED_STATES and not process.alive(values["supervisor"]):
             values = read_json(folder / "status.json")  # it may have ended well just now
             if values and self._begins_again(folder, values):
-                values = dict(values, state="restarting", message=SUPERVISOR_DIED, ready=None)
+                ready = read_spec(folder).not_yet_ready
+                values = dict(values, state="restarting", message=SUPERVISOR_DIED, ready=ready)
             elif values and values["state"] not in UNSUPERVISED_STATES:
                 values = dict(
                     values,
                     state="lost",
                     message="its supervisor died, nobody knows the exit code; cancel ends what is left of it",
                     survivors=_survivors(folder, values),
+                    ready=None,
                 )
         if values:
             return JobStatus.from_json(values)
@@ -168,6 +170,7 @@ class Jobs:
             "lost" if lost else "starting",
             str(log_path(self.root, folder, spec)),
             message="no supervisor was started; launch it again" if lost else "",
+            ready=None if lost else spec.not_yet_ready,
             service=spec.is_service,
         )
 
@@ -269,6 +272,7 @@ def queued(root: Path, folder: Path, spec: JobSpec, attempt: int = 1) -> dict[st
         "queued",
         str(log_path(root, folder, spec)),
         attempt=attempt,
+        ready=spec.not_yet_ready,
         gpus=spec.gpu_indexes,
         service=spec.is_service,
     )

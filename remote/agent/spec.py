@@ -119,6 +119,11 @@ class JobSpec:
         """Whether it runs for ever: it neither ends well nor counts as work that is going on."""
         return self.restart != "never"
 
+    @property
+    def not_yet_ready(self) -> bool | None:
+        """`JobStatus.ready` of a job that nobody has checked since it began; None says that it has no check."""
+        return None if self.ready is None else False
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; `JobSpec(**…)` reads them back."""
         return {
@@ -159,7 +164,7 @@ class JobStatus:
     attempt: int = 1
     """The how-manieth start this is: retries, restarts of a service, and what a restart of the container began anew."""
     ready: bool | None = None
-    """What the ready check last said; None without one."""
+    """What the ready check last said, False before it said anything; None without one, and of a job that ended."""
     gpus: tuple[int, ...] = ()
     """The GPUs that it has, or waits for."""
     service: bool = False

@@ -103,6 +103,7 @@ class Supervisor:
             "starting",
             str(self._log),
             attempt=self._attempts.number,
+            ready=self._spec.not_yet_ready,
             gpus=self._spec.gpu_indexes,
             service=self._spec.is_service,
         )
@@ -115,7 +116,8 @@ class Supervisor:
         self._listen_to_signals()
         self._record(durable=True, started_at=time.time())
         if self._cancelled:
-            self._record(durable=True, state="cancelled", ended_at=time.time(), message="cancelled before it started")
+            message = "cancelled before it started"
+            self._record(durable=True, state="cancelled", ended_at=time.time(), message=message, ready=None)
             return
         try:
             self._start_log_writer()
@@ -177,7 +179,7 @@ class Supervisor:
             attempt=self._attempts.number,
             pid=self._child.pid,
             child=process.identity(self._child.pid),
-            ready=None if self._check is None else False,
+            ready=self._spec.not_yet_ready,
         )
 
     def _pause_before_next(self) -> float | None:
@@ -192,7 +194,7 @@ class Supervisor:
         assert self._wait_status is not None
         how = _words(self._wait_status)
         message = f"attempt {self._attempts.number} {how}; the next one follows in {pause_s:g} s"
-        self._record(durable=True, state="restarting", message=message, pid=None, ready=None)
+        self._record(durable=True, state="restarting", message=message, pid=None, ready=self._spec.not_yet_ready)
         until = time.monotonic() + pause_s
         while (left_s := until - time.monotonic()) > 0:
             self._rest(min(TICK_S, left_s))

@@ -101,7 +101,8 @@ def test_a_service_comes_back_and_tells_when_it_can_be_used(agent: Agent) -> Non
         f"server = socket.create_server(('127.0.0.1', {port}))\n"
         "while True: server.accept()\n"
     )
-    agent.launch(JobSpec("api", ("python3", "-c", program), restart="always", ready=Ready(port=port, every_s=0.1)))
+    api = JobSpec("api", ("python3", "-c", program), restart="always", ready=Ready(port=port, every_s=0.1))
+    assert agent.launch(api).ready is False
     assert agent.status("api").ready is False
     eventually(lambda: agent.status("api").ready, what="the service is ready")
     with socket.create_connection(("127.0.0.1", port), timeout=5):
@@ -111,7 +112,23 @@ def test_a_service_comes_back_and_tells_when_it_can_be_used(agent: Agent) -> Non
     eventually(lambda: agent.status("api").attempt == 2 and agent.status("api").ready, what="it is back")
     assert agent.status("api").service
     agent.cancel("api")
-    assert agent.wait("api", timeout_s=20).state == "cancelled"
+    ended = agent.wait("api", timeout_s=20)
+    assert (ended.state, ended.ready) == ("cancelled", None)
+
+
+def test_a_service_that_does_not_run_yet_or_no_more_is_not_ready(agent: Agent) -> None:
+    def told(job_id: str) -> tuple[str, bool | None]:
+        status = agent.status(job_id)
+        return status.state, status.ready
+
+    ready = Ready(argv=("true",))
+    agent.launch(JobSpec("first", ("sh", "-c", "exit 1"), restart="on-failure", ready=ready))
+    agent.launch(JobSpec("second", ("true",), after=("first",), ready=ready))
+    eventually(lambda: told("first") == ("restarting", False))
+    assert told("second") == ("queued", False)
+    agent.cancel("first")
+    agent.wait("second", timeout_s=20)
+    assert (told("first"), told("second")) == (("cancelled", None), ("cancelled", None))
 
 
 def test_a_ready_check_that_hangs_is_no_yes_and_is_ended(sshd: Sshd, agent: Agent) -> None:
