@@ -21,13 +21,13 @@ from index.metrics import all_metrics, grouped
 from index.progress import Progress, Report, silent
 from index.queries import LabelledQuery
 from index.rank import Fusion, is_text
-from index.search import Searcher
 from index.snapshot import connect
 from index.view import read_only
 
 if TYPE_CHECKING:
     from index.boosts import Boosts
     from index.embed import Matrix
+    from index.search import Searcher
 
 CUTOFFS = (1, 3, 5, 10)
 _RECORDS_A_PLACE = 3
@@ -163,6 +163,8 @@ def evaluate(
         WordsOnly: the index has vectors, and the embedder that could make the queries' can't run here.
         IndexEmpty, IndexCorrupt, UnknownGeneration: as `Searcher`.
     """
+    from index.search import Searcher  # every ingest loads this module, and few of them ask
+
     how = asking or Asking()
     current = asked_generation(workspace, how.generation)
     deepest = max(cutoffs) * _RECORDS_A_PLACE
