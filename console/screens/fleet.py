@@ -22,6 +22,7 @@ from console.models.fleet_changes import alerts
 from console.models.fleet_words import empty_words, fleet_note
 from console.models.recorder_fleet import to_sample
 from console.models.stuck import stuck_of
+from console.models.under_way import under_way
 from console.screens.fleet_guard import DEFAULT_HOURS, GuardPanel, LabelField
 from console.screens.fleet_questions import (
     chosen,
@@ -186,7 +187,8 @@ class Fleet(PolledView[FleetView]):
             line.burn = burn_words(view, wall_now)
         if self.app.view is not self:
             return
-        rows = [fleet_row(each, self.now, wall_now) for each in view.instances]
+        doing = under_way(self.app.commands.entries, self.app.running.waiting, view.heard_at)
+        rows = [fleet_row(each, self.now, wall_now, doing.get(each.id, "")) for each in view.instances]
         offers_keys = self.app.keys_of(action_called("fleet.offers"))
         self.table.show(rows, fleet_note(view, wall_now), empty_words(view, offers_keys))
         money = self.query_one("#fleet-money", Static)
@@ -347,15 +349,19 @@ class Fleet(PolledView[FleetView]):
 
     def question_fleet_destroy(self, targets: tuple[str, ...]) -> Question | str:
         """Before instances are destroyed."""
-        return destroy_question(self.news, targets, self.now)
+        return self._marking(destroy_question(self.news, targets, self.now))
 
     def question_fleet_stop(self, targets: tuple[str, ...]) -> Question | str:
         """Before instances are stopped."""
-        return stop_question(self.news, targets, self.now)
+        return self._marking(stop_question(self.news, targets, self.now))
 
     def question_fleet_rerent(self, targets: tuple[str, ...]) -> Question | str:
         """Before another machine takes an instance's place."""
-        return rerent_question(self.news, targets, self.now, self.app.now())
+        return self._marking(rerent_question(self.news, targets, self.now, self.app.now()))
+
+    def _marking(self, question: Question | str) -> Question | str:
+        """The same; after a yes the rows say at once what is being done to them."""
+        return question if isinstance(question, str) else replace(question, agreed=self._draw)
 
     def question_fleet_extend(self, targets: tuple[str, ...]) -> Question | str:
         """Before guards are put off."""

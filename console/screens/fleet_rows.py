@@ -60,13 +60,14 @@ OLD_FIGURES_S = 60.0
 """Figures come every few seconds; older ones are shown with their age."""
 
 
-def fleet_row(view: InstanceView, now: float, wall_now: float) -> Row:
+def fleet_row(view: InstanceView, now: float, wall_now: float, doing: str = "") -> Row:
     """One instance as table cells.
 
     Args:
         view: the instance.
         now: unix seconds in the cloud's time, in which ages are counted.
         wall_now: unix seconds of this machine, by which a guard's deadline and the figures' age are told.
+        doing: what a command of this console is doing to it, not translated; it comes before its state.
     """
     stuck = stuck_of(view, now, wall_now)
     guard, guard_style = guard_word(view.guard, wall_now)
@@ -82,7 +83,7 @@ def fleet_row(view: InstanceView, now: float, wall_now: float) -> Row:
         Text(_util(load)),
         Text(_percent(load.vram[-1]) if load is not None and load.vram else "–"),
         Text(f"{load.temperature_c:.0f}°" if load is not None and load.temperature_c is not None else "–"),
-        _state_cell(view, stuck),
+        Text(_(doing), style=STATE_STYLE["destroying"]) if doing else _state_cell(view, stuck),
         Text(brief(for_s) if for_s is not None else "–"),
         Text(view.run_id[-8:] if view.run_id else "–"),
         Text(f"{billed_of(view):.3f}"),

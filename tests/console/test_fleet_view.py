@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +131,33 @@ async def test_keys_that_cannot_help_say_why(workspace: Workspace, monkeypatch: 
         await pilot.press("s", "D")
         await until(pilot, lambda: len(notes) >= 9, "the reasons")
         assert notes[-2:] == ["Mark an instance first."] * 2
+
+
+async def test_a_row_says_what_is_being_done_to_it_from_the_yes_until_it_is_gone_or_failed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = SimpleNamespace(exit_code=None, last_line=lambda: "")
+    monkeypatch.setattr("console.operations.background.start_beside", lambda *_: process)
+    app = app_of(workspace)
+
+    def states() -> list[str]:
+        return [row.cells[6].plain for row in made.query_one(KeyedTable).rows]
+
+    async with app.run_test(size=(120, 36)) as pilot:
+        made = await opened(pilot)
+        put(made, FREE.id)
+        before = states()
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
+        await pilot.press(*"1245", "enter")
+        await until(pilot, lambda: not isinstance(app.screen, Confirm), "the yes")
+        assert states() == ["destroying…", *before[1:]]
+        made.show(VIEW)  # the cloud lists it still
+        assert states()[0] == "destroying…"
+        process.exit_code = 1
+        await until(pilot, lambda: app.commands.entries[-1].exit_code == 1, "its end")
+        made.show(VIEW)
+        assert states() == before
 
 
 async def test_a_destroy_asks_about_the_row_at_the_key_press_while_rows_move_under_it(
@@ -271,6 +299,24 @@ def test_reading_raises_when_nobody_answers_and_hands_over_what_is_known(
             assert made._silent is known
 
     asyncio.run(read())
+
+
+async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_session: object) -> bool:
+        raise PermissionError(13, "Permission denied", "/home/op/.ssh/spotter.d/x.conf")
+
+    monkeypatch.setattr("console.models.fleet.read_fleet", lambda *_: VIEW)
+    monkeypatch.setattr("console.operations.ssh_config.refresh", refuse)
+    monkeypatch.setattr("console.operations.samples.Sampling.want", lambda *_: None)
+    app = app_of(workspace)
+    async with app.run_test(size=(120, 24), notifications=True) as pilot:
+        made = await opened(pilot)
+        for _look in range(2):
+            made._heard((made.read(), ""))
+        await until(pilot, lambda: "x.conf: Permission denied" in shown(app), "why")
+        assert made.stale == ""
 
 
 async def test_what_can_be_copied_is_named(workspace: Workspace) -> None:

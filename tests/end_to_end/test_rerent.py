@@ -37,7 +37,8 @@ def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_le
     told = json.loads(operator.log().strip().splitlines()[-1])
     assert (told["old_id"], told["old_is_gone"], told["state"]) == (old, True, "succeeded")
     assert told["new_id"] != old
-    assert f"ending process {driver.pid}" in operator.log()
+    assert f"asking process {driver.pid}" in operator.log()
+    assert "is killed" not in operator.log()
     folder = operator.run_folder()
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [each["seq"] for each in events] == list(range(1, len(events) + 1))
