@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -88,6 +89,8 @@ class SpotterApp(AskingApp):
         """Whether whatever touches money or data is refused."""
         self._clock = clock
         self.running = Running(self)
+        self.not_started: tuple[str, ...] = ()
+        """What was said yes to and could not be begun when the console left."""
         self._known = KnownNames()
         self.preferences = read_preferences(workspace)
         tell_alt_digits()
@@ -224,7 +227,7 @@ class SpotterApp(AskingApp):
 
     def on_unmount(self) -> None:
         """Nothing of the console's own goes on; what was said yes to and waits for its turn is started."""
-        self.running.start_all()
+        self.not_started = self.running.start_all()
         self._themes.end()
 
     @property
@@ -446,4 +449,6 @@ def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, re
     while place is not None:
         app = SpotterApp(*place, read_only=read_only)
         app.run()
+        for sentence in app.not_started:
+            print(f"spotter: {visible(sentence)}", file=sys.stderr)
         place = app.moves_to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from console.workspace import Workspace
 
 AT_ONCE = 4
-"""Each is a process of its own with the cloud's library in it; more of them only wait for each other."""
+"""Each is a process of its own that loads the cloud's library; more of them at once only wait for each other."""
 LOOK_S = 0.5
+BEGINS_S = 3.0
+"""After so long it has begun, and counts no more: runs that go on for hours must not hold a destroy back."""
 
 
 @dataclass(slots=True)
@@ -29,9 +32,9 @@ class _Starting:
     note: str
     entry: Ran
     lock: threading.Lock = field(default_factory=threading.Lock)
-    started: Beside | OSError | None = None
+    started: Beside | OSError | ValueError | None = None
 
-    def once(self, workspace: Workspace) -> Beside | OSError:
+    def once(self, workspace: Workspace) -> Beside | OSError | ValueError:
         """Start it, unless that was done."""
         from console.operations.background import start_beside
 
@@ -39,7 +42,7 @@ class _Starting:
             if self.started is None:
                 try:
                     self.started = start_beside(workspace, list(self.argv))
-                except OSError as error:
+                except (OSError, ValueError) as error:  # a word of it that no process can be given is a ValueError
                     self.started = error
             return self.started
 
@@ -49,6 +52,7 @@ class _Running:
     entry: Ran
     note: str
     beside: Beside
+    since: float = field(default_factory=time.monotonic)
 
 
 class Running:
@@ -65,11 +69,6 @@ class Running:
         """What is under way or waits for its turn, in words."""
         begun = [each.note for each in self._under_way] + [each.note for each in self._starting]
         return (*begun, *(note for _argv, note in self._waiting))
-
-    @property
-    def waiting(self) -> tuple[tuple[str, ...], ...]:
-        """Commands that wait for their turn, without `spotter`."""
-        return tuple(argv for argv, _note in self._waiting)
 
     def run(self, argv: tuple[str, ...], note: str) -> None:
         """Start `spotter ARGV` as soon as there is room; it outlives the console."""
@@ -91,15 +90,23 @@ class Running:
         self._app.ring(each.note, line or each.note, "information" if code == 0 else "error")
         self._app.view.refresh_news()
 
-    def start_all(self) -> None:
-        """Start what still waits, all at once: the console leaves, and what was said yes to is done all the same."""
+    def start_all(self) -> tuple[str, ...]:
+        """Start what still waits, all at once: the console leaves, and what was said yes to is done all the same.
+
+        Returns what could not be started, a sentence each: no screen is left to tell it.
+        """
         while self._waiting:
             self._starting.append(self._next())
-        for each in self._starting:
-            each.once(self._app.workspace)
+        begun = [(each.note, each.once(self._app.workspace)) for each in self._starting]
+        return tuple(f"{note}: {_not_begun(each)}" for note, each in begun if isinstance(each, Exception))
+
+    @property
+    def _beginning(self) -> int:
+        now = time.monotonic()
+        return sum(now - each.since < BEGINS_S for each in self._under_way)
 
     def _start_more(self) -> None:
-        while self._waiting and len(self._under_way) + len(self._starting) < AT_ONCE:
+        while self._waiting and len(self._starting) + self._beginning < AT_ONCE:
             starting = self._next()
             self._starting.append(starting)
             self._app.say(_("started: {what}").format(what=starting.note))
@@ -109,10 +116,14 @@ class Running:
         argv, note = self._waiting.popleft()
         return _Starting(argv, note, self._app.commands.begin(("spotter", *argv), note, self._app.now()))
 
-    def _begun(self, starting: _Starting, beside: Beside | OSError) -> None:
+    def _begun(self, starting: _Starting, beside: Beside | OSError | ValueError) -> None:
         self._starting.remove(starting)
-        if isinstance(beside, OSError):
+        if isinstance(beside, Exception):
             self._app.commands.end(starting.entry, 1, self._app.now())
-            self._app.ring(starting.note, _("it could not be started: {reason}").format(reason=beside), "error")
+            self._app.ring(starting.note, _not_begun(beside), "error")
         else:
             self._under_way.append(_Running(starting.entry, starting.note, beside))
+
+
+def _not_begun(reason: Exception) -> str:
+    return _("it could not be started: {reason}").format(reason=reason)

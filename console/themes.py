@@ -103,7 +103,7 @@ def read_theme(path: Path) -> Theme:
         raise ThemeWrong(_("too large for a theme"))
     try:
         said = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no such date; brackets without end
         where = getattr(error, "problem_mark", None)
         raise ThemeWrong(_("not YAML") + (f", {where.line + 1}:{where.column + 1}" if where else "")) from error
     if not isinstance(said, dict):

@@ -42,6 +42,10 @@ def answer(
     """
     from console.operations.answers import answer as answer_question
 
+    if out is not None:
+        from console.operations.answers import check_writable
+
+        check_writable(out)
     found = answer_question(
         session(), " ".join(words), model=model, max_usd=max_usd, types=kind or (), documents=document or ()
     )

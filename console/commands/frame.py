@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -60,10 +61,18 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
+class Failed(typer.Exit):
+    """The command ends with a sentence that was said on stderr; where JSON was asked for, it gets it as such, too."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(code)
+        self.message = message
+
+
 def fail(message: str, code: int = 1) -> NoReturn:
     """Say one sentence on stderr and end with `code`."""
     print(f"spotter: {message}", file=sys.stderr)
-    raise typer.Exit(code)
+    raise Failed(message, code)
 
 
 def ask(question: str, *, yes: bool) -> None:
@@ -80,6 +89,17 @@ def ask(question: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+def limit(value: float | None) -> float | None:
+    """A limit is a number above zero: anything else would end an instance at once, or let everything pass.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is no limit: write a number above 0")
+    return value
+
+
 def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
     """Run a command; errors of the domain become one sentence (and one JSON object), a bug keeps its traceback.
 
@@ -88,8 +108,8 @@ def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
     """
     try:
         return call() or 0
-    except KeyboardInterrupt:
-        print("spotter: stopped by Ctrl-C", file=sys.stderr)
+    except KeyboardInterrupt as word:
+        print(f"spotter: {word or 'stopped by Ctrl-C'}", file=sys.stderr)
         # CPython remembers a Ctrl-C that fell into an exec of text (dataclasses are made so) as unhandled, and would
         # end by SIGINT whatever we return; running any other text makes it forget.
         exec("")  # noqa: S102
@@ -98,6 +118,10 @@ def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
         # The reader of our output left; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Failed as failed:
+        if as_json:
+            print_json({"error": failed.message, "type": type(failed).__name__})
+        return failed.exit_code
     except Exception as error:
         if _is_of_the_domain(error):
             print(f"spotter: {error}", file=sys.stderr)

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import typer
 
-from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
-
-
-def _limit(value: float | None) -> float | None:
-    """A limit is a number above zero: anything else would end the instance, or never."""
-    if value is not None and not 0 < value < math.inf:
-        raise typer.BadParameter(f"{value:g} is no limit: write a number above 0")
-    return value
+from console.commands.frame import Json, Yes, ask, fail, limit, print_json, reporting, session
 
 
 def guard(
     instance: Annotated[int, typer.Argument(help="The instance's id.")],
-    max_usd: Annotated[
-        float | None, typer.Option(help="What it may cost in all, from now on.", callback=_limit)
-    ] = None,
+    max_usd: Annotated[float | None, typer.Option(help="What it may cost in all, from now on.", callback=limit)] = None,
     max_hours: Annotated[
-        float | None, typer.Option(help="How long it may be rented in all, from now on.", callback=_limit)
+        float | None, typer.Option(help="How long it may be rented in all, from now on.", callback=limit)
     ] = None,
     add_hours: Annotated[
-        float | None, typer.Option(help="How much longer than now it may go on.", callback=_limit)
+        float | None, typer.Option(help="How much longer than now it may go on.", callback=limit)
     ] = None,
     yes: Yes = False,
     as_json: Json = False,

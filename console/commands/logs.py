@@ -71,7 +71,10 @@ def _seconds(last: str) -> float | None:
 
 def _run_of(here: Workspace, text: str) -> str:
     from console.models.log_sources import LogPlace, runs_of
+    from console.operations.runbook import RunNotFound
 
+    if not text:
+        raise RunNotFound("name a run: `spotter runs` lists them")
     found = runs_of(here, LogPlace(text))[0].run_id
     return text if text.isdigit() else found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.commands.frame import Json, Yes, ask, fail, print_json, reporting, session
+from console.commands.frame import Json, Yes, ask, fail, limit, print_json, reporting, session
 from console.operations.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ def rent(
     offer: Annotated[int | None, typer.Argument(help="An offer's id; default: the cheapest of the profile.")] = None,
     profile: Annotated[str | None, typer.Option(help="A [profiles.…] of spotter.toml.")] = None,
     count: Annotated[int | None, typer.Option(help="How many cards; default: the profile's.", min=1)] = None,
-    disk: Annotated[float | None, typer.Option(help="Disk to order, GB; default: the profile's.", min=8)] = None,
+    disk: Annotated[
+        float | None, typer.Option(help="Disk to order, GB; default: the profile's.", min=8, callback=limit)
+    ] = None,
     max_usd_per_hour: Annotated[
-        float | None, typer.Option(help="Refuse what costs more by now, disk and all.", min=0)
+        float | None, typer.Option(help="Refuse what costs more by now, disk and all.", callback=limit)
     ] = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -159,7 +161,10 @@ def label(
     """Write a label on an instance, for your own eyes: it stays on this machine, no cloud is told."""
     from console.operations.notes import write_note
 
-    kept = write_note(session(), instance, text)
+    here = session()
+    if text and here.ledger.instance(here.cloud_name, instance) is None:
+        here.instance(instance)  # says so when there is none
+    kept = write_note(here, instance, text)
     if as_json:
         print_json({"instance": instance, "label": kept})
     else:
@@ -170,7 +175,9 @@ def label(
 def rerent(
     instance: Annotated[int, typer.Argument(help="The instance's id.")],
     offer: Annotated[int | None, typer.Option(help="An offer's id; default: the best on the same terms.")] = None,
-    max_usd_per_hour: Annotated[float | None, typer.Option(min=0.0, help="What the new one may cost an hour.")] = None,
+    max_usd_per_hour: Annotated[
+        float | None, typer.Option(help="What the new one may cost an hour.", callback=limit)
+    ] = None,
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Go on without what cannot be fetched from the old one.")
     ] = False,

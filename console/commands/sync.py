@@ -51,7 +51,9 @@ def sync(
         return push(instance, as_json)
     from console.operations.events import tee
     from console.operations.live_sync import live_sync
+    from console.operations.signals import stop_on_signals
 
+    stop_on_signals()  # --stop sends the signal of a Ctrl-C, which a shell's `&` has ignored
     here = session()
     instance_id = the_instance(here, instance)
     notes = TransferNotes(here.workspace)

@@ -6,6 +6,7 @@ Nothing here asks a cloud or a box. A `FleetFacts` is kept between two looks, so
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -56,16 +57,22 @@ class FleetFacts:
         return followed.work(entry, driver)
 
     def load_of(self, instance_id: int) -> Load | None:
-        """The newest figures of a box that a recorder noted; None without any."""
-        recorder = self._recorder()
-        newest = recorder.latest(instance_id) if recorder is not None else None
-        if recorder is None or newest is None:
+        """The newest figures of a box that a recorder noted; None without any.
+
+        A recorder that cannot be read hides no machine and no money: who records tells of it.
+        """
+        try:
+            recorder = self._recorder()
+            newest = recorder.latest(instance_id) if recorder is not None else None
+            if recorder is None or newest is None:
+                return None
+            since, until = newest.at - TREND_S, newest.at + 1.0
+            trend = {
+                name: recorder.series(instance_id, name, since, until, TREND_POINTS).values
+                for name in ("gpu", "vram", "cpu", "ram")
+            }
+        except sqlite3.Error:
             return None
-        since, until = newest.at - TREND_S, newest.at + 1.0
-        trend = {
-            name: recorder.series(instance_id, name, since, until, TREND_POINTS).values
-            for name in ("gpu", "vram", "cpu", "ram")
-        }
         return load_from(newest, trend)
 
     def _recorder(self) -> Recorder | None:

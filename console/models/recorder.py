@@ -36,6 +36,10 @@ BUSY_TIMEOUT_S = 5.0
 FILE = "recorder.db"
 
 
+class RecorderUnusable(sqlite3.DatabaseError):
+    """The file is no recorder, or may not be one here; the text says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
     """Something that happened: to an instance, to a run, or to the fleet as a whole."""
@@ -62,18 +66,30 @@ class Recorder:
     """The recorded past of one cloud's instances. Thread-safe."""
 
     def __init__(self, path: Path, cloud: str, *, clock: Callable[[], float] = time.time) -> None:
-        """Open or make the file; `clock` tells Unix seconds of this machine."""
+        """Open or make the file; `clock` tells Unix seconds of this machine.
+
+        Raises:
+            RecorderUnusable: it is damaged, or cannot be written.
+        """
         self.path = path
         self._cloud = cloud
         self._clock = clock
         self._lock = threading.RLock()
         self._compacted_at = float("-inf")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        prepare(self._connection)
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            prepare(self._connection)
+        except sqlite3.Error as error:
+            words = f"{path} cannot be used: {error}"
+            if not isinstance(error, sqlite3.OperationalError):  # no lock, full disk or permission: the file itself
+                words += "; once it is moved away, a new one is made, and only charts of the past are lost"
+            raise RecorderUnusable(words) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -100,8 +116,7 @@ class Recorder:
                     )
                 before = sample
                 new += self._insert(connection, instance_id, sample)
-        if self._clock() - self._compacted_at > COMPACT_EVERY_S:
-            self.compact()
+        self._compact_in_turn()
         return new
 
     def _insert(self, connection: sqlite3.Connection, instance_id: int, sample: Sample) -> int:
@@ -289,6 +304,7 @@ class Recorder:
                     self._cloud, point.at - point.at % 60, point.burn_usd_per_hour, point.today_usd, point.credit_usd,
                 ),
             )  # fmt: skip
+        self._compact_in_turn()  # a console that watches for months while nothing is rented keeps no samples
 
     def keep_fleet(self, before: FleetView | None, after: FleetView, at: float) -> None:
         """Note what changed from one look at the fleet to the next, and what burned; `at` is this machine's time."""
@@ -311,8 +327,12 @@ class Recorder:
 
     # keeping it small
 
+    def _compact_in_turn(self) -> None:
+        if self._clock() - self._compacted_at > COMPACT_EVERY_S:
+            self.compact()
+
     def compact(self) -> None:
-        """Make means of minutes of what is older than a day, and drop what is too old. Done by `keep` now and then."""
+        """Make means of minutes of what is older than a day, and drop what is too old. Done by writing, now and then."""
         self._compacted_at = now = self._clock()
         whole = (now - RAW_KEPT_S) // 60 * 60
         with self._write() as connection:

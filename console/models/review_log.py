@@ -138,7 +138,13 @@ class DecisionLog:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(within_s)
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:  # the disk was full, and is: what waited for room is lost
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        self._failed(f"A decision could not be kept in {self.path}: {error.strerror}")
 
     def _send(self, told: dict[str, Any]) -> None:
         self._sent += 1
@@ -157,7 +163,7 @@ class DecisionLog:
                 self._file.flush()
                 os.fsync(self._file.fileno())
             except OSError as error:
-                self._failed(f"A decision could not be kept in {self.path}: {error.strerror}")
+                self._lost(error)
             self._done += 1
 
     def _mend(self) -> None:

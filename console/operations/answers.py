@@ -54,6 +54,24 @@ def answer(
         )  # fmt: skip
 
 
+def check_writable(out: Path) -> None:
+    """See that an answer can be written there, before anybody is paid for it.
+
+    Raises:
+        WrongInput: it cannot.
+    """
+    from tempfile import TemporaryFile
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise WrongInput(f"{out} cannot be written ({error.strerror}): name another --out.") from error
+    if out.is_dir():
+        raise WrongInput(f"{out} is a folder: name a file.")
+
+
 def write_answer(found: Answer, out: Path) -> None:
     """Write an answer as JSON, whole or not at all.
 

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 
 from console.operations.doctor import Finding
 from console.words import duration
@@ -64,7 +65,7 @@ def clock(workspace: Workspace, ask: Callable[[str], float] | None = None) -> It
 
     try:
         skew = (ask or their_time)(cloud.url or DEFAULT_URL) - time.time()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         yield Finding("clock", "warning", f"the cloud did not tell the time: {error}", "look at the network, then r")
         return
     if abs(skew) > SKEW_S:
@@ -79,6 +80,7 @@ def their_time(url: str) -> float:
 
     Raises:
         OSError: it does not answer.
+        http.client.HTTPException: what answers does not speak HTTP.
         ValueError: its answer has no time.
     """
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - settings allow http and https only

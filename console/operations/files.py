@@ -40,10 +40,11 @@ class RemoteFiles:
         with self._lock:
             if self._agent is None:
                 self._agent = self._stack.enter_context(agent_of(self._session, self._instance_id))
-            found = self._agent.folder(path, limit=limit)
-            if self._closed:
-                self._stack.close()
-            return found
+            try:
+                return self._agent.folder(path, limit=limit)
+            finally:
+                if self._closed:
+                    self._stack.close()
 
     def close(self) -> None:
         """Let the connection go; a look that is under way ends first."""

@@ -138,11 +138,9 @@ def prolong(
     before = allowed(session, instance_id)
     limits = _limits_s(session, instance_id, before)
     wanted_s = max(0.0, min(limits.values())) + add_hours * 3600
-    row = session.ledger.instance(session.cloud_name, instance_id)
-    usd_per_hour = row.usd_per_hour if row is not None else session.instance(instance_id).usd_per_hour
     max_usd = max_hours = None
     if limits.get("max_usd", wanted_s) < wanted_s:
-        max_usd = before.max_usd + (wanted_s - limits["max_usd"]) / 3600 * usd_per_hour
+        max_usd = before.max_usd + (wanted_s - limits["max_usd"]) / 3600 * _usd_per_hour(session, instance_id)
     if before.max_hours is not None and limits["max_hours"] < wanted_s:
         max_hours = before.max_hours + (wanted_s - limits["max_hours"]) / 3600
     if limits["longest_hours"] < wanted_s:
@@ -255,10 +253,8 @@ def _limits_s(session: Session, instance_id: int, allowance: Allowance) -> dict[
     """Seconds until each of the limits is reached; negative when it is."""
     cloud = session.cloud_name
     row = session.ledger.instance(cloud, instance_id)
-    usd_per_hour = row.usd_per_hour if row is not None else 0.0
+    usd_per_hour = _usd_per_hour(session, instance_id)
     opened_at = row.opened_at if row is not None else time.time()
-    if not usd_per_hour:  # not rented from here: the cloud knows its price
-        usd_per_hour = session.instance(instance_id).usd_per_hour
     limits = {"longest_hours": session.settings.guard.longest_hours * 3600}
     if usd_per_hour > 0:
         spent_usd = session.ledger.spent_usd(cloud=cloud, instance_id=instance_id)
@@ -266,6 +262,13 @@ def _limits_s(session: Session, instance_id: int, allowance: Allowance) -> dict[
     if allowance.max_hours is not None:
         limits["max_hours"] = opened_at + allowance.max_hours * 3600 - time.time()
     return limits
+
+
+def _usd_per_hour(session: Session, instance_id: int) -> float:
+    """By the ledger; of what was not rented from here the cloud knows the price."""
+    row = session.ledger.instance(session.cloud_name, instance_id)
+    known = row.usd_per_hour if row is not None else 0.0
+    return known or session.instance(instance_id).usd_per_hour
 
 
 def _box_time(agent: Agent) -> float:

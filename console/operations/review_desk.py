@@ -129,7 +129,7 @@ def _folder(workspace: Workspace, run: str) -> Path:
         if not folders:
             raise NothingToReview("No run has ended here yet: spotter run docparse parses everything in data/.")
         return folders[-1]
-    found = [path.parent for path in workspace.runs.glob(f"{run}*/run.json")]
+    found = [path.parent for path in workspace.runs.glob("*/run.json") if path.parent.name.startswith(run)]
     return found[0] if len(found) == 1 else workspace.run_folder(Runbook(workspace).resolve(run).run_id)
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
@@ -104,11 +104,17 @@ class TransferNotes:
     def noting(self, instance_id: int, what: str) -> Iterator[Report]:
         """A report that keeps the note of a transfer for as long as the block lasts.
 
-        Two transfers to one box may run beside each other; the first one keeps the note.
+        Two transfers to one box may run beside each other; the first one keeps the note. Where none can be kept, the
+        transfer goes on without.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._lock(instance_id).open("a+") as handle:
-            if not _take(handle):
+        with ExitStack() as stack:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                handle = stack.enter_context(self._lock(instance_id).open("a+"))
+                taken = _take(handle)
+            except OSError:
+                taken = False
+            if not taken:
                 yield silent
                 return
             writer = _Writer(self._note(instance_id), what, self.read(instance_id))

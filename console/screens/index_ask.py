@@ -85,7 +85,7 @@ class Asking(View):
                 "where its prices are known. What it says is checked against them."
             ).format(question=question[:300], passages=settings.passages, price=usd(settings.max_usd)),
             verb=_("Ask"),
-            commands=(("answer", question, "--out", str(out)),),
+            commands=(("answer", "--out", str(out), "--", question),),
             note=_("answer: {question}").format(question=question[:60]),
             agreed=partial(self._wait_for, out, question),
         )
@@ -142,6 +142,10 @@ class Asking(View):
 
 
 def _read(out: Path) -> dict[str, Any] | None:
+    """An answer that came; its file was only the way here."""
     from console.operations.answers import read_answer
 
-    return read_answer(out)
+    told = read_answer(out)
+    if told is not None:
+        out.unlink(missing_ok=True)
+    return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -163,7 +164,8 @@ class Review(Deciding, PolledView[News]):
         self.query_one("#review-stage").display = False
 
     def _not_kept(self, reason: str) -> None:
-        self.app.call_from_thread(self.app.tell, reason, "error")
+        """Called in the writing thread, or on the loop as the file is closed."""
+        self.app.in_background(lambda: reason, partial(self.app.tell, severity="error"))
 
     # ---- the queue ----
 

@@ -88,6 +88,14 @@ def test_without_a_model_passages_are_shown_without_what_could_move_the_cursor(s
     assert there.requests == []
 
 
+def test_nobody_is_paid_for_an_answer_that_could_not_be_written(say: Say, there: ModelServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "file" / "answer.json"):
+        done = say("answer", "how many layers has the value stack", "--model", "there/talker", "--out", out)
+        assert (done.exit_code, "--out" in done.stderr or "name a file" in done.stderr) == (2, True)
+    assert there.requests == []
+
+
 def test_no_answer_is_an_exit_code_of_its_own(say: Say, there: ModelServer) -> None:
     done = say("answer", "where do penguins breed", "--model", "there/talker")
     assert done.exit_code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from http.client import BadStatusLine
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,12 @@ def test_the_clock_is_held_against_the_clouds(workspace: Workspace, ahead_s: flo
 
     [found] = doctor_place.clock(workspace, silent)
     assert (found.level, "no route" in found.message) == ("warning", True)
+
+    def babbling(_url: str) -> float:
+        raise BadStatusLine("SSH-2.0")
+
+    [found] = doctor_place.clock(workspace, babbling)
+    assert (found.level, "SSH-2.0" in found.message) == ("warning", True)
 
 
 def test_every_setting_has_its_source(workspace: Workspace) -> None:

@@ -5,12 +5,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
 
 from console.operations.events import OperationEvent
-from console.operations.guard import Allowance, Unguarded, allowed, extend, guard, guard_forgotten, onstart_line
+from console.operations.guard import (
+    Allowance,
+    Unguarded,
+    allowed,
+    extend,
+    guard,
+    guard_forgotten,
+    onstart_line,
+    prolong,
+)
 from console.operations.rent import rent
 from console.operations.session import Session, open_session
 from console.settings import GuardSettings
@@ -74,6 +85,18 @@ def test_what_is_rented_is_guarded_by_cap_and_price_and_armed_anew_only_for_a_re
         told.clear()
         extend(session, agent, instance_id, max_usd=6.0, max_hours=1.0, report=told.append)
         assert [event for event in told if "go on longer" in event.message] == []
+
+
+def test_a_machine_whose_price_only_the_cloud_knows_is_prolonged_by_what_it_costs(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(session, max_usd=2.0)
+    session.ledger.open_instance("local", 7, label="x", gpu_name="X", gpu_usd_per_hour=0.0, disk_usd_per_hour=0.0)
+    monkeypatch.setattr(session, "instance", lambda _id: SimpleNamespace(usd_per_hour=1.0))
+    wanted: dict[str, object] = {}
+    monkeypatch.setattr("console.operations.guard.extend", lambda *_arguments, **given: wanted.update(given))
+    prolong(session, cast(Agent, None), 7, add_hours=3)
+    assert wanted["max_usd"] == pytest.approx(5.0)
 
 
 @pytest.fixture

@@ -213,27 +213,29 @@ async def test_a_model_is_asked_only_after_a_question_about_money(
         await until(pilot, lambda: "there/small" in shown(app), "the question")
         await pilot.press("y")
         await until(pilot, lambda: bool(ran), "the command")
-        assert view._awaited == Path(ran[0][3])
+        assert view._awaited == Path(ran[0][2])
         app.commands.end(app.commands.begin(("spotter", *ran.pop()), "", app.now()), 1, app.now())
         await until(pilot, lambda: view._awaited is None, "the end of the wait for a command that failed")
         await pilot.press("R")
         await until(pilot, lambda: "there/small" in shown(app), "the question")
         await pilot.press("y")
         await until(pilot, lambda: bool(ran), "the command")
-        assert ran[0][:3] == ("answer", "governance", "--out")
+        assert ran[0][:2] == ("answer", "--out")
+        assert ran[0][3:] == ("--", "governance"), "a question may begin with a hyphen"
         from dataclasses import asdict
 
         from console.operations.answers import answer, write_answer
 
         told = answer(app.session(), "governance", model="")
         assert asdict(told)["verdict"] == "passages"
-        write_answer(told, Path(ran[0][3]))
+        write_answer(told, Path(ran[0][2]))
         await until(pilot, lambda: isinstance(app.screen, AnswerPane), "what the command wrote")
         await until(
             pilot,
             lambda: app.screen.query_one("#answer-entries", OptionList).option_count == len(told.passages),
             "the passages",
         )
+        assert not Path(ran[0][2]).exists(), "it was only the way here"
 
 
 def test_a_record_is_found_again_by_its_place(workspace: Workspace) -> None:

@@ -1,25 +1,71 @@
 """Options that could cost money by a slip of the hand are refused before anything is asked or rented."""
 
+import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner, Result
+from typer.main import get_command
 
 from console.cli import app
 from console.operations.session import open_session
 from console.workspace import create_workspace
 
 
-@pytest.mark.parametrize("option", ["--max-usd", "--max-hours"])
-@pytest.mark.parametrize("value", ["-5", "0", "nan", "inf"])
-def test_a_limit_that_is_none_is_refused_before_the_machine_is_told(option: str, value: str) -> None:
-    done = CliRunner().invoke(app, ["guard", "1", option, value, "--yes"])
+@cache
+def command() -> Any:
+    """Made once: it takes longer than most mistakes."""
+    return get_command(app)
+
+
+def say(*words: object) -> Result:
+    return CliRunner().invoke(command(), [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"guard 1 --max-usd {value}" for value in ("-5", "0", "nan", "inf")),
+        *(f"guard 1 --max-hours {value}" for value in ("-5", "0", "nan", "inf")),
+        "guard 1 --add-hours nan", "rent 1 --max-usd-per-hour nan", "rerent 1 --max-usd-per-hour inf",
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_none_is_refused_before_the_machine_is_told(words: str) -> None:
+    done = say(*words.split(), "--yes")
     assert done.exit_code == 2
     assert "write a number above 0" in done.output
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return create_workspace(tmp_path_factory.mktemp("empty"))[0].root
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "review queue /abs/x", "review queue **", "review decide x y no", "review save", "review take a**b",
+        "guard 5 --add-hours 2 --max-usd 3", "sync --stop --watch", "sync --stop", "keys --check", "label 5 mine",
+        "logs --last zz", "logs --all --filter /[/", "metrics --since x", "stop 5 --yes", "stop 5", "rerent 5 --yes",
+    ],
+)  # fmt: skip
+def test_a_mistake_ends_with_a_sentence_and_for_a_program_with_one_json_value(empty: Path, words: str) -> None:
+    done = say("-C", empty, *words.split(), "--json")
+    assert done.exit_code in (1, 2)
+    assert isinstance(done.exception, SystemExit), "a sentence, not a traceback"
+    assert set(json.loads(done.stdout)) == {"error", "type"}
+    assert done.stderr.startswith("spotter: ")
+
+
+def test_no_name_is_no_run(empty: Path) -> None:
+    done = say("-C", empty, "logs", "", "--json")
+    assert (done.exit_code, "name a run" in done.stderr) == (2, True)
+
+
 def test_a_plan_never_resumes_a_run(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["-C", str(tmp_path), "run", "--resume", "last", "--dry-run"])
+    done = say("-C", tmp_path, "run", "--resume", "last", "--dry-run")
     assert done.exit_code == 2
     assert "--dry-run plans new work" in done.output
 
@@ -34,6 +80,6 @@ def test_a_silent_cloud_does_not_hide_what_the_ledger_still_bills(
     opened.ledger.open_instance(
         opened.cloud_name, 4711, label="x", gpu_name="X", gpu_usd_per_hour=1.0, disk_usd_per_hour=0.0
     )
-    done = CliRunner().invoke(app, ["-C", str(tmp_path), "ps"])
+    done = say("-C", tmp_path, "ps")
     assert done.exit_code == 1
     assert "still rented and billed: 4711" in done.output

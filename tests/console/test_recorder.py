@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from console.models.fleet import FleetView, GuardView, InstanceView
-from console.models.recorder import MINUTES_KEPT_S, RAW_KEPT_S, MoneyPoint, RecordedEvent, Recorder
+from console.models.recorder import (
+    EVENTS_KEPT_S,
+    MINUTES_KEPT_S,
+    RAW_KEPT_S,
+    MoneyPoint,
+    RecordedEvent,
+    Recorder,
+    RecorderUnusable,
+)
 from console.models.recorder_fleet import fleet_changes, to_sample
 from console.models.recorder_samples import GpuLoad, Sample, rate, sample_of
 from console.models.series import Bucket, fill, thinned
@@ -206,6 +214,20 @@ def test_money_is_kept_once_a_minute(recorder: Recorder) -> None:
     for step in range(4):
         recorder.note_money(MoneyPoint(minute + 30 * step, 0.5, 1.0 + step, None))
     assert [point.today_usd for point in recorder.money()] == [2.0, 4.0]
+
+
+def test_a_console_that_watches_while_nothing_is_rented_drops_what_is_old(recorder: Recorder, clock: Clock) -> None:
+    for _look in range(2):
+        recorder.note(RecordedEvent(clock.now, "money", f"at {clock.now}"))
+        recorder.note_money(MoneyPoint(clock.now, 0.0, 0.0, None))
+        clock.now += 2 * EVENTS_KEPT_S
+    assert (len(recorder.events()), len(recorder.money())) == (1, 1)
+
+
+def test_a_file_that_is_no_recorder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recorder.db").write_bytes(b"no database" * 99)
+    with pytest.raises(RecorderUnusable, match="moved away"):
+        Recorder(tmp_path / "recorder.db", "local")
 
 
 READY = InstanceView(

@@ -21,7 +21,7 @@ from console.actions.action import Question
 from console.app import SpotterApp
 from console.cli import app as cli
 from console.models.index_pages import around
-from console.models.review_desk import Desk, Said, moved, sized
+from console.models.review_desk import OPEN, Desk, Said, Step, moved, sized
 from console.models.review_log import DecisionLog, ReviewHeld, ReviewLogWrong, read_log
 from console.models.review_queue import Queued, overlap, split_argument, wanted
 from console.models.review_words import struct_words
@@ -137,6 +137,17 @@ def test_a_line_that_a_crash_tore_is_passed_over_and_the_next_begins_behind_it(w
     path.write_bytes(b"somebody else's file\n")
     with pytest.raises(ReviewLogWrong, match="move the file away"):
         read_log(path)
+
+
+def test_a_full_disk_is_told_and_no_crash(workspace: Workspace) -> None:
+    path = log_path(workspace, RUN)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/dev/full")
+    told: list[str] = []
+    log = DecisionLog(path, told.append)
+    log.put(Step(("d", 1, "r"), OPEN, Said("accepted")), 1.0)
+    log.close()
+    assert {"No space left" in each for each in told} == {True}
 
 
 async def test_a_second_console_may_look_but_not_decide(workspace: Workspace) -> None:

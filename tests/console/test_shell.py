@@ -450,6 +450,38 @@ async def test_what_was_said_yes_to_is_started_though_the_console_leaves_before_
     assert sorted(started) == numbers
 
 
+async def test_runs_that_go_on_for_hours_hold_no_destroy_back(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def start(_workspace: Workspace, arguments: list[str]) -> Any:
+        started.append(arguments[0])
+        return SimpleNamespace(exit_code=None, last_line=lambda: "")
+
+    monkeypatch.setattr("console.operations.background.start_beside", start)
+    monkeypatch.setattr("console.running.BEGINS_S", 0.05)
+    async with app.run_test(size=(100, 30)) as pilot:
+        for number in range(5):
+            app.run_command(("run", "--resume", str(number), "--yes"), f"resume {number}")
+        app.run_command(("destroy", "31245", "--yes"), "destroy 31245")
+        await until(pilot, lambda: "destroy" in started, "the destroy")
+
+
+async def test_what_cannot_be_started_as_the_console_leaves_is_not_lost(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_workspace: Workspace, arguments: list[str]) -> Any:
+        raise ValueError("embedded null byte") if "label" in arguments else OSError(28, "No space left on device")
+
+    monkeypatch.setattr("console.operations.background.start_beside", start)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        app.run_command(("label", "31245", "\0"), "label 31245")
+        await until(pilot, lambda: "embedded null byte" in shown(app), "why")
+        assert app.running.notes == ()
+        monkeypatch.setattr(app, "in_background", lambda ask, then: None)
+        app.run_command(("destroy", "31245", "--yes"), "destroy 31245")
+    assert app.not_started == ("destroy 31245: it could not be started: [Errno 28] No space left on device",)
+
+
 async def test_a_dump_is_a_picture_and_a_text(app: SpotterApp) -> None:
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await pilot.press("S")

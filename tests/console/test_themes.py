@@ -46,6 +46,8 @@ def test_a_file_is_a_theme(tmp_path: Path) -> None:
         ("name: spotter-dark\nprimary: blue\n", "built-in"),
         ("name: ''\nprimary: blue\n", "name:"),
         ("name: '[/x]'\nprimary: blue\n", "name:"),
+        ("primary: blue\nname: 2026-99-99\n", "not YAML"),
+        ("[" * 5000, "not YAML"),
         ("primary: blue\nvariables: {x}\n", "x: None is no colour"),
         ("primary: blue\nvariables: [x]\n", "variables: expected"),
         ("primary: blue\nvariables: {border: '}{'}\n", "is no colour"),

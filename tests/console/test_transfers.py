@@ -36,6 +36,12 @@ def test_a_transfer_tells_how_far_it_is_and_that_it_is_over(place: Workspace) ->
     assert notes.holder(7) is None
 
 
+def test_a_transfer_goes_on_where_no_note_can_be_kept(place: Workspace) -> None:
+    (place.state / "transfers").write_text("in the way")
+    with TransferNotes(place).noting(7, "push") as tell:
+        tell(OperationEvent("push", "started", "sending data/"))
+
+
 def test_ticks_give_a_share_and_a_rate(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("console.operations.transfers.WRITE_EVERY_S", 0.0)
     now = 1000.0
