@@ -23,17 +23,29 @@ COULD_NOT_HOLD = 255
 def open_shell(app: SpotterApp, instance_id: int) -> None:
     """Open it; what goes wrong is said. The box counts as used for as long as it lasts."""
     note = _("shell on {id}").format(id=instance_id)
-    if os.environ.get("TMUX") and shutil.which("tmux"):
-        root = str(app.workspace.root)
-        argv = [sys.executable, "-m", "console", "-C", root, "ssh", str(instance_id)]
-        app.log_command(f"spotter ssh {instance_id}", note)
-        app.in_background(lambda: _in_tmux(argv, instance_id), lambda problem: app.say(problem or note))
-        return
 
     def prepare() -> ShellCommand:
         from console.operations.shell import shell_command
 
         return shell_command(app.session(), instance_id)
+
+    if os.environ.get("TMUX") and shutil.which("tmux"):
+        root = str(app.workspace.root)
+        argv = [sys.executable, "-m", "console", "-C", root, "ssh", str(instance_id)]
+
+        def ask() -> str:
+            prepare()  # a window that cannot begin would close with its reason before anybody has read it
+            return _in_tmux(argv, instance_id)
+
+        def opened(problem: str) -> None:
+            if problem:
+                app.tell(problem, "error")
+                return
+            app.log_command(f"spotter ssh {instance_id}", note)
+            app.say(note)
+
+        app.in_background(ask, opened)
+        return
 
     app.in_background(prepare, lambda command: _instead_of_the_console(app, instance_id, command, note))
 

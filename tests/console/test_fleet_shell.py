@@ -99,9 +99,9 @@ async def test_what_goes_wrong_in_the_shell_brings_the_console_back_and_is_said(
     assert notes == [says]
 
 
-async def test_inside_tmux_it_is_a_window_of_its_own_and_the_console_stays(
-    workspace: Workspace, terminal: list[str], notes: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What was asked of tmux, in which the console runs."""
     ran: list[list[str]] = []
 
     def run(command: list[str], **_how: object) -> SimpleNamespace:
@@ -111,13 +111,39 @@ async def test_inside_tmux_it_is_a_window_of_its_own_and_the_console_stays(
     monkeypatch.setenv("TMUX", "/tmp/tmux-0/x,1,0")
     monkeypatch.setattr(instance_shell.shutil, "which", lambda _name: "/usr/bin/tmux")
     monkeypatch.setattr(instance_shell.subprocess, "run", run)
+    return ran
+
+
+async def test_inside_tmux_it_is_a_window_of_its_own_and_the_console_stays(
+    workspace: Workspace, terminal: list[str], windows: list[list[str]], notes: list[str]
+) -> None:
     app = app_of(workspace)
     async with app.run_test(size=(100, 30)) as pilot:
         put(await opened(pilot), FREE.id)
         await pilot.press("s")
-        await until(pilot, lambda: ran, "the window")
-    (command,) = [each for each in ran if each[0] == "tmux"]
+        await until(pilot, lambda: notes, "what was opened")
+    (command,) = [each for each in windows if each[0] == "tmux"]
     assert command[:4] == ["tmux", "new-window", "-n", "ssh 31245"]
     assert command[4].endswith("ssh 31245")
     assert "left" not in terminal
     assert app.now() == NOW
+
+
+async def test_no_window_opens_for_a_shell_that_cannot_begin_and_its_reason_is_said(
+    workspace: Workspace,
+    terminal: list[str],
+    windows: list[list[str]],
+    notes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> ShellCommand:
+        raise OSError("no endpoint of 31245 answers")
+
+    monkeypatch.setattr(shell, "shell_command", refused)
+    app = app_of(workspace)
+    async with app.run_test(size=(100, 30)) as pilot:
+        put(await opened(pilot), FREE.id)
+        await pilot.press("s")
+        await until(pilot, lambda: notes, "what went wrong")
+    assert notes == ["no endpoint of 31245 answers"]
+    assert [each for each in windows if each[0] == "tmux"] == []
