@@ -30,6 +30,7 @@ from console.screens.run_rows import (
 from console.screens.view import Copyable, PolledView
 from console.widgets.keyed_table import KeyedTable
 from console.words import visible
+from console.workspace import WorkspaceError
 
 if TYPE_CHECKING:
     from console.asking import Severity
@@ -69,9 +70,15 @@ class Runs(PolledView[list[RunRow]]):
     # ---- reading and drawing ----
 
     def read(self) -> list[RunRow]:
-        """Read the runbook and what was appended to the runs' events."""
+        """Read the runbook and what was appended to the runs' events.
+
+        Raises:
+            WorkspaceError: there is no workspace, or not any more: that is not the same as no run.
+        """
         from console.models.runs import RunList
 
+        if not self.app.workspace.exists:
+            raise WorkspaceError(_("This folder is no workspace yet: see :welcome."))
         if self._list is None:
             self._list = RunList(self.app.workspace)
         return self._list.refresh()

@@ -24,7 +24,7 @@ from console.screens.runs import Runs
 from console.widgets.confirm import Confirm
 from console.widgets.keyed_table import KeyedTable
 from console.widgets.stage_timeline import span, timeline_text
-from console.workspace import Workspace, create_workspace
+from console.workspace import Workspace, WorkspaceError, create_workspace
 from remote.money import RunCost
 from tests.console.piloting import said, shown, until
 
@@ -273,6 +273,21 @@ async def test_a_real_workspace_is_read_by_itself_and_enter_opens_the_run(place:
         await until(pilot, lambda: isinstance(app.view, Run), "the run")
         await until(pilot, lambda: "0kj13082" in said(app, "#run-head"), "its head")
         await until(pilot, lambda: "dpi 150" in said(app, "#run-parameters"), "its parameters")
+
+
+async def test_a_workspace_that_is_gone_keeps_its_runs_on_screen_and_never_says_that_there_was_none(
+    place: Workspace,
+) -> None:
+    app = SpotterApp(place, view="runs", live=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        view = app.view
+        assert isinstance(view, Runs)
+        view.show([LIVE])
+        place.root.rename(place.root.with_name("unplugged"))
+        with pytest.raises(WorkspaceError, match="no workspace") as reason:
+            view.read()
+        view.show_stale(str(reason.value))
+        await until(pilot, lambda: "0kj13082" in shown(app) and "stale: This folder" in shown(app), "the run, stale")
 
 
 def test_what_a_run_that_is_over_cost_is_asked_once(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
