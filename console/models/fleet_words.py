@@ -160,7 +160,7 @@ def empty_words(view: FleetView, offers_keys: str) -> str:
     ways = (
         (offers_keys or ":offers", _("shows what can be rented, at its full price")),
         (":runs", _("n there starts a run, which rents for itself and gives back what it rented")),
-        (":welcome", _("a demo that costs nothing, and the key of the market")),
+        (":welcome", _("a demo that costs nothing, and the API key")),
     )
     width = max(len(keys) for keys, _words in ways)
     lines = (f"{keys:<{width}}  {words}" for keys, words in ways)

@@ -136,7 +136,8 @@ def in_turn(
     The first was agreed to as it is; none of the others may cost more than `most_usd_per_hour`.
     """
     tried: set[int] = set()
-    for look in (lambda: offers, look_again):
+    looks: tuple[Callable[[], Sequence[RankedOffer]], ...] = (lambda: offers, look_again)
+    for look in looks:
         for each in look():
             if len(tried) == MOST_TRIED:
                 return
