@@ -2,7 +2,8 @@
 
 Readers put whole batches into a waiting room under a lock; `drain` moves them into the ring. So a line costs the loop
 nothing by itself, and a flood costs lines, which are counted, never the screen. A line has a number that it keeps for
-life; numbers begin at 0 and grow by one.
+life; numbers grow by one. What was written before what is here comes behind it in time and in front of it in the ring:
+`offer_older` and `take_older` give such lines the numbers below the first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ WHOLE_CHARACTERS = 1_000_000
 WHOLE_BYTES = 16 * 1024 * 1024
 DRAIN_LINES = 20_000
 """At one drain, so that a long backlog comes in steps between which keys are answered."""
+
+OLDER_LINES = 1_000
+"""Of a batch in the waiting room that older lines are put into."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,22 @@ class LogBatch:
         self.sources.append(source)
         self.levels.append(level)
         self.vague.append(vague)
+
+    def extend(self, other: LogBatch) -> None:
+        """All lines of another batch behind these."""
+        start = len(self.texts)
+        self.texts += other.texts
+        self.stamps += other.stamps
+        self.sources += other.sources
+        self.levels += other.levels
+        self.vague += other.vague
+        self.whole |= {start + index: line for index, line in other.whole.items()}
+
+    def part(self, start: int, end: int) -> LogBatch:
+        """Some of these lines, as a batch of their own."""
+        whole = {index - start: line for index, line in self.whole.items() if start <= index < end}
+        cut = slice(start, end)
+        return LogBatch(self.texts[cut], self.stamps[cut], self.sources[cut], self.levels[cut], self.vague[cut], whole)
 
     def take(self, other: LogBatch, indices: Iterable[int]) -> None:
         """Lines of another batch behind these."""
@@ -94,10 +114,10 @@ def in_order(batches: Sequence[LogBatch]) -> LogBatch:
 class LogBuffer:
     """A ring of lines. `append`, `offer` and `source` are for any thread, everything else for the screen's loop."""
 
-    def __init__(self, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, first: int = 0) -> None:
         self.capacity = capacity
-        self.first = 0
-        """Number of the oldest line that is still here."""
+        self.first = first
+        """Number of the oldest line that is here. Where older ones are to come, begin with room for them below."""
         self.dropped = 0
         """Lines that gave way to newer ones."""
         self.names: list[str] = []
@@ -117,6 +137,8 @@ class LogBuffer:
         self._waiting: deque[LogBatch] = deque()
         self._waiting_lines = 0
         self._lost = 0
+        self._older: LogBatch | None = None
+        self._drained = False
         self._readers: dict[str, StampReader] = {}
 
     def source(self, name: str) -> int:
@@ -136,7 +158,8 @@ class LogBuffer:
     ) -> LogBatch:
         """Lines with their times and levels; a line that tells no time has that of the line before it in `lines`.
 
-        With `vague`, `arrived` is only the latest that lines without a time can have been written.
+        With `vague`, `arrived` is only the latest that lines without a time can have been written; before the first
+        line that tells its time, that one's is.
         """
         index = self.source(source)
         reader = self._readers.setdefault(source, StampReader())
@@ -145,6 +168,8 @@ class LogBuffer:
         for line in lines:
             stamp = reader.read(line, arrived)
             if stamp is not None:
+                if vague:
+                    batch.stamps = array("d", [stamp]) * len(batch)
                 moment, vague = stamp, False
             batch.add(line, moment, index, level_of(line), vague=vague)
         return batch
@@ -161,6 +186,20 @@ class LogBuffer:
                 self._waiting_lines -= oldest
                 self._lost += oldest
 
+    def offer_older(self, batch: LogBatch) -> None:
+        """Lines that were written before all that were offered so far; once only, for the next `take_older`."""
+        if not len(batch):
+            return
+        with self._lock:
+            if self._drained:
+                self._older = batch
+                return
+            start = max(0, len(batch) - max(0, self.capacity - self._waiting_lines))
+            self._lost += start
+            for end in range(len(batch), start, -OLDER_LINES):
+                self._waiting.appendleft(batch.part(max(start, end - OLDER_LINES), end))
+            self._waiting_lines += len(batch) - start
+
     @property
     def end(self) -> int:
         """Number that the next line will have."""
@@ -173,6 +212,7 @@ class LogBuffer:
         """Move what waits into the ring, `DRAIN_LINES` at once at most; returns how many lines came."""
         batches: list[LogBatch] = []
         with self._lock:
+            self._drained = self._drained or bool(self._waiting)
             room = DRAIN_LINES
             while self._waiting and (not batches or room >= len(self._waiting[0])):
                 batch = self._waiting.popleft()
@@ -191,6 +231,32 @@ class LogBuffer:
             came += len(batch)
         self._trim()
         return came
+
+    def take_older(self) -> int:
+        """Put the older lines that wait, as many as there is room for, before the first; returns how many came."""
+        with self._lock:
+            older, self._older = self._older, None
+        if older is None:
+            return 0
+        start = max(0, len(older) - max(0, self.capacity - len(self)), len(older) - self.first)
+        room = self._max_bytes - self._bytes
+        sizes = [text.__sizeof__() for text in older.texts[start:]]
+        needed = sum(sizes)
+        for size in sizes:
+            if needed <= room:
+                break
+            needed -= size
+            start += 1
+        self.dropped += start
+        older = older.part(start, len(older))
+        self.first -= len(older)
+        self._bytes += needed
+        self._texts[:0], self._stamps[:0], self._sources[:0] = older.texts, older.stamps, older.sources
+        self._levels[:0], self._vague[:0] = older.levels, older.vague
+        self._whole = {self.first + index: line for index, line in older.whole.items()} | self._whole
+        self._whole_bytes += sum(line.__sizeof__() for line in older.whole.values())
+        self._trim()
+        return len(older)
 
     def _take(self, batch: LogBatch) -> None:
         start = self.end
@@ -225,6 +291,7 @@ class LogBuffer:
         """Forget every line, mark and count; numbers go on, so that what pointed at a line points at none."""
         with self._lock:
             self._waiting.clear()
+            self._older = None
             self._waiting_lines = self._lost = 0
         self.first = self.end
         self.dropped = self._bytes = self._whole_bytes = 0

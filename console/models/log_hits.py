@@ -88,6 +88,12 @@ class HitList:
             self.numbers, self.answers, self._looked = [], query, self._buffer.first
             self.look()
 
+    def ask_again(self) -> None:
+        """Look for the same among lines that came before the first; what was found stays until the answer is here."""
+        if self.query:
+            self._looked = self._buffer.first
+            self.ask(self.query)
+
     def job(self) -> Job | None:
         """The search that is to be done in a thread; None when there is none to do."""
         if not self.searching:

@@ -90,6 +90,13 @@ class LogPane:
             self._extend(new)
             self._slide()
 
+    def took_older(self) -> None:
+        """Lines came before the first: look for the same again, by jobs where there is much to search."""
+        self.filtered.ask_again()
+        self.found.ask_again()
+        if not self.filtered.searching:
+            self.arrange()
+
     def set_filter(self, query: LogQuery) -> None:
         """Show what `query` keeps; when there is much to search, `filtered.job()` is to be run and taken."""
         self.filtered.ask(query)

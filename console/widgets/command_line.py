@@ -29,7 +29,7 @@ ACTION_IDS = tuple(action.id for action in ACTIONS)
 
 
 class CommandLine(Vertical):
-    """Hidden until `open`; tab completes, up and down walk through the lines before, esc closes."""
+    """Hidden until `open`; tab completes and walks on, up and down walk through the lines before, esc closes."""
 
     app: SpotterApp
 
@@ -44,6 +44,9 @@ class CommandLine(Vertical):
         super().__init__(id="command-line")
         self._history: CommandHistory | None = None
         self._came_from: Widget | None = None
+        self._offered: list[str] = []
+        """What tab walks through; of use while the line is the one of them that it was put at."""
+        self._at = 0
         self.display = False
 
     def compose(self) -> ComposeResult:
@@ -105,12 +108,17 @@ class CommandLine(Vertical):
     def _hint(self) -> None:
         width = max(10, self.app.size.width - 4)
         hints = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        for number, line in enumerate(self.choices()):
-            word = visible(line.rpartition(" ")[2])
+        walking = self._walking
+        choices, marked = (self._offered, self._at) if walking else (self.choices(), 0)
+        words = [visible(line.rpartition(" ")[2]) for line in choices]
+        first = 0
+        while sum(len(word) + 2 for word in words[first : marked + 1]) > width - 1 and first < marked:
+            first += 1  # the one that tab stands at is in sight
+        for number, word in enumerate(words[first:], start=first):
             if hints.cell_len + len(word) + 2 > width:
                 hints.append("…")
                 break
-            hints.append(word, style="bold" if number == 0 and self._field.value else "")
+            hints.append(word, style="bold" if number == marked and self._field.value else "")
             hints.append("  ")
         self.query_one("#command-hints", Static).update(hints)
 
@@ -135,7 +143,7 @@ class CommandLine(Vertical):
 
     def on_key(self, event: events.Key) -> None:
         """Keys that a field leaves alone."""
-        if event.key not in ("escape", "tab", "up", "down"):
+        if event.key not in ("escape", "tab", "shift+tab", "up", "down"):
             return
         event.stop()
         event.prevent_default()
@@ -143,7 +151,9 @@ class CommandLine(Vertical):
             case "escape":
                 self.close()
             case "tab":
-                self._complete()
+                self._complete(1)
+            case "shift+tab":
+                self._complete(-1)
             case "up" if self._history is not None:
                 self._put(self._history.older(self._field.value))
             case "down" if self._history is not None:
@@ -158,13 +168,29 @@ class CommandLine(Vertical):
             self._came_from = self.screen.focused
             self.close()
 
-    def _complete(self) -> None:
-        """As far as all choices agree; where they agree no further, the first of them."""
-        choices = [line for line in self.choices() if line.startswith(self._field.value)] or self.choices()
+    @property
+    def _walking(self) -> bool:
+        """Whether tab put there what stands there now."""
+        return self._at < len(self._offered) and self._offered[self._at] == self._field.value
+
+    def _complete(self, step: int) -> None:
+        """As far as all choices agree; where they agree no further, one of them after another, or back (-1)."""
+        typed = self._field.value
+        if self._walking:
+            self._at = (self._at + step) % len(self._offered)
+            self._put(self._offered[self._at])
+            return
+        choices = [line for line in self.choices() if line.startswith(typed)] or self.choices()
         if not choices:
             return
         further = common_start(choices)
-        self._put(further if len(further) > len(self._field.value) else choices[0])
+        if len(further) > len(typed):
+            self._put(further)
+            return
+        self._offered, self._at = choices, 0 if step > 0 else len(choices) - 1
+        if choices[self._at] == typed:
+            self._at = (self._at + step) % len(choices)
+        self._put(choices[self._at])
 
     def _put(self, line: str) -> None:
         self._field.value = line

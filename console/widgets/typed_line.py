@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual import events
+from textual.widgets import Input
+
 from console.language import _
 from console.widgets.field import Field
 
@@ -18,6 +21,22 @@ class TypedLine(Field):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, max_length=LONGEST, **options)
         self._told = False
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Put all of it in at once, on one line, as far as it fits: it is read once, not letter by letter."""
+        event.stop()
+        event.prevent_default()
+        text, (start, end) = " ".join(event.text.splitlines()), sorted(self.selection)
+        room = LONGEST - len(self.value) + (end - start)
+        if text[:room]:
+            self.replace(text[:room], start, end)
+        if len(text) > room:
+            self.restricted()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Of keys that came in one go only the last is news: whoever listens works through the line once for all."""
+        if event.value != self.value:
+            event.stop()
 
     def restricted(self) -> None:
         """Say once, not for every key, that more does not fit."""

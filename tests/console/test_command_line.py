@@ -195,6 +195,23 @@ async def test_tab_completes_as_far_as_it_is_certain_then_takes_the_first(app: S
         assert "31299" not in field.value
 
 
+async def test_tab_walks_through_all_that_it_may_be_and_shift_tab_back(app: Shell) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        line, field = app.query_one(CommandLine), app.query_one("#command-field", Input)
+        line.open("run 312")
+        seen = []
+        for key in ("tab", "tab", "tab", "shift+tab", "shift+tab"):
+            await pilot.press(key)
+            seen.append(field.value)
+        assert seen == ["run 31245", "run 31299", "run 31245", "run 31299", "run 31245"]
+        assert "31245  31299" in shown(app), "what there is to walk through stays"
+        await pilot.press("shift+tab", "backspace", "tab")
+        assert field.value == "run 31299", "what is typed is completed anew"
+        line.open("fl")
+        await pilot.press("shift+tab", "shift+tab")
+        assert field.value.startswith("fleet.")
+
+
 async def test_the_choices_stand_above_the_line(app: Shell) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.query_one(CommandLine).open("run 3")

@@ -135,6 +135,28 @@ async def test_a_paste_that_comes_key_by_key_stops_at_what_a_person_types(worksp
         assert len(app._notifications) == 1
 
 
+async def test_a_paste_goes_in_whole_as_far_as_it_fits_and_is_worked_through_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.go("index")
+        await until(pilot, lambda: keys_are_in_the_view(app), "the query")
+        query, asked = app.view.query_one(Query), []
+        monkeypatch.setattr(app.view, "find", lambda: asked.append(query.value))
+        app.post_message(events.Paste("слой\n" + "y" * 10_000))
+        await until(pilot, lambda: bool(asked), "the question")
+        assert query.value == "слой " + "y" * (LONGEST - 5)
+        assert asked == [query.value]
+        assert len(app._notifications) == 1
+        query.value = ""
+        await until(pilot, lambda: asked[-1] == "", "an empty query")
+        for _ in range(200):  # a terminal without bracketed paste
+            app.post_message(events.Key("z", "z"))
+        await until(pilot, lambda: asked[-1] == "z" * 200, "the question of all of them")
+        assert len(asked) < 20
+
+
 async def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
     place, _ = create_workspace(tmp_path)
     place.state.mkdir(exist_ok=True)

@@ -127,6 +127,45 @@ def test_a_hundred_thousand_lines_take_less_than_40_mb() -> None:
     assert 20_000 * 100 < used < 40e6 / 5
 
 
+def test_older_lines_go_in_front_as_far_as_there_is_room_and_are_searched_too() -> None:
+    buffer = LogBuffer(capacity=6, first=6)
+    pane = LogPane(buffer)
+    buffer.append(["new 1", "new 2"])
+    pane.took(buffer.drain())
+    ask(pane, "1")
+    assert pane.mark(6, NOON)
+    buffer.offer_older(buffer.batch_of([f"old {number}" for number in range(10, 16)] + ["x" * 5000]))
+    assert buffer.take_older() == 4
+    pane.took_older()
+    assert (buffer.first, buffer.end, buffer.dropped) == (2, 8, 3)
+    assert shown(pane) == ["old 13", "old 14", "old 15", "new 1"]
+    assert buffer.whole(5) == "x" * 5000
+    assert list(buffer.marks) == [6]
+
+
+def test_a_long_log_that_grew_older_is_searched_anew_and_shows_the_old_answer_meanwhile() -> None:
+    buffer = LogBuffer(first=100_000)
+    pane = LogPane(buffer)
+    buffer.append(["line 99", "line 98"])
+    pane.took(buffer.drain())
+    ask(pane, "99")
+    buffer.offer_older(buffer.batch_of([f"line {number}" for number in range(3000)]))
+    buffer.take_older()
+    pane.took_older()
+    assert shown(pane) == ["line 99"]
+    job = pane.filtered.job()
+    assert job is not None
+    assert pane.take_filtered(job.run())
+    assert len(shown(pane)) == 1 + sum("99" in f"line {number}" for number in range(3000))
+
+
+def test_lines_before_the_first_that_tells_its_time_are_at_the_latest_as_old_as_that_one() -> None:
+    buffer = LogBuffer()
+    batch = buffer.batch_of(["  and so on", "2026-11-21T12:00:05Z five", "  more"], "a", NOON + 900, vague=True)
+    assert list(batch.stamps) == [NOON + 5] * 3
+    assert list(batch.vague) == [1, 0, 0]
+
+
 def test_long_lines_are_cut_kept_whole_aside_and_bounded_in_all() -> None:
     buffer = LogBuffer(max_bytes=100_000)
     buffer.append(["x" * 1_000_000, "short"])
