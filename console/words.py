@@ -15,30 +15,31 @@ def usd_per_hour(amount: float) -> str:
     return f"${amount:.3f}/h"
 
 
-def duration(seconds: float) -> str:
-    """Two largest units: `3d 4h`, `2h 05m`, `41s`, `0.4s`."""
+def duration(
+    seconds: float, units: tuple[str, str, str, str] = ("{0}s", "{0}m {1:02d}s", "{0}h {1:02d}m", "{0}d {1}h")
+) -> str:
+    """Two largest units: `3d 4h`, `2h 05m`, `41s`, `0.4s`; `units` are the formats from seconds to days."""
     if seconds < 10:
-        return f"{seconds:.1f}s"
+        return units[0].format(f"{seconds:.1f}")
     whole = round(seconds)
     if whole < 60:
-        return f"{whole}s"
+        return units[0].format(whole)
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
+        return units[1].format(minutes, rest)
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours}h {minutes:02d}m"
+        return units[2].format(hours, minutes)
     days, hours = divmod(hours, 24)
-    return f"{days}d {hours}h"
+    return units[3].format(days, hours)
 
 
-def size(count: float) -> str:
+def size(count: float, units: tuple[str, ...] = ("B", "KiB", "MiB", "GiB")) -> str:
     """Bytes with a binary unit."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024 or unit == "GiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable")
+    power = 0
+    while abs(count) >= 1024 and power < len(units) - 1:
+        count, power = count / 1024, power + 1
+    return f"{count:.1f} {units[power]}" if power else f"{count:.0f} {units[0]}"
 
 
 def bar(fraction: float, width: int) -> str:
@@ -51,6 +52,11 @@ def bar(fraction: float, width: int) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 page`, `12 pages`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def short_id(run_id: str) -> str:
+    """What people call a run: the last characters of its id."""
+    return visible(run_id[-8:])
 
 
 def visible(text: str) -> str:

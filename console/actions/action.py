@@ -35,6 +35,8 @@ class Action:
     """What it touches. With a stake it always asks first, is refused in read-only, and its view answers
     `question_view_verb(targets)` instead of `action_view_verb()`."""
     in_footer: bool = True
+    together: str = ""
+    """Under this label the line of keys shows it and its neighbours with the same label as one: `1–9 Class`."""
 
     @property
     def view(self) -> str:

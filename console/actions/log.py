@@ -5,6 +5,8 @@ from __future__ import annotations
 from console.actions.action import Action
 from console.language import N_
 
+_WINDOW = N_("Window")
+
 ACTIONS: tuple[Action, ...] = (
     Action("log.follow", "f", N_("Follow"), N_("Stay at the newest line, or stop"), "spotter logs RUN --follow"),
     Action(
@@ -43,17 +45,27 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "log.mark-previous", "left_curly_bracket", N_("Previous mark"), N_("The marked line before"), in_footer=False
     ),
-    Action("log.window-0", "0", N_("All"), N_("All lines, at the newest"), in_footer=False),
-    Action("log.window-1", "1", N_("Head"), N_("All lines, at the oldest"), in_footer=False),
-    Action("log.window-2", "2", N_("1 min"), N_("The last minute"), "spotter logs RUN --last 1m", in_footer=False),
-    Action("log.window-3", "3", N_("5 min"), N_("The last 5 minutes"), "spotter logs RUN --last 5m", in_footer=False),
+    Action("log.window-0", "0", N_("All"), N_("All lines, at the newest"), together=_WINDOW),
+    Action("log.window-1", "1", N_("Head"), N_("All lines, at the oldest"), together=_WINDOW),
+    Action("log.window-2", "2", N_("1 min"), N_("The last minute"), "spotter logs RUN --last 1m", together=_WINDOW),
+    Action("log.window-3", "3", N_("5 min"), N_("The last 5 minutes"), "spotter logs RUN --last 5m", together=_WINDOW),
     Action(
-        "log.window-4", "4", N_("15 min"), N_("The last 15 minutes"), "spotter logs RUN --last 15m", in_footer=False
+        "log.window-4",
+        "4",
+        N_("15 min"),
+        N_("The last 15 minutes"),
+        "spotter logs RUN --last 15m",
+        together=_WINDOW,
     ),
     Action(
-        "log.window-5", "5", N_("30 min"), N_("The last 30 minutes"), "spotter logs RUN --last 30m", in_footer=False
+        "log.window-5",
+        "5",
+        N_("30 min"),
+        N_("The last 30 minutes"),
+        "spotter logs RUN --last 30m",
+        together=_WINDOW,
     ),
-    Action("log.window-6", "6", N_("1 hour"), N_("The last hour"), "spotter logs RUN --last 1h", in_footer=False),
+    Action("log.window-6", "6", N_("1 hour"), N_("The last hour"), "spotter logs RUN --last 1h", together=_WINDOW),
     Action(
         "log.merged",
         "x",

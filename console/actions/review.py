@@ -16,7 +16,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.reject", "x", N_("Reject"), N_("There is no such region; on to the next"), f"{_DECIDE} rejected"),
     *(
         Action(f"review.class-{n}", str(n), N_("Class"), N_("Call it by the class of this number"),
-               f"{_DECIDE} --label LABEL", in_footer=False)
+               f"{_DECIDE} --label LABEL", together=N_("Class"))
         for n in range(1, CLASSES + 1)
     ),
     Action("review.box", "b", N_("Box"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from console.language import N_, _
+from console.language import N_, _, ngettext
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def head_line(hit: Hit, *, in_page: bool = False) -> Text:
     text.append(short(hit.label or hit.type) if in_page else place(hit), style="bold")
     text.append(f"  {short(hit.type)} {hit.score:.2f}", style="dim")
     if hit.similar:
-        text.append(_("  +{n} similar").format(n=len(hit.similar)), style="dim")
+        n = len(hit.similar)
+        text.append(ngettext("  +{n} similar", "  +{n} similar", n).format(n=n), style="dim")
     return text
 
 
@@ -122,7 +123,10 @@ def facet_lines(result: SearchResult) -> list[Text]:
 
 
 def result_note(result: SearchResult) -> str:
-    """The line under the list: how many, how fast, what the vectors know, what weighs."""
+    """The line under the list: how many, how fast, what the vectors know, what weighs; without words, what there is."""
+    if not result.query.strip():
+        n = result.records
+        return ngettext("{n} record · type to search", "{n} records · type to search", n).format(n=f"{n:,}")
     kind = _(LABELS[result.label]) if result.label else _("words only")
     if result.vector_pending:
         kind = _("words so far, vector under way")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from console.language import N_, _
 from console.models.chart import MOST_LINES, Chart, Line, round_above
 from console.models.series import Series
-from console.words import duration, size, visible
+from console.spoken import brief, duration, gigabytes, per_second, size
+from console.words import visible
 
 if TYPE_CHECKING:
     from console.models.recorder import Recorder
@@ -60,15 +61,10 @@ def megabytes(value: float) -> str:
     return size(value * MEGABYTE)
 
 
-def gigabytes(value: float) -> str:
-    """`40 GB`, decimal as disks are sold."""
-    return f"{value:.0f} GB" if value >= 10 else f"{value:.1f} GB"
-
-
 def bytes_per_s(value: float) -> str:
     """`1.2 MiB/s`, `195 KiB/s`: short enough for an axis."""
     number, unit = size(value).split()
-    return f"{float(number):.0f} {unit}/s" if float(number) >= 10 else f"{number} {unit}/s"
+    return per_second(f"{float(number):.0f} {unit}" if float(number) >= 10 else f"{number} {unit}")
 
 
 def round_bytes_above(value: float) -> float:
@@ -98,7 +94,7 @@ def charts_of(
     until = now + 1e-3
     stale = newest is None or now - newest.at > STALE_S
     note = note_of(newest, now)
-    ends = (f"-{duration(now - since)}", end or _("now"))
+    ends = (f"-{brief(now - since)}", end or _("now"))
 
     load = recorder.load(instance_id, since, until, buckets)
 

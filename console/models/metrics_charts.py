@@ -10,7 +10,8 @@ from console.language import _
 from console.models.chart import Chart, Line
 from console.models.quality_history import INDEX_METRICS
 from console.models.series import Bucket, fill
-from console.words import usd, usd_per_hour
+from console.spoken import usd_per_hour
+from console.words import usd
 
 if TYPE_CHECKING:
     from console.models.recorder import MoneyPoint

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from console.language import N_, _, ngettext
 from console.models.quality_history import INDEX_METRICS, REGION_METRICS, QualityPoint
 from console.models.waste import WASTE, Cause, wasted_usd
-from console.words import bar, duration, usd, visible
+from console.spoken import brief, duration
+from console.words import bar, usd, visible
 
 if TYPE_CHECKING:
     from console.models.spend import Part, SpendRow
@@ -156,7 +157,7 @@ def _waste(report: MetricsReport) -> Cells:
         share = each.usd / report.total_usd if report.total_usd > 0 else 0.0
         cause = _(CAUSES[each.cause])
         rows.append(
-            (str(each.instance_id), visible(each.gpu), cause, usd(each.usd), f"{share:.0%}", duration(each.seconds))
+            (str(each.instance_id), visible(each.gpu), cause, usd(each.usd), f"{share:.0%}", brief(each.seconds))
         )
     lost = usd(wasted_usd(report.wasted))
     return titles, rows, _("{usd} bought nothing, the dearest first").format(usd=lost)

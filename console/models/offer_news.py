@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from console.language import _, ngettext
 from console.models.offer_terms import Terms
-from console.words import duration, usd, usd_per_hour
+from console.spoken import duration, usd_per_hour
+from console.words import usd
 
 if TYPE_CHECKING:
     from remote.cloud import Offer, OfferQuery

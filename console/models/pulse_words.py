@@ -10,7 +10,8 @@ from console.language import _, ngettext
 from console.models.burn import burn_of, runway_of
 from console.models.fitting import fit_words
 from console.models.pulse import LEVEL_WORDS, SIGNS, WORST_FIRST, Level, PulseNews, Tile, checks_of, tiles_of
-from console.words import bar, duration, usd, usd_per_hour, visible
+from console.spoken import brief, duration, usd_per_hour
+from console.words import bar, usd, visible
 
 STYLES: dict[Level, str] = {
     "error": "bold red",
@@ -20,6 +21,7 @@ STYLES: dict[Level, str] = {
     "foreign": "dim",
 }
 TILE_WIDTH = 25
+WIDEST_TILE = 42
 TILE_HEIGHT = 7
 BAR_WIDTH = 12
 RUN_TAIL = 8
@@ -34,7 +36,7 @@ def tile_lines(tile: Tile, *, chosen: bool = False, width: int = TILE_WIDTH) -> 
     head = Text(f"{top[0]}{top[1]} {title} " + top[1] * (inside - len(title) - 1) + top[2], style=style)
     share = f"{tile.busy:4.0%}" if tile.busy is not None else "   –"
     busy = f"{bar(tile.busy or 0.0, BAR_WIDTH)} {share}" if tile.busy is not None else _("GPU: no figures")
-    age = f" · {duration(tile.age_s)}" if tile.age_s is not None else ""
+    age = f" · {brief(tile.age_s)}" if tile.age_s is not None else ""
     work = _("no run")
     if tile.run_id is not None:
         share = f" {tile.done}/{tile.total}" if tile.total else ""
@@ -61,12 +63,17 @@ def tiles_across(width: int) -> int:
     return max(1, width // TILE_WIDTH)
 
 
+def tile_width(count: int, width: int) -> int:
+    """How wide each of so many tiles is: they share what a screen has, so that less of their words is cut."""
+    return max(TILE_WIDTH, min(WIDEST_TILE, width // max(1, min(count, tiles_across(width)))))
+
+
 def grid(tiles: Sequence[Tile], chosen: str | None, width: int) -> Text:
     """All tiles, row by row."""
-    across = tiles_across(width)
+    across, wide = tiles_across(width), tile_width(len(tiles), width)
     lines: list[Text] = []
     for start in range(0, len(tiles), across):
-        boxes = [tile_lines(tile, chosen=tile.key == chosen) for tile in tiles[start : start + across]]
+        boxes = [tile_lines(tile, chosen=tile.key == chosen, width=wide) for tile in tiles[start : start + across]]
         lines += [Text("").join(parts) for parts in zip(*boxes, strict=True)]
     return Text("\n").join(lines)
 
@@ -120,7 +127,7 @@ def _fleet_lines(news: PulseNews, now: float, wall_now: float) -> list[tuple[Lev
         parts.append(_("nothing is rented"))
     for level in WORST_FIRST:
         if number := sum(tile.level == level for tile in tiles):
-            parts.append(str(number) + " " + _(LEVEL_WORDS[level]))
+            parts.append(_("{n} {level}").format(n=number, level=_(LEVEL_WORDS[level])))
     lines.append((min((tile.level for tile in tiles), key=WORST_FIRST.index, default="ok"), " · ".join(parts)))
     return lines
 
@@ -130,7 +137,7 @@ def _run_lines(news: PulseNews) -> list[tuple[Level, str]]:
     for row in news.runs:
         pace = row.pace
         share = pace.done / pace.total if pace.total else 0.0
-        parts = [f"{row.entry.pipeline} {row.entry.run_id[-RUN_TAIL:]} {row.state}"]
+        parts = [f"{row.entry.pipeline} {row.entry.run_id[-RUN_TAIL:]} {_(row.state)}"]
         if pace.total:
             parts.append(f"{bar(share, BAR_WIDTH)} {pace.done}/{pace.total}")
         if row.eta_s is not None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from console.language import N_, _
 from console.models.fleet import InstanceView, Load
-from console.words import duration
+from console.spoken import duration
 
 Kind = Literal["orphan", "not-gone", "loading", "ssh", "away", "silent", "flat", "disk", "vram", "unfollowed"]
 

@@ -14,9 +14,10 @@ from console.actions.registry import action_called
 from console.language import _, ngettext
 from console.models.fleet_words import guard_sentence
 from console.operations.notes import LONGEST_NOTE
+from console.spoken import duration, usd_per_hour
 from console.widgets.dialog import Dialog
 from console.widgets.field import Field
-from console.words import duration, usd, usd_per_hour, visible
+from console.words import usd, visible
 
 if TYPE_CHECKING:
     from console.app import SpotterApp

@@ -9,7 +9,8 @@ from console.language import _, ngettext
 from console.models.fleet import FleetView, InstanceView
 from console.models.fleet_words import UNASKED_STATES, loss_of, rent_refusal, spent_word, state_word
 from console.models.stuck import stuck_of
-from console.words import duration, usd, usd_per_hour, visible
+from console.spoken import duration, usd_per_hour
+from console.words import usd, visible
 from remote.states import IN_USE
 
 TYPED_DIGITS = 4

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from console.language import _, ngettext
-from console.words import duration, size, usd, usd_per_hour, visible
+from console.spoken import duration, size, usd_per_hour
+from console.words import usd, visible
 
 if TYPE_CHECKING:
     from console.models.run_choices import RunForm

@@ -17,9 +17,9 @@ from console.screens.instance_log import LogPane
 from console.screens.instance_overview import ChartsPane
 from console.screens.instance_rows import EVENT_COLUMNS, RUN_COLUMNS, event_rows, facts, run_rows
 from console.screens.view import Copyable, Listing, PolledView
+from console.spoken import duration
 from console.widgets.keyed_table import KeyedTable
 from console.widgets.table_lines import TableLines
-from console.words import duration
 
 if TYPE_CHECKING:
     from console.models.fleet import FleetView, InstanceView
@@ -192,7 +192,7 @@ class Instance(PolledView["InstanceNews | None"]):
         if news.instance_id != self._chosen:
             return
         self.news = news
-        self.query_one("#instance-facts", Static).update(facts(news))
+        self._draw_facts()
         self.query_one(ChartsPane).show(news.charts, news.problem)
         self.query_one(LogPane).show(news.log, news.log_run)
         self.query_one("#instance-runs", KeyedTable).show(
@@ -203,6 +203,20 @@ class Instance(PolledView["InstanceNews | None"]):
         )
         self.query_one("#instance-tabs", Static).update(self._tab_line())
         self._want_samples()
+
+    def _draw_facts(self) -> None:
+        card = self.query_one("#instance-facts", Static)
+        if self.news is not None:
+            card.update(facts(self.news, card.content_size.width))
+
+    def on_resize(self) -> None:
+        """The card and the line of tabs fit the new room."""
+        self.call_after_refresh(self._draw_widths)
+
+    def _draw_widths(self) -> None:
+        if self.is_mounted:
+            self._draw_facts()
+            self.query_one("#instance-tabs", Static).update(self._tab_line())
 
     def show_stale(self, reason: str) -> None:
         """What is on screen stays."""
@@ -217,14 +231,17 @@ class Instance(PolledView["InstanceNews | None"]):
             here = name == self._tab
             line.append(f"[{_(title)}]" if here else f" {_(title)} ", style="bold reverse" if here else "")
             line.append(" ")
+        more = [Text(_("STALE"), style="bold yellow")] if self.stale else []
         if self._tab == "overview":
-            line.append("  " + _("window {window}").format(window=_(WINDOWS[self._window].label)), style="dim")
+            more.append(Text(_("window {window}").format(window=_(WINDOWS[self._window].label)), style="dim"))
             news = self.news
             if news is not None and news.newest_at is not None:
                 age = duration(max(0.0, news.now - news.newest_at))
-                line.append("  " + _("last sample {age} ago").format(age=age), style="dim")
-        if self.stale:
-            line.append("  " + _("STALE"), style="bold yellow")
+                more.append(Text(_("last sample {age} ago").format(age=age), style="dim"))
+        width = next((tabs.content_size.width for tabs in self.query("#instance-tabs").results(Static)), 0)
+        for part in more:  # whole, or not at all: half a figure is none
+            if line.cell_len + 2 + part.cell_len <= width or not width:
+                line.append("  ").append_text(part)
         return line
 
     def _show_tab(self, name: str) -> None:

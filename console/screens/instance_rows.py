@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from console.language import N_, _, ngettext
-from console.models.fleet_words import guard_sentence
+from console.models.fleet_words import guard_sentence, state_name
 from console.models.instance_news import Happening, InstanceNews, RunHere
 from console.models.rows import Column, Row
-from console.words import duration, size, usd, usd_per_hour, visible
+from console.spoken import brief, duration, size, usd_per_hour
+from console.words import usd, visible
 
 if TYPE_CHECKING:
     from remote.jobs import RemoteEntry, RemoteFolder
@@ -42,6 +44,10 @@ KINDS = {
 }  # fmt: skip
 FILE_KINDS = {"file": N_("file"), "folder": N_("folder"), "link": N_("link"), "other": N_("other")}
 UP = ".."
+FACT_WIDTH = 12
+"""Of the names on the card."""
+LEAST_ROOM = 20
+"""Narrower than this, words are not wrapped beside their name."""
 
 
 def clock_words(at: float, now: float) -> str:
@@ -50,23 +56,29 @@ def clock_words(at: float, now: float) -> str:
     return time.strftime("%H:%M:%S" if local[:3] == today[:3] else "%m-%d %H:%M", local)
 
 
-def facts(news: InstanceNews) -> Text:
-    """The card beside the charts: what it is, where, what it costs, who ends it, what its host did before."""
+def facts(news: InstanceNews, width: int = 0) -> Text:
+    """The card beside the charts: what it is, where, what it costs, who ends it, what its host did before.
+
+    `width`: cells that a line has, by which words are wrapped under their own beginning; 0 wraps none.
+    """
     text = Text()
+    room = width - FACT_WIDTH
     rented, listed = news.rented, news.listed
     if not news.known:
         text.append(_("Nothing is known here of instance {id}.").format(id=news.instance_id), style="bold yellow")
         return text
 
     def line(name: str, value: str, style: str = "") -> None:
-        text.append(f"{name:<11} ", style="dim")
-        text.append(visible(value) + "\n", style=style)
+        parts = wrap(visible(value), room, break_on_hyphens=False) if room >= LEAST_ROOM else [visible(value)]
+        for number, part in enumerate(parts or [""]):
+            text.append(f"{'' if number else name:<{FACT_WIDTH}}", style="dim")
+            text.append(part + "\n", style=style)
 
     gpu = listed.gpu if listed is not None else rented.gpu_name if rented is not None else ""
     text.append(f"{news.instance_id} {visible(gpu)}\n", style="bold")
     state = listed.state if listed is not None else rented.state if rented is not None else ""
     gone = rented is not None and not rented.alive
-    line(_("state"), _("gone") if gone else state, "" if not gone else "bold yellow")
+    line(_("state"), _("gone") if gone else state_name(state), "" if not gone else "bold yellow")
     if listed is not None and listed.message and not gone:
         line("", listed.message)
     if listed is not None and listed.location:
@@ -124,7 +136,7 @@ def event_rows(happenings: Sequence[Happening], now: float) -> list[Row]:
                 str(len(happenings) - number),
                 (
                     Text(clock_words(each.at, now)),
-                    Text(duration(max(0.0, now - each.at)), style="dim"),
+                    Text(brief(max(0.0, now - each.at)), style="dim"),
                     Text(_(KINDS.get(each.kind, each.kind))),
                     Text(mark + visible(each.text), style=style),
                 ),
@@ -167,7 +179,7 @@ def file_rows(folder: RemoteFolder, root: str, now: float) -> list[Row]:
 def _file_row(entry: RemoteEntry, now: float) -> Row:
     is_folder = entry.kind == "folder"
     name = visible(entry.name) + ("/" if is_folder else "")
-    age = duration(max(0.0, now - entry.mtime)) if entry.mtime else "–"
+    age = brief(max(0.0, now - entry.mtime)) if entry.mtime else "–"
     cells = (
         Text(name, style="bold" if is_folder else ""),
         Text("" if is_folder else size(entry.size)),

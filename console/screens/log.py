@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from console.actions.action import Action
 from console.language import _
 from console.models.filter import FilterError
-from console.models.log_buffer import LogBuffer
+from console.models.log_buffer import CAPACITY, LogBuffer
 from console.models.log_details import details_of
 from console.models.log_hits import HitList, Hits
 from console.models.log_query import LogQuery
@@ -23,7 +23,7 @@ from console.screens.log_words import note_words, opened_out, problem_of, summar
 from console.screens.view import Copyable, Listing
 from console.widgets.ring_log import RingLog
 from console.widgets.typed_line import TypedLine
-from console.words import visible
+from console.words import short_id, visible
 
 if TYPE_CHECKING:
     from console.models.log_follower import LogFollower
@@ -116,7 +116,7 @@ class LogView(LogKeys):
             self._follower.stop.set()
         self._problem, self._files = "", {}
         self.log_lines.empty = _("reading …") if self.app.live else ""
-        buffer = LogBuffer()
+        buffer = LogBuffer(first=CAPACITY)  # older lines come once the newest are here
         self.log_lines.use(buffer)
         self.log_lines.follow = True
         self._search(self.log_lines.pane.filtered)
@@ -159,6 +159,7 @@ class LogView(LogKeys):
         self._take()
 
     def _take(self) -> None:
+        loading = self._loading  # before the drain: what it says there is, the drain can take
         came = self.log_lines.drain()
         if came:
             self.draw_note()
@@ -166,8 +167,22 @@ class LogView(LogKeys):
             if several != self.log_lines.show_sources:
                 self.log_lines.show_sources = several
                 self.log_lines.redraw()
-        elif self._follower is not None and self._follower.ready.is_set():
+        elif loading is not None:
+            self.draw_note()
+        elif self._follower is not None:
             self._settle()
+
+    @property
+    def _loading(self) -> float | None:
+        """How much of what was written before is read; None once all of it is, and without anybody who reads."""
+        if self._follower is None or self._follower.ready.is_set():
+            return None
+        return self._follower.loaded
+
+    def on_ring_log_deepened(self) -> None:
+        """Older lines are here: look among them too, and take nothing for all there is."""
+        self._search(self.log_lines.pane.filtered)
+        self._search(self.log_lines.pane.found)
 
     def _settle(self) -> None:
         """Everything that was written before is here: say so if it is nothing, or go to the moment asked for."""
@@ -255,10 +270,11 @@ class LogView(LogKeys):
 
     @property
     def crumbs(self) -> tuple[str, ...]:
-        """Whose log it is."""
+        """Whose log it is: the run that was found, or what was asked for until one is."""
         if self._place is None or not self._place.run:
             return (_("all live runs"),)
-        return (visible(self._place.run),)
+        asked, runs = self._place.run, {file.run_id for file in self._files.values()}
+        return (visible(asked) if asked.isdigit() or len(runs) != 1 else short_id(*runs),)
 
     def focus_main(self) -> None:
         """Keys go to the lines."""
@@ -310,7 +326,8 @@ class LogView(LogKeys):
             if wrong:
                 note.update(Text(visible(wrong), style="bold"))
             else:
-                note.update(note_words(self.log_lines, paused=self.app.paused, with_events=self._with_events))
+                paused, loading = self.app.paused, self._loading
+                note.update(note_words(self.log_lines, paused=paused, with_events=self._with_events, loading=loading))
 
     def on_ring_log_moved(self) -> None:
         """Open out another line, once the keys rest."""

@@ -11,8 +11,9 @@ from console.language import _, ngettext
 from console.models.log_details import details_of
 from console.models.log_pane import HEAD, WINDOWS_S
 from console.models.log_stamp import Level
+from console.spoken import duration
 from console.widgets.ring_log import HOSTS, RingLog
-from console.words import duration, visible
+from console.words import visible
 
 
 def problem_of(lines: RingLog, reading: str) -> str:
@@ -21,10 +22,19 @@ def problem_of(lines: RingLog, reading: str) -> str:
     return pane.filtered.problem or pane.found.problem or (reading if len(lines.buffer) else "")
 
 
-def note_words(lines: RingLog, *, paused: bool, with_events: bool) -> str:
-    """How many lines, how many of them on show, and what is set otherwise than at first."""
+def note_words(lines: RingLog, *, paused: bool, with_events: bool, loading: float | None = None) -> str:
+    """How many lines, how many of them on show, and what is set otherwise than at first.
+
+    Args:
+        lines: The log on show.
+        paused: Whether new lines wait.
+        with_events: Whether what happened to pages stands between the lines.
+        loading: How much of what was written before is read, from 0 to 1; None when all of it is.
+    """
     pane, buffer = lines.pane, lines.buffer
     parts = [ngettext("{n:,} line", "{n:,} lines", len(buffer)).format(n=len(buffer))]
+    if loading is not None:
+        parts.append(_("loading {n} %").format(n=int(100 * loading)))
     if pane.filtered.searching or pane.found.searching:
         parts.append(_("searching …"))
     elif pane.filtered.query:

@@ -15,9 +15,10 @@ from console.language import N_, _
 from console.models.chart import Chart
 from console.models.instance_charts import WINDOWS, charts_of
 from console.models.rows import Column, Row
+from console.spoken import brief, duration, usd_per_hour
 from console.widgets.braille import BrailleChart
 from console.widgets.keyed_table import KeyedTable
-from console.words import duration, usd, usd_per_hour, visible
+from console.words import usd, visible
 
 if TYPE_CHECKING:
     from textual.timer import Timer
@@ -264,7 +265,7 @@ def _row(past: Past, number: int) -> Row:
         "–" if hot is None else f"{hot:.0f}",
         usd_per_hour(each.usd_per_hour),
         usd(each.spent_usd),
-        duration(each.rented_for_s),
+        brief(each.rented_for_s),
         (each.run_id or "–")[-8:],
     )
     return Row(str(each.instance_id), tuple(map(Text, cells)), values={"age": each.rented_for_s, "util": busy})

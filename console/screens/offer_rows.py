@@ -10,13 +10,14 @@ from console.language import N_, _, ngettext
 from console.models.fitting import fit_words
 from console.models.offer_news import Change, OfferNews, PricedOffer, gpu_words, warnings_of
 from console.models.rows import Column, Row
-from console.words import duration, usd, usd_per_hour, visible
+from console.spoken import brief, duration, usd_per_hour
+from console.words import usd, visible
 
 COLUMNS = (
     Column(N_("offer"), 8, name="offer"),
     Column(N_("news"), 6, name="news"),
     Column("GPU", 13, name="gpu"),
-    Column("$/h", 7, name="usd", numeric=True),
+    Column(N_("$/h"), 7, name="usd", numeric=True),
     Column(N_("all $/h"), 7, name="total", numeric=True),
     Column("VRAM", 5, name="vram", numeric=True),
     Column("DLP/$", 5, min_screen=76, name="dlp", numeric=True),
@@ -114,7 +115,7 @@ def offers_note(news: OfferNews, shown: int, age_s: float, *, stale: str = "", w
         parts[-1] += " " + _("({n} below the cap)").format(n=shown)
     terms = " ".join((news.profile, *news.terms.words))
     parts.append(_("{terms} · {disk:g} GB disk").format(terms=visible(terms), disk=news.query.disk_gb))
-    parts.append(_("age {age}").format(age=f"{age_s:.0f}s" if age_s < 60 else duration(age_s)))
+    parts.append(_("age {age}").format(age=_("{0}s").format(f"{age_s:.0f}") if age_s < 60 else duration(age_s)))
     if watching_s is not None:
         parts.append(_("watching, next look in {time}").format(time=duration(max(0.0, watching_s))))
     if stale:
@@ -210,10 +211,10 @@ def comparison(offers: Sequence[PricedOffer], news: OfferNews, width: int) -> Te
     lines: tuple[tuple[str, Callable[[PricedOffer], str], Callable[[PricedOffer], float] | None], ...] = (
         (_("offer"), lambda each: each.key, None),
         ("GPU", lambda each: gpu_words(each.offer), None),
-        ("$/h", lambda each: f"${each.usd_per_hour:.3f}", lambda each: each.usd_per_hour),
+        (_("$/h"), lambda each: f"${each.usd_per_hour:.3f}", lambda each: each.usd_per_hour),
         (_("all $/h"), lambda each: f"${each.total_usd_per_hour:.3f}", lambda each: each.total_usd_per_hour),
         (_("work"), lambda each: usd(each.cost.expected_usd), lambda each: each.cost.expected_usd),
-        (_("image in"), lambda each: duration(3600 * each.cost.pull_hours), lambda each: each.cost.pull_hours),
+        (_("image in"), lambda each: brief(3600 * each.cost.pull_hours), lambda each: each.cost.pull_hours),
         ("DLP/$", lambda each: f"{each.dlperf_per_usd or 0:.0f}", lambda each: -(each.dlperf_per_usd or 0.0)),
         ("VRAM", lambda each: f"{each.offer.gpu_ram_mb / 1024:.0f} GB", lambda each: -each.offer.gpu_ram_mb),
         (_("reliable"), lambda each: f"{each.offer.reliability:.2%}", lambda each: -each.offer.reliability),

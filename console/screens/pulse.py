@@ -16,7 +16,7 @@ from console.actions.action import Action
 from console.language import _
 from console.models.fleet import FleetView
 from console.models.pulse import PulseNews, Tile, tiles_of
-from console.models.pulse_words import TILE_HEIGHT, TILE_WIDTH, grid, summary, tiles_across
+from console.models.pulse_words import TILE_HEIGHT, TILE_WIDTH, grid, summary, tile_width, tiles_across
 from console.screens.view import Copyable, Listing, PolledView
 from console.words import visible
 
@@ -218,7 +218,7 @@ class Pulse(PolledView[PulseNews]):
         if event.widget is None or event.widget.id != "pulse-tiles":
             return
         across = tiles_across(self._width)
-        column, row = event.x // TILE_WIDTH, event.y // TILE_HEIGHT
+        column, row = event.x // tile_width(len(self._tiles), self._width), event.y // TILE_HEIGHT
         place = row * across + column
         if column < across and 0 <= place < len(self._tiles):
             self._choose(place)

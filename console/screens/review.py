@@ -28,6 +28,7 @@ from console.screens.review_reading import News, read_news
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.preview import Preview
 from console.widgets.typed_line import TypedLine
+from console.words import short_id
 
 if TYPE_CHECKING:
     from index.review.regions import ReviewRegion
@@ -112,7 +113,8 @@ class Review(Deciding, PolledView[News]):
         """The run, and the filter."""
         if self.opened is None:
             return ()
-        return (self.opened.run_id, self.filter) if self.filter else (self.opened.run_id,)
+        run = short_id(self.opened.run_id)
+        return (run, self.filter) if self.filter else (run,)
 
     def open(self, argument: str) -> None:
         """Show `RUN score<0.5 label:table`."""

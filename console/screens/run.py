@@ -22,12 +22,12 @@ from console.screens.run_details import (
     run_head,
 )
 from console.screens.run_pages import TextPage
-from console.screens.run_rows import cancel_question, parameter_text, resume_question, short_id
+from console.screens.run_rows import cancel_question, parameter_text, resume_question
 from console.screens.runs import show_difference, show_outputs
 from console.screens.view import Copyable, PolledView
 from console.widgets.ring_log import RingLog
 from console.widgets.stage_timeline import StageTimeline
-from console.words import visible
+from console.words import short_id, visible
 
 if TYPE_CHECKING:
     from console.models.run_reader import RunNews, RunReader

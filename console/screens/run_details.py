@@ -13,7 +13,8 @@ from console.models.run_outputs import Outputs
 from console.models.runs import RunRow
 from console.operations.runbook import Phase, RunEntry
 from console.screens.run_rows import machines_words, money_words, state_text
-from console.words import bar, duration, size, visible
+from console.spoken import duration, size
+from console.words import bar, visible
 
 if TYPE_CHECKING:
     from console.models.run_reader import RunNews

@@ -11,9 +11,10 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from console.language import N_, _, ngettext
+from console.spoken import size
 from console.widgets.dialog import Dialog
 from console.widgets.keyed_table import Column, KeyedTable, Row
-from console.words import size, visible
+from console.words import visible
 
 COLUMNS = (Column(N_("document"), 60, name="document"), Column(N_("size"), 10, name="bytes", numeric=True))
 

@@ -14,9 +14,10 @@ from textual.widgets import Static
 
 from console.language import N_, _, ngettext
 from console.models.run_outputs import Made, Outputs
+from console.spoken import size
 from console.widgets.dialog import Dialog
 from console.widgets.keyed_table import Column, KeyedTable, Row
-from console.words import size, visible
+from console.words import visible
 
 if TYPE_CHECKING:
     from console.app import SpotterApp

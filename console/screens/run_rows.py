@@ -13,8 +13,9 @@ from console.language import N_, _, ngettext
 from console.models.run_parameters import Difference
 from console.models.runs import RunRow
 from console.operations.runbook import Phase
+from console.spoken import brief, usd_per_hour
 from console.widgets.keyed_table import Column, Row
-from console.words import bar, duration, usd, usd_per_hour, visible
+from console.words import bar, short_id, usd, visible
 
 if TYPE_CHECKING:
     from console.operations.runbook import RunEntry
@@ -72,11 +73,6 @@ STATE_WORDS = {
 """A run's states and phases as they are said; the filter knows the English ones too."""
 
 
-def short_id(run_id: str) -> str:
-    """What people call a run: the last characters of its id."""
-    return visible(run_id[-8:])
-
-
 def state_text(state: str) -> Text:
     """A state in its colour, said in words."""
     return Text(_(STATE_WORDS[state]) if state in STATE_WORDS else visible(state), style=STATE_STYLE.get(state, ""))
@@ -93,10 +89,10 @@ def run_row(row: RunRow, now: float) -> Row:
             Text(short_id(entry.run_id)),
             state_text(row.state),
             Text(f"{bar(row.view.fraction, 7)} {row.view.fraction:4.0%}"),
-            Text(duration(eta) if eta is not None else "–"),
+            Text(brief(eta) if eta is not None else "–"),
             Text(_both_costs(row.cost, row.works)),
             Text(str(row.failed), style="bold red" if row.failed else "dim"),
-            Text(duration(max(0.0, now - entry.created_at))),
+            Text(brief(max(0.0, now - entry.created_at))),
             Text(f"{rate:.1f}" if rate is not None else "–"),
             Text(done_by(eta, now) or "–"),
             Text(machines_words(entry)),

@@ -24,12 +24,11 @@ from console.screens.run_rows import (
     resume_question,
     run_card,
     run_row,
-    short_id,
     state_text,
 )
 from console.screens.view import Copyable, PolledView
 from console.widgets.keyed_table import KeyedTable
-from console.words import visible
+from console.words import short_id, visible
 from console.workspace import WorkspaceError
 
 if TYPE_CHECKING:

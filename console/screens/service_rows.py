@@ -10,8 +10,9 @@ from rich.text import Text
 from console.actions.action import Question
 from console.language import N_, _, ngettext
 from console.models.services import JUPYTER, ServiceView, key_of
+from console.spoken import brief, duration
 from console.widgets.keyed_table import Column, Row
-from console.words import duration, visible
+from console.words import visible
 
 COLUMNS = (
     Column(N_("instance"), 8, name="instance"),
@@ -19,7 +20,7 @@ COLUMNS = (
     Column(N_("state"), 34, name="state"),
     Column(N_("port"), 6, name="port", numeric=True),
     Column(N_("here"), 15, name="here"),
-    Column(N_("up"), 8, name="up", numeric=True),
+    Column(N_("uptime"), 8, name="up", numeric=True),
     Column("GPU", 14, 110, name="gpu"),
     Column(N_("job"), 20, 150, name="job"),
 )
@@ -69,7 +70,7 @@ def service_row(row: ServiceRow, now: float) -> Row:
             state,
             Text(str(service.port) if service is not None and service.port is not None else "–"),
             Text(row.local or ("…" if row.opening else "–"), style="cyan" if row.local else ""),
-            Text("–" if up is None else duration(up)),
+            Text("–" if up is None else brief(up)),
             Text(visible(row.gpu)),
             Text(visible(service.job) if service is not None else ""),
         ),

@@ -10,15 +10,16 @@ from rich.text import Text
 from console.actions.action import Question
 from console.language import N_, _, ngettext
 from console.models.sync_plan import CONFLICT, Pair
+from console.spoken import brief, duration, per_second, size
 from console.widgets.keyed_table import Column, Row
-from console.words import bar, duration, size, visible
+from console.words import bar, visible
 
 if TYPE_CHECKING:
     from remote.sync.compare import Difference, Side
 
 COLUMNS = (
     Column(N_("instance"), 10, name="instance"),
-    Column(N_("pair"), 8, name="pair"),
+    Column(N_("pair"), 10, name="pair"),
     Column(N_("state"), 30, name="state"),
     Column(N_("files"), 6, name="files", numeric=True),
     Column(N_("left"), 10, name="left", numeric=True),
@@ -64,8 +65,8 @@ def pair_row(pair: Pair, now: float, *, reason: bool = True) -> Row:
             state,
             Text("–" if files is None else str(files)),
             Text("–" if left is None else size(left)),
-            Text("–" if last is None else duration(max(0.0, now - last))),
-            Text("–" if rate is None else f"{size(rate)}/s"),
+            Text("–" if last is None else brief(max(0.0, now - last))),
+            Text("–" if rate is None else per_second(size(rate))),
             Text(str(len(pair.conflicts)), style="bold yellow" if pair.conflicts else "dim"),
             Text(visible(pair.box.gpu)),
         ),
@@ -88,9 +89,9 @@ def state_of(pair: Pair, *, reason: bool = True) -> Text:
     if pair.planning:
         return Text(_("comparing …"), style="cyan")
     if pair.plan is None:
-        return Text(_("not compared: n"), style="dim")
+        return Text(_("not compared; n does"), style="dim")
     if pair.plan.error:
-        return Text("✗ " + (visible(pair.plan.error) if reason else _("not compared: n")), style="bold red")
+        return Text("✗ " + (visible(pair.plan.error) if reason else _("not compared; n does")), style="bold red")
     if pair.kind != "results" and transfer is not None and transfer.state in ("failed", "broken off"):
         return Text("✗ " + _("the last push {state}").format(state=_(BROKEN[transfer.state])), style="bold red")
     if pair.kind == "results":

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from console.language import _
 from console.screens.view import PolledView
+from console.spoken import brief
 from console.widgets.shell_line import ShellLine
-from console.words import duration, visible
+from console.words import visible
 
 if TYPE_CHECKING:
     from console.models.burn import BurnWords
@@ -74,7 +75,7 @@ class TopLine(ShellLine):
         if self.app.paused:
             return Text.assemble(words, " ", (_("paused"), "bold yellow"))
         if isinstance(view, PolledView) and view.stale:
-            age = f" {duration(max(0.0, now - view.heard_at))}" if view.heard_at is not None else ""
+            age = f" {brief(max(0.0, now - view.heard_at))}" if view.heard_at is not None else ""
             return Text.assemble(words, " ", (_("STALE"), "bold red"), (age, "bold red"))
         return Text.assemble(words, " ", (_("live"), "green"))
 

@@ -16,10 +16,11 @@ from textual.widgets.option_list import Option
 
 from console.language import _, ngettext
 from console.models.command_log import CloudCall, Ran, read_calls
+from console.spoken import brief
 from console.widgets.copy_menu import copy_text
 from console.widgets.dialog import Dialog
 from console.widgets.options import Options
-from console.words import duration, visible
+from console.words import visible
 
 if TYPE_CHECKING:
     from console.app import SpotterApp
@@ -44,7 +45,7 @@ def command_line(entry: Ran) -> LogLine:
         end, style = (f"✓ {entry.exit_code}", "green") if entry.exit_code == 0 else (f"✗ {entry.exit_code}", "bold red")
     else:
         end, style = ("…", "yellow") if entry.waited_for else ("·", "dim")
-    took = duration(entry.seconds) if entry.seconds is not None else ""
+    took = brief(entry.seconds) if entry.seconds is not None else ""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{_clock(entry.at)} ", style="dim")
     text.append(f"{end:<5}", style=style)

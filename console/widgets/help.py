@@ -14,7 +14,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
 from console.actions.action import EVERYWHERE, TABLE, Action
-from console.actions.registry import actions_of
+from console.actions.registry import actions_of, title_of
 from console.language import N_, _
 from console.models.help_page import HelpRow, HelpSection, help_section, searched
 from console.widgets.dialog import Dialog
@@ -38,7 +38,7 @@ def help_sections(view_name: str, app: SpotterApp) -> list[HelpSection]:
     names = [view_name, *([TABLE] if view.table is not None else []), EVERYWHERE]
     sections = [_pane(app.screen_stack[0])]
     for name in names:
-        title = _(TITLES[name]) if name in TITLES else name
+        title = _(TITLES.get(name) or title_of(name))
         sections.append(
             help_section(
                 title,
@@ -118,7 +118,7 @@ class Help(Dialog[None]):
     def __init__(self, view_name: str, app: SpotterApp) -> None:
         super().__init__()
         self._sections = help_sections(view_name, app)
-        self._name = view_name
+        self._name = _(title_of(view_name))
 
     def compose(self) -> ComposeResult:
         """Title, search, page, and what the marks mean."""

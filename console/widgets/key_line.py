@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rich.style import Style
 from rich.text import Text
 
@@ -18,6 +20,8 @@ ALWAYS = ("everywhere.help", "everywhere.command", "everywhere.quit")
 class KeyLine(ShellLine):
     """Drawn from the registry, so it says what the keys really do; a click does the same as the key."""
 
+    DEFAULT_CSS = "KeyLine { link-style: none; link-color: $foreground; link-background: transparent; }"
+
     def __init__(self) -> None:
         super().__init__("keys")
 
@@ -29,17 +33,29 @@ class KeyLine(ShellLine):
             own += [action for action in actions_of(TABLE) if action.in_footer]
         last = [action for action in actions_of(EVERYWHERE) if action.id in ALWAYS]
         tail = Text.assemble(*(self._part(action) for action in last))
+        groups = groupby((action for action in own if action.together), lambda each: each.together)
+        shared = {label: self._shared(label, list(group)) for label, group in groups}
+        kept = sum(part.cell_len for part in shared.values())
         if self.app.read_only:
             tail.append(_(" READ-ONLY "), style="bold reverse")
         line = Text(no_wrap=True)
         for action in own:
-            part = self._part(action)
-            if line.cell_len + part.cell_len + tail.cell_len > width:
-                continue
-            line.append_text(part)
+            if action.together:
+                part = shared.pop(action.together, Text())
+                kept -= part.cell_len
+            else:
+                part = self._part(action)
+            if line.cell_len + part.cell_len + kept + tail.cell_len <= width:
+                line.append_text(part)
         line.append(" " * max(0, width - line.cell_len - tail.cell_len))
         line.append_text(tail)
         return line
+
+    def _shared(self, label: str, group: list[Action]) -> Text:
+        """Keys that do the same with another number: they go elsewhere in other views, so they are never left out."""
+        first, *_rest, last = sorted(key_name(self.app.keys_of(action)) for action in group)
+        style = "dim" if self.app.refusal(group[0]) else ""
+        return Text.assemble((f" {first}–{last}", style or "bold"), (f" {_(label)} ", style))
 
     def _part(self, action: Action) -> Text:
         key = key_name(self.app.keys_of(action))

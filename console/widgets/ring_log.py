@@ -25,11 +25,12 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from console.language import _
 from console.models.log_buffer import LogBuffer
 from console.models.log_pane import LogPane
 from console.models.log_sight import Sight
 from console.models.log_stamp import Level
-from console.words import duration
+from console.spoken import brief
 
 Times = Literal["off", "absolute", "relative"]
 NAME_WIDTH = 14
@@ -94,6 +95,9 @@ class RingLog(Widget, can_focus=True):
     class Moved(Message):
         """The cursor went to another line, or following began or ended."""
 
+    class Deepened(Message):
+        """Lines came before the first: what is looked for may have to be looked for again."""
+
     def __init__(
         self,
         buffer: LogBuffer | None = None,
@@ -154,9 +158,12 @@ class RingLog(Widget, can_focus=True):
         """Take what waits in the buffer; returns how many lines came."""
         came = self.buffer.drain()
         self.pane.took(came)
-        if came:
+        if older := self.buffer.take_older():
+            self.pane.took_older()
+            self.post_message(self.Deepened())
+        if came or older:
             self._arrange()
-        return came
+        return came + older
 
     def use(self, buffer: LogBuffer) -> None:
         """Show another log from now on, from its end, with the same filter, window and find."""
@@ -215,7 +222,7 @@ class RingLog(Widget, can_focus=True):
         return container.height
 
     def _refresh_lines(self, *numbers: int) -> None:
-        for y, (line, _) in enumerate(self.sight.rows):
+        for y, (line, _part) in enumerate(self.sight.rows):
             if line in numbers:
                 self.refresh(Region(0, y, self.size.width, 1))
 
@@ -356,7 +363,7 @@ class RingLog(Widget, can_focus=True):
             sign = "≤" if vague else " "
             return sign + time.strftime("%H:%M:%S ", time.localtime(stamp))
         age = max(0, int(self._clock() - stamp))
-        said = duration(age) if age >= 10 else f"{age}s"
+        said = brief(age) if age >= 10 else _(" {0}s").format(age)[1:]
         return f"{'≥' if vague else ''}{said} ".rjust(TIME_WIDTH)
 
     def _spans(self, text: str, base: Style) -> list[tuple[int, int, Style]]:

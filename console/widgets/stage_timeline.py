@@ -10,7 +10,8 @@ from textual.widgets import Static
 
 from console.language import N_, _
 from console.models.run_view import RunView, StageView
-from console.words import bar, duration, visible
+from console.spoken import brief, per_second
+from console.words import bar, visible
 
 NAME_WIDTH = 9
 BAR_WIDTH = 14
@@ -92,15 +93,15 @@ def _figures(stage: StageView, now: float) -> str:
     """Pace and time to go while it works, how long it took once it is through."""
     wall = stage.wall_s(now)
     if stage.state == "finished":
-        rate = f" {stage.done / wall:.1f}/s" if wall and wall >= LEAST_WALL_S and stage.done else ""
-        return (duration(wall) if wall is not None else duration(stage.elapsed_s)) + rate
+        rate = " " + per_second(f"{stage.done / wall:.1f}") if wall and wall >= LEAST_WALL_S and stage.done else ""
+        return (brief(wall) if wall is not None else brief(stage.elapsed_s)) + rate
     if stage.state != "started":
         return _(WAITING)
-    told = duration(wall) if wall is not None else ""
+    told = brief(wall) if wall is not None else ""
     if stage.rate_per_s:
-        told += f" {stage.rate_per_s:.1f}/s"
+        told += " " + per_second(f"{stage.rate_per_s:.1f}")
     if stage.eta_s:
-        told += " " + _("{time} to go").format(time=duration(stage.eta_s))
+        told += " " + _("{time} to go").format(time=brief(stage.eta_s))
     return told
 
 

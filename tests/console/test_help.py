@@ -9,6 +9,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.widgets import Button, Input, Static
 
+from console import language
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import ACTIONS, actions_of
 from console.models.help_page import HelpRow, HelpSection, searched
@@ -64,11 +65,11 @@ async def test_sections_stand_in_the_order_of_nearness(table: bool) -> None:
     async with app.run_test():
         sections = help_sections("fleet", app)  # type: ignore[arg-type]
         titles = [section.title for section in sections]
-        wanted = ["this pane", "fleet", "in lists", "everywhere"]
+        wanted = ["this pane", "Fleet", "in lists", "everywhere"]
         assert titles == [
             title
             for title in wanted
-            if (title != "in lists" or table) and (title != "fleet" or actions_of("fleet"))
+            if (title != "in lists" or table) and (title != "Fleet" or actions_of("fleet"))
         ]  # fmt: skip
         assert [row.help for row in sections[0].rows] == ["Nudge the box"]
 
@@ -134,3 +135,13 @@ def test_a_search_looks_at_keys_help_twin_and_id() -> None:
         assert [row.keys for section in searched(sections, text) for row in section.rows] == ["X"]
     assert searched(sections, "nothing like it") == []
     assert searched(sections, "") == sections
+
+
+async def test_the_page_calls_the_view_as_the_top_line_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_current", "ru")
+    app = Shell()
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.push_screen(Help("fleet", app))  # type: ignore[arg-type]
+        await until(pilot, lambda: "Клавиши: Машины" in shown(app), "the title")
+        assert "МАШИНЫ" in shown(app)
+        assert "FLEET" not in shown(app)

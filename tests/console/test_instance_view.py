@@ -168,6 +168,13 @@ def test_the_card_says_what_it_is_costs_and_lived_through(session: Session) -> N
     assert "Nothing is known here of instance 9" in nobody
 
 
+def test_words_of_the_card_stand_under_their_beginning(session: Session) -> None:
+    lines = facts(read(session, time.time()), 40).plain.splitlines()
+    assert max(map(len, lines)) <= 40
+    guard = next(at for at, line in enumerate(lines) if line.startswith("guard"))
+    assert lines[guard + 1].startswith(" " * 12), lines
+
+
 def test_charts_of_a_machine_that_is_gone_end_where_it_ended(session: Session) -> None:
     now = time.time()
     session.ledger.open_instance(

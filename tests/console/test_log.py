@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -12,14 +14,15 @@ import pytest
 from textual.widgets import Input
 
 from console.app import SpotterApp
-from console.models.log_buffer import LogBuffer
+from console.models.log_buffer import LogBatch, LogBuffer
 from console.models.log_details import details_of
-from console.models.log_follower import BACKLOG_BYTES, LogFollower
+from console.models.log_follower import BACKLOG_BYTES, GrowingFile, LogFollower
 from console.models.log_sources import LogPlace, files_of, read_event, read_operation
 from console.models.log_stamp import Level
 from console.operations.fleet_book import FleetBook
 from console.operations.runbook import Phase, Runbook, RunEntry, RunNotFound
 from console.screens.log import LogView
+from console.widgets.key_line import KeyLine
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import note, said, shown, until
 
@@ -144,6 +147,35 @@ def test_of_a_long_file_only_the_end_is_read_and_a_line_of_megabytes_comes_in_pi
     assert texts(buffer)[-1] == "line 49999"
     assert all(text.startswith("line ") or "push" in text for text in texts(buffer)), "no half line at the cut"
     assert len(buffer) < 5_000
+
+
+def test_the_newest_lines_are_here_before_the_rest_is_read_and_the_rest_comes_in_front_of_them(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = texts(followed(workspace, RUN, events=True))
+    monkeypatch.setattr("console.models.log_follower.TAIL_BYTES", 200)
+    buffer = LogBuffer(first=1000)
+    before: list[list[str]] = []
+    read_older = GrowingFile.older
+
+    def older(file: GrowingFile) -> Iterator[tuple[LogBatch, int]]:
+        buffer.drain()
+        before.append(texts(buffer))
+        with (logs(workspace) / "job-1.log").open("a") as out:
+            out.write("2026-11-21T12:01:00 meanwhile\n")
+        return read_older(file)
+
+    monkeypatch.setattr(GrowingFile, "older", older)
+    follower = LogFollower(buffer, lambda: files_of(workspace, LogPlace.read(RUN), events=True))
+    follower.read_backlog()
+    assert len(before[0]) > 2
+    assert before[0] == everything[-len(before[0]) :], "nothing that other lines may stand between"
+    assert follower.loaded == 1.0
+    buffer.drain()
+    newest, number = buffer.text(1000), buffer.end
+    assert buffer.take_older() == len(everything) - len(before[0])
+    assert [text for text in texts(buffer) if "meanwhile" not in text] == everything
+    assert (buffer.text(1000), buffer.end) == (newest, number), "a line keeps its number"
 
 
 def test_all_live_runs_are_one_log_and_without_any_the_newest_run_is(workspace: Workspace) -> None:
@@ -275,6 +307,46 @@ async def test_a_running_log_is_followed_filtered_walked_and_saved_by_keys(
         (saved,) = (workspace.state / "logs-saved").glob("*.log")
         await until(pilot, lambda: saved.read_text().endswith("is odd\n"), "all of it")
         assert "* 2026-11-21T12:00:04 2026-11-21T12:00:04 page 4" in saved.read_text()
+
+
+async def test_while_the_rest_is_read_the_newest_stand_there_and_the_note_says_how_far_it_is(
+    app: SpotterApp, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.models.log_follower.TAIL_BYTES", 200)
+    gate, read_older = threading.Event(), GrowingFile.older
+
+    def older(file: GrowingFile) -> Iterator[tuple[LogBatch, int]]:
+        gate.wait(60)
+        return read_older(file)
+
+    monkeypatch.setattr(GrowingFile, "older", older)
+    async with app.run_test(size=(120, 30)) as pilot:
+        try:
+            await until(pilot, lambda: "page 30" in shown(app), "the newest")
+            await until(pilot, lambda: "loading 0 %" in note(app, "#log-note"), "that there is more")
+            await pilot.press("slash", *"page", "enter")
+            await until(pilot, lambda: "kept" in note(app, "#log-note"), "the filter")
+        finally:
+            gate.set()
+        await until(pilot, lambda: "30 kept" in note(app, "#log-note"), "the older lines that the filter keeps")
+        await until(pilot, lambda: "loading" not in note(app, "#log-note"), "the end")
+
+
+async def test_the_line_of_keys_says_what_digits_do_and_the_crumbs_call_the_run_as_other_screens_do(
+    app: SpotterApp,
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "page 30" in shown(app), "the log")
+        keys = app.query_one(KeyLine)._drawn
+        assert "0–6 Window" in keys.plain
+        assert keys.cell_len == 80
+        assert not any(
+            segment.style is not None and segment.style.underline
+            for segment in app.screen._compositor.render_strips()[23]
+        )
+        assert view(app).crumbs == (RUN[-8:],)
+        app.go("log", "last")
+        await until(pilot, lambda: view(app).crumbs == (RUN[-8:],), "the run that is the last")
 
 
 async def test_find_points_at_lines_and_hides_none(app: SpotterApp) -> None:

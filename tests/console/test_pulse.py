@@ -15,7 +15,17 @@ from rich.cells import cell_len
 from console.app import SpotterApp
 from console.models.fleet import FleetView, GuardView, InstanceView, Load, Work
 from console.models.pulse import SIGNS, PulseNews, level_of, pulse_json, tile_of, tiles_of, wanted_runs
-from console.models.pulse_words import TILE_HEIGHT, TILE_WIDTH, grid, pulse_lines, summary, tile_lines, tiles_across
+from console.models.pulse_words import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    WIDEST_TILE,
+    grid,
+    pulse_lines,
+    summary,
+    tile_lines,
+    tile_width,
+    tiles_across,
+)
 from console.models.run_view import RunView, StageView
 from console.models.runs import RunRow
 from console.operations.doctor import Finding
@@ -95,7 +105,14 @@ def test_what_is_wrong_comes_first_and_the_grid_fills_its_width() -> None:
     assert tiles_across(80) == 3
     drawn = grid(tiles, "9", 80).plain.splitlines()
     assert len(drawn) == 3 * TILE_HEIGHT
-    assert max(map(cell_len, drawn)) == 3 * TILE_WIDTH
+    assert max(map(cell_len, drawn)) == 3 * tile_width(7, 80)
+
+
+def test_tiles_share_the_screen_so_that_less_of_their_words_is_cut() -> None:
+    tiles = tiles_of(fleet(*[replace(WELL, id=number) for number in range(2, 4)]), NOW, NOW)
+    assert [tile_width(count, 120) for count in (1, 2, 3, 4, 9)] == [WIDEST_TILE, WIDEST_TILE, 40, 30, 30]
+    assert tile_width(2, 20) == TILE_WIDTH
+    assert max(map(cell_len, grid(tiles, "2", 120).plain.splitlines())) == 2 * WIDEST_TILE
 
 
 def run_row(state: str, done: int = 4, **more: Any) -> RunRow:
@@ -210,9 +227,9 @@ async def test_a_click_chooses_and_a_second_opens(app: SpotterApp, monkeypatch: 
         view.show(PulseNews(fleet(WELL, replace(WELL, id=40000))))
         await until(pilot, lambda: "40000" in shown(app), "the tiles")
         monkeypatch.setattr(app, "go", lambda name, argument="": went.append((name, argument)))
-        await pilot.click("#pulse-tiles", offset=(TILE_WIDTH + 3, 2))
+        await pilot.click("#pulse-tiles", offset=(WIDEST_TILE + 3, 2))
         assert view.targets() == ("40000",)
-        await pilot.click("#pulse-tiles", offset=(TILE_WIDTH + 3, 2), times=2)
+        await pilot.click("#pulse-tiles", offset=(WIDEST_TILE + 3, 2), times=2)
         assert went == [("instance", "40000")]
 
 

@@ -71,7 +71,7 @@ def test_files_belong_to_code_or_data_and_results_to_runs() -> None:
         (pair("code"), "1 to push, 1 to fetch"),
         (pair("data"), "⚠ 1 conflict, 1 to push"),
         (pair("results"), "2 to fetch"),
-        (pair("code", None), "not compared: n"),
+        (pair("code", None), "not compared; n does"),
         (pair("code", BoxPlan(7, 1.0, error="ssh: [/x] refused")), "✗ ssh: [/x] refused"),
         (pair("data", BoxPlan(7, 1.0)), "✓ in step"),
         (pair("results", BoxPlan(7, 1.0)), "nothing there"),

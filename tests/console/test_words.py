@@ -1,7 +1,10 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console import language, spoken
 from console.words import bar, count, duration, size, usd, usd_per_hour
 
 
@@ -36,3 +39,35 @@ def test_counts_agree_with_their_noun() -> None:
 @given(st.floats(allow_nan=False), st.integers(1, 60))
 def test_a_bar_is_always_as_wide_as_asked(fraction: float, width: int) -> None:
     assert len(bar(fraction, width)) == width
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "cell"),
+    [
+        (0.42, "0.4 с", "0.4с"),
+        (41, "41 с", "41с"),
+        (125, "2 мин 05 с", "2м 05с"),
+        (7500, "2 ч 05 мин", "2ч 05м"),
+        (273600, "3 д 4 ч", "3д 4ч"),
+    ],
+)
+def test_screens_tell_figures_in_the_language_that_is_spoken(
+    seconds: float, words: str, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (spoken.duration(seconds), spoken.brief(seconds)) == (duration(seconds), duration(seconds))
+    monkeypatch.setattr(language, "_current", "ru")
+    assert (spoken.duration(seconds), spoken.brief(seconds)) == (words, cell)
+    assert len(cell) == len(duration(seconds)), "columns are as wide as English needs them"
+    assert duration(7500) == "2h 05m", "what programs read stays"
+
+
+def test_prices_sizes_and_days_are_spoken_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    saturday = time.mktime((2026, 11, 21, 14, 4, 0, 0, 0, -1))
+
+    def figures() -> tuple[str, ...]:
+        sizes = (spoken.size(1536), spoken.per_second("0.8"), spoken.gigabytes(41.2))
+        return (spoken.usd_per_hour(0.2129), *sizes, spoken.weekday_clock(saturday))
+
+    assert figures() == ("$0.213/h", "1.5 KiB", "0.8/s", "41 GB", "Sat 14:04")
+    monkeypatch.setattr(language, "_current", "ru")
+    assert figures() == ("$0.213/ч", "1.5 КиБ", "0.8/с", "41 ГБ", "сб 14:04")
