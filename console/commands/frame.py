@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -25,6 +26,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
+PRIMARY = 0xFF
+"""The part of SQLite's extended codes that names the kind."""
+REFUSED_BY_THE_MACHINE = (5, 8, 10, 11, 13, 14, 26)
+"""SQLite's: busy, read-only, I/O error, damaged, disk full, cannot be opened, no database."""
 
 
 class Place:
@@ -130,10 +135,23 @@ def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
             if as_json:
                 print_json({"error": str(error), "type": type(error).__name__})
             return WRONG_INPUT if _blames_the_input(error) else 1
-        if isinstance(error, OSError) and error.filename is not None:
-            print(f"spotter: {error.strerror}: {error.filename}", file=sys.stderr)
-            return 1
-        raise
+        if not (words := _of_the_machine(error)):
+            raise
+        print(f"spotter: {words}", file=sys.stderr)
+        if as_json:
+            print_json({"error": words, "type": type(error).__name__})
+        return 1
+
+
+def _of_the_machine(error: Exception) -> str:
+    """What a file, a disk or a database refuses, in words; empty for all else, which is a bug."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return f"{error.strerror}: `spotter doctor` looks at the disk"
+    if getattr(error, "sqlite_errorcode", 0) & PRIMARY in REFUSED_BY_THE_MACHINE:
+        return f"{error}: `spotter doctor` looks at disk, folders and databases"
+    return ""
 
 
 def _blames_the_input(error: Exception) -> bool:

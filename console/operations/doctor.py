@@ -56,6 +56,7 @@ def examine(workspace: Workspace | None, reason: str) -> list[Finding]:
         return [*findings, Finding("workspace", "error", reason, "run  spotter init", view="welcome")]
     checks: tuple[Callable[[Workspace], Iterator[Finding]], ...] = (
         _folders,
+        _disk,
         _settings,
         doctor_place.ssh_key,
         doctor_place.clock,
@@ -65,7 +66,17 @@ def examine(workspace: Workspace | None, reason: str) -> list[Finding]:
         doctor_screen.keymap,
         doctor_screen.themes,
     )
-    return [*findings, *(finding for check in checks for finding in check(workspace))]
+    return [*findings, *(finding for check in checks for finding in _looked_at(check, workspace))]
+
+
+def _looked_at(check: Callable[[Workspace], Iterator[Finding]], workspace: Workspace) -> Iterator[Finding]:
+    """What a check finds. One that cannot be done is a finding too: the doctor is asked when something is broken."""
+    try:
+        yield from check(workspace)
+    except Exception as error:  # noqa: BLE001
+        reason = str(error) or type(error).__name__
+        fix = "mend that, or what else is found here, then ask again (r)"
+        yield Finding(check.__name__.strip("_"), "error", f"could not be looked at: {reason}", fix)
 
 
 def _python() -> Finding:
@@ -113,6 +124,9 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
         f"{workspace.root}, {count(documents, 'file')} in data/",
         "" if documents else f"put documents into {workspace.data}",
     )
+
+
+def _disk(workspace: Workspace) -> Iterator[Finding]:
     free = shutil.disk_usage(workspace.root).free
     roomy = free > LOW_DISK_BYTES
     fix = "" if roomy else f"make room: runs under {workspace.runs} can be made again"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from http.client import BadStatusLine
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from console.app import SpotterApp
 from console.cli import app as cli
+from console.commands.frame import guard
 from console.operations import doctor_place, doctor_screen
 from console.operations.doctor import Finding, examine
 from console.operations.settings_in_force import settings_in_force
@@ -89,6 +92,41 @@ def test_what_is_wrong_is_found_with_its_fix(workspace: Workspace, spoil: object
     spoil(workspace)  # type: ignore[operator]
     found = by_subject(examine(workspace, ""))[subject]
     assert (found.level, bool(found.fix)) == (level, True)
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_are_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("remote.ledger.Ledger", full)
+    found = by_subject(examine(workspace, ""))
+    assert found["money"].level == "error"
+    assert found["money"].message == "could not be looked at: database or disk is full"
+    assert {"disk", "keymap"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("PRAGMA max_page_count = 1; CREATE TABLE t(x)", "database or disk is full: `spotter doctor` looks at disk"),
+        ("SELECT FROM nothing", None),
+    ],
+)
+def test_a_full_disk_is_a_sentence_of_every_command_and_a_bug_keeps_its_traceback(
+    capsys: pytest.CaptureFixture[str], script: str, says: str | None
+) -> None:
+    def command() -> None:
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.executescript(script)
+
+    if says is None:
+        with pytest.raises(sqlite3.OperationalError):
+            guard(command)
+    else:
+        assert guard(command) == 1
+        assert says in capsys.readouterr().err
 
 
 def test_every_finding_that_is_not_well_has_a_fix_and_no_fix_costs_money(workspace: Workspace) -> None:
