@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ pytestmark = [
 NEEDS_SSH = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs OpenSSH's client")
 DEMO_S = 240.0
 """The main job on five documents, on a machine that does other things besides."""
+QUERIES = Path(__file__).parents[2] / "examples" / "queries.txt"
 SIZE = (100, 30)
 HIT = re.compile(r" 1 \S (\S.*?) p(\d+) ")
 """The first hit: its document and its page."""
@@ -66,6 +68,17 @@ def at_the_fleet(shown: Terminal, operator: Operator, machine: str) -> None:
     shown.shows(f"  {machine}  ")
 
 
+def stepped_out(shown: Terminal) -> bool:
+    """Press Esc, which leaves the query if that has the keyboard by now, else the view; whether the view is left."""
+    shown.press("Escape")  # alone: with a letter behind it, it would be that letter with Alt
+    deadline = time.monotonic() + 1
+    while shown.top().strip().startswith("INDEX"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def leave(shown: Terminal) -> None:
     """Leave the console, and the machine as it is."""
     shown.press("q")
@@ -76,7 +89,9 @@ def leave(shown: Terminal) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit(tmp_path: Path) -> None:
+def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit_leaves_nothing_alive_and_does_nothing_twice(
+    tmp_path: Path,
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     operator = Operator(empty / "demo")
@@ -103,12 +118,26 @@ def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit(tmp_path: Path) 
             shown.press("C-q")
             shown.shows("ended with 0")
         assert operator.processes() == []
+        [log] = (operator.root / ".spotter" / "console").glob("*-demo-*.log")
+        said = log.read_text("utf-8")  # what the command prints where no terminal is
+        for query in QUERIES.read_text("utf-8").strip().splitlines():
+            assert f"? {query}" in said
+        assert said.count("  1. ") == 3
+        assert "is gone" in said
+        assert operator.instances() == []
+
+        events = operator.run_folder() / "events.jsonl"
+        before = events.read_bytes()
         with terminal(tmp_path) as shown:  # done before, nothing is done again: its command goes to the same place
             shown.start(*spotter, "demo", "--dir", str(operator.root))
             shown.begins("INDEX ▸")
             shown.shows("lexical vectors")
             shown.press("C-q")
-            shown.shows("ended with 0")
+            screen = shown.shows("ended with 0")
+        assert "nothing to do" in screen
+        assert "rent" not in screen.partition("\n")[2]
+        assert events.read_bytes() == before
+        assert operator.processes() == []
     finally:
         operator.stop_cloud()
 
@@ -124,11 +153,12 @@ def test_a_shell_takes_the_terminal_and_gives_it_back_also_when_it_cannot_be_run
         at_the_fleet(shown, rented, machine)
         shown.press("s")
         shown.until(lambda: "FLEET" not in shown.screen(), "the console gone")
-        shown.type("echo on $SPOTTER_BOX, $((6 * 7))\n")
-        shown.shows(", 42")
+        shown.type("echo $((6 * 7)) on $CONTAINER_ID\n")
+        shown.shows(f"42 on {machine}")
         shown.type("exit\n")
         shown.begins("FLEET")
         shown.shows(f"  {machine}  ")
+        shown.shows("proven · destroys")  # its card, at whose height the guard is told
 
         ssh.unlink()  # another that is found, and fails as it is started: inside the block that left the terminal
         ssh.write_text("#!/nowhere/at-all\n")
@@ -139,6 +169,7 @@ def test_a_shell_takes_the_terminal_and_gives_it_back_also_when_it_cannot_be_run
         shown.press("4")
         shown.begins("RUNS")
         leave(shown)
+        assert f"42 on {machine}" in shown.screen(), "what the shell said stays behind the console"
 
 
 @NEEDS_SSH
@@ -205,8 +236,7 @@ def test_without_colour_no_hue_is_sent_and_the_cursor_stands_by_reverse(
             shown.press(*filter(None, [key]))
             shown.begins(view)
             assert coloured(shown.dressed()) == []
-        shown.press("Escape")  # alone: with a letter behind it, it would be that letter with Alt
-        shown.begins("RUNS")
+        shown.until(lambda: stepped_out(shown), "another view than the index")
         shown.press("1")
         shown.begins("FLEET")
         shown.until(lambda: 7 in row_styles(shown, machine), "the row in reverse, once the rows have the keys")

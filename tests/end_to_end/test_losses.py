@@ -76,10 +76,9 @@ def test_a_killed_supervisor_costs_a_restart_of_the_worker_and_nothing_else(oper
 def test_an_index_that_another_process_writes_is_waited_for_with_the_machine_already_given_back(
     operator: Operator,
 ) -> None:
-    draw_pdf(operator.root / "data" / "doc.pdf", 2, "Value stack")
-    operator.run("run")
+    draw_pdf(operator.root / "data" / "more.pdf", 1, "Слои")
     lock = operator.root / ".spotter" / "index" / "writer.lock"
-    draw_pdf(operator.root / "data" / "more.pdf", 2, "Слои")
+    lock.parent.mkdir(exist_ok=True)
     with lock.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         console = operator.start("run", "--yes")
@@ -91,19 +90,18 @@ def test_an_index_that_another_process_writes_is_waited_for_with_the_machine_alr
     assert operator.json("search", "Слои")["hits"][0]["filename"] == "more.pdf"
 
 
-def test_an_instance_that_is_not_there_is_refused_and_nothing_is_rented(operator: Operator) -> None:
+def test_an_instance_that_is_not_there_is_refused_for_nothing_and_results_that_were_cleared_away_are_made_again(
+    operator: Operator,
+) -> None:
     draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     operator.run("offers")
     done = operator.run("run", "--instance", "5", check=2)
     assert "there is no instance 5" in done.stderr
     assert "Traceback" not in done.stderr
     assert operator.json("ps")["spent_today_usd"] == 0
-    assert operator.json("run")["state"] == "succeeded"
 
-
-def test_results_that_were_cleared_away_are_made_again(operator: Operator) -> None:
-    draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
     first = operator.json("run")
+    assert first["state"] == "succeeded"
     shutil.rmtree(Path(first["folder"]) / "artifacts")
     second = operator.json("run")
     assert second["run_id"] != first["run_id"]

@@ -7,9 +7,8 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,53 +18,10 @@ from console.workspace import create_workspace
 from tests.end_to_end.driving import Operator, draw_pdf, wait_for
 
 PAGES = 10
-QUERIES = Path(__file__).parents[2] / "examples" / "queries.txt"
 
 
 def events_of(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "events.jsonl").read_bytes().splitlines()]
-
-
-def test_the_demo_finds_hits_leaves_nothing_alive_and_does_nothing_twice(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "demo")
-    command = [sys.executable, "-m", "console", "demo", "--dir", str(operator.root)]
-    first = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=170, check=False)
-    assert first.returncode == 0, first.stdout + first.stderr
-    for query in QUERIES.read_text("utf-8").strip().splitlines():
-        assert f"? {query}" in first.stdout
-    assert first.stdout.count("  1. ") == 3
-    assert "is gone" in first.stdout
-    assert operator.processes() == []
-    assert operator.instances() == []
-    folder = operator.run_folder()
-    before = (folder / "events.jsonl").read_bytes()
-
-    second = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert "nothing to do" in second.stdout
-    assert "rent" not in second.stdout.partition("\n")[2].partition("? ")[0]
-    assert (folder / "events.jsonl").read_bytes() == before
-    assert operator.processes() == []
-
-
-def test_a_run_is_complete_on_this_machine_before_its_instance_goes(operator: Operator) -> None:
-    draw_pdf(operator.root / "data" / "doc.pdf", 3, "Value stack")
-    outcome = operator.json("run")
-    folder = Path(outcome["folder"])
-    assert outcome["state"] == "succeeded"
-    listed = {}
-    for line in (folder / "artifacts.jsonl").read_bytes().splitlines():
-        row = json.loads(line)
-        listed[row["path"]] = row
-    assert {row["kind"] for row in listed.values()} >= {"ledger"}
-    for path, row in listed.items():
-        assert (folder / path).stat().st_size == row["bytes"], path
-    assert operator.instances() == []
-    spent = operator.json("ps")["spent_today_usd"]
-    assert 0 < spent < 0.05
-    hits = operator.json("search", "layer 2")["hits"]
-    assert hits[0]["page"] == 2
-    assert Path(hits[0]["page_image_path"]).is_file()
 
 
 def test_killing_the_console_in_mid_run_loses_no_byte_and_doubles_none(operator: Operator) -> None:
@@ -108,17 +64,37 @@ def worker_processes(operator: Operator) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    """Somebody who parsed the same document in peace."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """Somebody who parsed a document in peace."""
     operator = Operator(tmp_path_factory.mktemp("calm") / "w")
     create_workspace(operator.root)
     draw_pdf(operator.root / "data" / "long.pdf", PAGES, "Value stack")
-    operator.run("run")
-    operator.stop_cloud()
-    return operator
+    try:
+        assert operator.json("run")["state"] == "succeeded"
+        yield operator
+    finally:
+        operator.stop_cloud()
 
 
-@pytest.mark.xdist_group("killed workers")  # they compare with one undisturbed run
+@pytest.mark.xdist_group("one undisturbed run")
+def test_a_run_is_complete_on_this_machine_before_its_instance_goes(undisturbed: Operator) -> None:
+    folder = undisturbed.run_folder()
+    listed = {}
+    for line in (folder / "artifacts.jsonl").read_bytes().splitlines():
+        row = json.loads(line)
+        listed[row["path"]] = row
+    assert {row["kind"] for row in listed.values()} >= {"ledger"}
+    for path, row in listed.items():
+        assert (folder / path).stat().st_size == row["bytes"], path
+    assert undisturbed.instances() == []
+    spent = undisturbed.json("ps")["spent_today_usd"]
+    assert 0 < spent < 0.05
+    hits = undisturbed.json("search", "layer 2")["hits"]
+    assert hits[0]["page"] == 2
+    assert Path(hits[0]["page_image_path"]).is_file()
+
+
+@pytest.mark.xdist_group("one undisturbed run")  # they compare with it
 @pytest.mark.parametrize("stage", ["render", "detect", "analyze", "records"])
 def test_a_worker_killed_in_any_stage_is_started_again_and_repeats_nothing(
     operator: Operator, undisturbed: Operator, stage: str

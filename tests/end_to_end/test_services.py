@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.driving import Operator, wait_for
-from tests.end_to_end.test_terminal import Terminal
 
 
 def first_line(operator: Operator, *arguments: str) -> tuple[subprocess.Popen[bytes], Any]:
@@ -87,22 +86,6 @@ def test_a_rented_machine_is_reached_by_shell_name_service_and_tunnel(
     assert process.wait(20) == 0
 
     assert operator.json("service", "stop", "web")["state"] == "cancelled"
-
-    # the console steps aside for a shell, and comes back when it ends
-    if shutil.which("tmux") is not None:
-        terminal = Terminal(tmp_path, (100, 30), HOME=str(home))
-        try:
-            terminal.start(*operator.command())
-            terminal.shows("dead-man proven")
-            terminal.press("s")
-            wait_for(lambda: "SPOTTER ▸" not in terminal.screen(), "the shell")
-            terminal.type("echo $((40 + 2)) on $CONTAINER_ID; exit")
-            terminal.press("Enter")
-            terminal.shows("dead-man proven")
-            terminal.press("q")
-            assert f"42 on {instance}" in terminal.shows("ended with 0")
-        finally:
-            terminal.stop()
 
     # names go with the machine
     operator.run("destroy", instance, "--yes")
