@@ -16,9 +16,9 @@ Answer = TypeVar("Answer")
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, in words without Python's own: a file that cannot be written is named first."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    """Why something failed, in words without Python's own: a file that cannot be written is named first, if known."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -121,7 +123,18 @@ async def test_what_must_be_typed_stays_in_sight_and_a_wrong_answer_is_told(work
         assert "it is not that; nothing was done" in words
 
 
-async def test_a_paste_that_comes_key_by_key_stops_at_what_a_person_types(workspace: Workspace) -> None:
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a line said of what does not fit; notes on screen go, and may be said again, after five seconds."""
+    found: list[str] = []
+    monkeypatch.setattr(typed_line, "QUIET_S", 1e6)
+    monkeypatch.setattr(typed_line.TypedLine, "notify", lambda _line, message, **_options: found.append(message))
+    return found
+
+
+async def test_a_paste_that_comes_key_by_key_stops_at_what_a_person_types(
+    workspace: Workspace, told: list[str]
+) -> None:
     app = SpotterApp(workspace, live=False)
     async with app.run_test(size=(80, 24)) as pilot:
         app.go("index")
@@ -132,11 +145,11 @@ async def test_a_paste_that_comes_key_by_key_stops_at_what_a_person_types(worksp
         await pilot.press(*"zzz")
         await pilot.pause()
         assert query.value == "x" * LONGEST
-        assert len(app._notifications) == 1
+        assert told == ["more than 1000 characters do not fit here"]
 
 
 async def test_a_paste_goes_in_whole_as_far_as_it_fits_and_is_worked_through_once(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     app = SpotterApp(workspace, live=False)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -148,7 +161,7 @@ async def test_a_paste_goes_in_whole_as_far_as_it_fits_and_is_worked_through_onc
         await until(pilot, lambda: bool(asked), "the question")
         assert query.value == "слой " + "y" * (LONGEST - 5)
         assert asked == [query.value]
-        assert len(app._notifications) == 1
+        assert told == ["more than 1000 characters do not fit here"]
         query.value = ""
         await until(pilot, lambda: asked[-1] == "", "an empty query")
         for _ in range(200):  # a terminal without bracketed paste
@@ -168,3 +181,19 @@ async def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path) ->
         await pilot.press("S")
         await until(pilot, lambda: told, "why no screen was saved")
     assert told == [f"{place.state / 'screens'}: File exists"]
+
+
+async def test_a_full_disk_is_told_without_a_number_of_python(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = SpotterApp(workspace, live=False)
+    told: list[str] = []
+
+    def write() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of a file that is open already: Python names none
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        monkeypatch.setattr(app, "tell", lambda message, *_more: told.append(message))
+        app.in_background(write, lambda _done: None)
+        await until(pilot, lambda: told, "why it was not written")
+    assert told == ["No space left on device"]
