@@ -15,6 +15,7 @@ from console.app import SpotterApp
 from console.screens.doctor import Doctor
 from console.screens.index_list import Query
 from console.screens.view import View
+from console.widgets import typed_line
 from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
 from console.widgets.leave import Leave
