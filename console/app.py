@@ -451,4 +451,4 @@ def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, re
         app.run()
         for sentence in app.not_started:
             print(f"spotter: {visible(sentence)}", file=sys.stderr)
-        place = app.moves_to
+        place, read_only = app.moves_to, app.read_only
