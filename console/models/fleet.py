@@ -223,11 +223,12 @@ def read_fleet(session: Session, previous: FleetView | None = None, facts: Fleet
     for each in instances:
         row = known.get(each.id)
         views.append(_listed_view(each, row, _standing(each, row, ledger.mark), more(each.id)))
-    before = {each.id: each.unlisted for each in previous.instances} if previous is not None else {}
+    before = {each.id: each for each in previous.instances if not each.stale} if previous is not None else {}
     views += [
-        _unlisted_view(row, more(row.instance_id), lists=before.get(row.instance_id, 0) + 1)
+        _unlisted_view(row, more(row.instance_id), lists=1 + (was.unlisted if was is not None else 0))
         for row in known.values()
-        if row.instance_id not in listed and now - row.opened_at > LISTING_LAG_S
+        if row.instance_id not in listed
+        and ((was := before.get(row.instance_id)) is not None or now - row.opened_at > LISTING_LAG_S)
     ]
     return FleetView(
         tuple(sorted(views, key=lambda view: (view.standing == "foreign", view.id))),

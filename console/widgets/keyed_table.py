@@ -345,8 +345,7 @@ class KeyedTable(Vertical):
         return _("No row is left: esc shows all again.") if self._rows else self._empty or self._note
 
     def _draw_note(self) -> None:
-        instead = self._instead()
-        self._lines.say(instead)
+        self._lines.say(instead := self._instead())
         if self._complaint:
             self._say(self._complaint)
             return

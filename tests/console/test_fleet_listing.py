@@ -141,6 +141,16 @@ def test_lists_that_leave_a_machine_out_are_counted_until_it_is_listed_or_nobody
     assert counts == [0, 1, 2, 0, 1, 0, 1]
 
 
+def test_a_new_machine_that_was_listed_once_does_not_come_and_go_with_the_list(
+    session: Session, cloud: Cloud, rent: Rent
+) -> None:
+    rent(7, ago_s=5)
+    cloud.listed = [instance(7)]
+    view = read_fleet(session)
+    cloud.listed = []
+    assert rows(read_fleet(session, view)) == [(7, "missing", False)]
+
+
 def test_an_empty_list_of_an_empty_account_asks_nothing_more(session: Session, cloud: Cloud, rent: Rent) -> None:
     assert rows(read_fleet(session)) == []
     rent(7, ago_s=5)  # too young to be listed

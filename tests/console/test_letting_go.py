@@ -12,6 +12,7 @@ from textwrap import dedent
 from types import SimpleNamespace
 
 import pytest
+import typer
 
 from console.operations import letting_go
 from console.operations.letting_go import NotTheDriver, take_over
@@ -108,3 +109,15 @@ def test_a_stranger_under_the_number_in_the_lock_is_left_alone(monkeypatch: pyte
     book = SimpleNamespace(held_by=lambda _run_id: holder)
     with pytest.raises(NotTheDriver, match="cannot be told"):
         take_over(book, RUN, print)  # type: ignore[arg-type]
+
+
+def test_cancel_interrupts_no_stranger_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from console.commands import runs
+
+    holder = Holder(os.getppid(), "another's", drives=True)
+    monkeypatch.setattr(runs.os, "kill", lambda *_: pytest.fail("it was sent a signal"))
+    with pytest.raises(typer.Exit):
+        runs.stop_driver(SimpleNamespace(held_by=lambda _run_id: holder), RUN)  # type: ignore[arg-type]
+    assert "cannot be told" in capsys.readouterr().err
