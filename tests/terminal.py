@@ -122,14 +122,14 @@ class Terminal:
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
 
 
-def to_the_hits(terminal: Terminal) -> None:
+def to_the_hits(terminal: Terminal, key: str = "Enter") -> None:
     """Go from the query to the first hit."""
-    _handed_over(terminal, "Enter")
+    _handed_over(terminal, key)
 
 
 def to_the_query(terminal: Terminal) -> None:
     """Go from the first hit to the query."""
-    _handed_over(terminal, "Escape")
+    _handed_over(terminal, "/")
 
 
 def _handed_over(terminal: Terminal, key: str) -> None:
