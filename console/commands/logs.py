@@ -71,10 +71,10 @@ def _seconds(last: str) -> float | None:
 
 def _run_of(here: Workspace, text: str) -> str:
     from console.models.log_sources import LogPlace, runs_of
-    from console.operations.runbook import RunNotFound
+    from console.operations.runbook import Runbook
 
     if not text:
-        raise RunNotFound("name a run: `spotter runs` lists them")
+        return Runbook(here).resolve(text).run_id
     found = runs_of(here, LogPlace(text))[0].run_id
     return text if text.isdigit() else found
 

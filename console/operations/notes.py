@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
@@ -27,6 +26,7 @@ def write_note(session: Session, instance_id: int, text: str) -> str:
     import orjson
 
     from console.models.fleet_facts import notes_file, read_notes
+    from pipeline.core.files import write_atomic
 
     text = " ".join(text.split())
     if len(text) > LONGEST_NOTE:
@@ -40,9 +40,7 @@ def write_note(session: Session, instance_id: int, text: str) -> str:
         notes.pop(str(instance_id), None)
         if text:
             notes[str(instance_id)] = text
-        staged = path.with_suffix(f".{os.getpid()}.tmp")
-        staged.write_bytes(orjson.dumps({**clouds, session.cloud_name: notes}, option=orjson.OPT_INDENT_2))
-        staged.replace(path)
+        write_atomic(path, orjson.dumps({**clouds, session.cloud_name: notes}, option=orjson.OPT_INDENT_2))
     return text
 
 

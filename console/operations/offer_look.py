@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from console.models.offer_news import STRANGER, HostHistory, OfferNews, PricedOffer
 from console.models.offer_terms import Terms
 from console.operations.offers import Wishes, find_offers
+from console.operations.rerent_offers import MachineHistory, histories
 from console.operations.session import Session
 
 if TYPE_CHECKING:
@@ -61,28 +62,13 @@ def look_at_market(session: Session, terms: Terms) -> OfferNews:
 
 def host_histories(session: Session, offers: list[Offer]) -> dict[int, HostHistory]:
     """What we lived through with the machines of these offers, by the machine's number; strangers are left out."""
-    ledger, name, now = session.ledger, session.cloud_name, session.clock.time()
-    wanted = {offer.machine_id for offer in offers}
-    rentals: dict[int, int] = {}
-    served_s: dict[int, float] = {}
-    for row in ledger.instances(cloud=name):
-        if row.machine_id not in wanted:
-            continue
-        rentals[row.machine_id] = rentals.get(row.machine_id, 0) + 1
-        if row.running_at is not None:
-            ended = row.closed_at if row.closed_at is not None else now
-            served_s[row.machine_id] = max(served_s.get(row.machine_id, 0.0), ended - row.running_at)
-    bad = ledger.bad_machines(name)
+    ledger, name = session.ledger, session.cloud_name
+    ours, bad = histories(session), ledger.bad_machines(name)
     known = {}
-    for machine in wanted:
-        failed = bad.get(machine)
+    for machine in {offer.machine_id for offer in offers}:
+        was = ours.get(machine, MachineHistory())
+        reason = bad[machine].reason if machine in bad else ""
         route = ledger.route(name, machine) or ""
-        if machine in rentals or failed is not None or route:
-            known[machine] = HostHistory(
-                rentals.get(machine, 0),
-                served_s.get(machine, 0.0),
-                failed.failures if failed is not None else 0,
-                failed.reason if failed is not None else "",
-                route,
-            )
+        if machine in ours or route:
+            known[machine] = HostHistory(was.rentals, was.served_s, was.failures, reason, route)
     return known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from console.errors import WrongInput
 from console.operations.session import Session
+from pipeline.core.files import write_atomic
 
 
 class RerentBusy(WrongInput):
@@ -101,13 +101,7 @@ class RerentBook:
 
     def _write(self, entry: RerentEntry) -> RerentEntry:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(entry.old_id)
-        staged = path.with_suffix(f".{os.getpid()}.tmp")
-        with staged.open("wb") as handle:
-            handle.write(entry.model_dump_json(indent=1).encode())
-            handle.flush()
-            os.fsync(handle.fileno())
-        staged.replace(path)
+        write_atomic(self._path(entry.old_id), entry.model_dump_json(indent=1).encode())
         return entry
 
 

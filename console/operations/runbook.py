@@ -169,8 +169,10 @@ class Runbook:
         """The run whose id is `text`, ends in it, or starts with it; `last` is the newest.
 
         Raises:
-            RunNotFound: none fits, or several do.
+            RunNotFound: none fits, or several do; of no text too, which is a variable of a script that was not set.
         """
+        if not text:
+            raise RunNotFound("name a run: `spotter runs` lists them")
         entries = self.entries()
         if text == "last" and entries:
             return entries[0]

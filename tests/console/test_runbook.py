@@ -33,6 +33,8 @@ def test_phases_are_ordered() -> None:
 
 def test_a_run_is_found_by_its_last_characters_and_last_is_the_newest(runbook: Runbook) -> None:
     runbook.write(entry("01aaa111", 1.0))
+    with pytest.raises(RunNotFound, match="name a run"):
+        runbook.resolve("")  # `spotter cancel "$RUN" --yes` without RUN
     runbook.write(entry("01bbb222", 2.0))
     assert runbook.resolve("222").run_id == "01bbb222"
     assert runbook.resolve("last").run_id == "01bbb222"
