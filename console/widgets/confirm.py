@@ -27,6 +27,7 @@ class Confirm(Dialog[bool]):
         Binding("y", "agree", show=False),
         Binding("left,right", "app.focus_next", show=False),
     ]
+    EARLY = Dialog.EARLY | {"answer"}  # by key it is always no
 
     def __init__(self, question: Question) -> None:
         super().__init__()

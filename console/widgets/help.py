@@ -115,6 +115,8 @@ class Help(Dialog[None]):
         Binding("ctrl+u", "scroll('page_up')", show=False),
     ]
 
+    EARLY = Dialog.EARLY | {"step_out"}
+
     def __init__(self, view_name: str, app: SpotterApp) -> None:
         super().__init__()
         self._sections = help_sections(view_name, app)
@@ -137,13 +139,16 @@ class Help(Dialog[None]):
 
     def on_mount(self) -> None:
         """The page has the keyboard; the search waits for `/`."""
+        if not self.query("#help-search"):
+            return  # it was closed before it was drawn
         self.query_one("#help-search").display = False
         self.query_one("#help-page").focus()
         self._draw()
 
     def on_resize(self) -> None:
         """Wide and narrow pages differ."""
-        self._draw()
+        if self.is_mounted:
+            self._draw()
 
     def _draw(self) -> None:
         kept = searched(self._sections, self.query_one("#help-search", Input).value)
@@ -169,8 +174,7 @@ class Help(Dialog[None]):
 
     def action_step_out(self) -> None:
         """The search first, then the page."""
-        field = self.query_one("#help-search", Input)
-        if not field.display:
+        if not self.is_mounted or not (field := self.query_one("#help-search", Input)).display:
             self.dismiss(None)
             return
         field.value = ""

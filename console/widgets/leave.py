@@ -46,8 +46,9 @@ class Leave(Dialog[Leaving]):
                 yield Button(Text(_("Leave (q)")), id="leave", variant="primary")
 
     def on_mount(self) -> None:
-        """Staying loses nothing."""
-        self.query_one("#stay").focus()
+        """Staying loses nothing; the console may end before it is drawn."""
+        for answer in self.query("#stay"):
+            answer.focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Any of the four closes it."""

@@ -18,6 +18,7 @@ from console.screens.view import View
 from console.widgets import typed_line
 from console.widgets.command_line import CommandLine
 from console.widgets.confirm import Confirm
+from console.widgets.help import Help
 from console.widgets.leave import Leave
 from console.widgets.typed_line import LONGEST
 from console.workspace import Workspace, create_workspace
@@ -198,3 +199,36 @@ async def test_a_full_disk_is_told_without_a_number_of_python(
         app.in_background(write, lambda _done: None)
         await until(pilot, lambda: told, "why it was not written")
     assert told == ["No space left on device"]
+
+
+@pytest.mark.parametrize("behind", ["slash", "j", "G", "escape"])
+async def test_a_key_in_one_go_with_the_one_that_opens_the_help_finds_it_not_there_yet(
+    workspace: Workspace, behind: str
+) -> None:
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: keys_are_in_the_view(app), "the keyboard in the view")
+        for key in ("question_mark", behind):
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: isinstance(app.screen, Help) == (behind != "escape"), "the help, or the view again")
+        await pilot.press("escape", "escape", "4")
+        await until(pilot, lambda: app.view.NAME == "runs", "the runs")
+
+
+async def test_a_question_that_cannot_be_read_yet_hears_only_a_no(workspace: Workspace) -> None:
+    app = SpotterApp(workspace, live=False)
+    heard: list[object] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        for screen, keys in (
+            (Leave(["a machine goes on"]), ("X", "q", "a")),
+            (Confirm(Question("Rent?", "", "Rent", (), "")), ("y",)),
+        ):
+            app.push_screen(screen, heard.append)
+            for key in keys:
+                await app._check_bindings(key)
+            assert heard == [], "it is not drawn yet"
+            assert app.screen is screen
+            await until(pilot, lambda here=screen: here.is_mounted, "it")
+            await pilot.press("n")
+            await until(pilot, lambda: heard, "the no")
+            assert heard.pop() in ("stay", False)
