@@ -37,6 +37,11 @@ def gigabytes(value: float) -> str:
     return _("{n} GB").format(n=f"{value:.0f}" if value >= 10 else f"{value:.1f}")
 
 
+def watts(value: float) -> str:
+    """`290 W`."""
+    return _("{n} W").format(n=f"{value:.0f}")
+
+
 def per_second(figure: str) -> str:
     """So much in a second: `1.2 MiB/s`, `0.8/s`."""
     return _("{n}/s").format(n=figure)

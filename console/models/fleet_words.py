@@ -127,7 +127,7 @@ def fleet_note(view: FleetView, now: float) -> str:
         view: the newest fleet.
         now: unix seconds of this machine.
     """
-    emulated = _("EMULATED cloud") + " · " if view.emulated else ""
+    emulated = _("EMULATED") + " · " if view.emulated else ""
     if view.error is not None:
         age = (
             _("as of {time} ago").format(time=duration(max(0.0, now - view.heard_at)))
@@ -146,7 +146,7 @@ def fleet_note(view: FleetView, now: float) -> str:
         )
         parts.append(words.format(n=orphans))
     if foreign:
-        parts.append(_("{n} foreign, left alone").format(n=foreign))
+        parts.append(_("{n} foreign").format(n=foreign))
     return emulated + " · ".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from console.language import N_, _
 from console.models.chart import MOST_LINES, Chart, Line, round_above
 from console.models.series import Series
-from console.spoken import brief, duration, gigabytes, per_second, size
+from console.spoken import brief, duration, gigabytes, per_second, size, watts
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ WINDOWS = (
 def percent(value: float) -> str:
     """`87 %`."""
     return f"{value:.0f} %"
-
-
-def watts(value: float) -> str:
-    """`210 W`."""
-    return f"{value:.0f} W"
 
 
 def celsius(value: float) -> str:

@@ -120,7 +120,7 @@ def _fleet_lines(news: PulseNews, now: float, wall_now: float) -> list[tuple[Lev
     parts += [usd_per_hour(burn_of(fleet)), _("today {usd}").format(usd=usd(fleet.spent_today_usd))]
     runway_s = runway_of(fleet)
     if runway_s is not None:
-        parts.append(_("runway {time}").format(time=duration(runway_s)))
+        parts.append(_("runway {time}").format(time=brief(runway_s)))
     if tiles:
         parts.append(ngettext("{n} instance", "{n} instances", len(tiles)).format(n=len(tiles)))
     elif fleet.error is None:
@@ -141,7 +141,7 @@ def _run_lines(news: PulseNews) -> list[tuple[Level, str]]:
         if pace.total:
             parts.append(f"{bar(share, BAR_WIDTH)} {pace.done}/{pace.total}")
         if row.eta_s is not None:
-            parts.append(_("{time} to go").format(time=duration(row.eta_s)))
+            parts.append(_("{time} to go").format(time=brief(row.eta_s)))
         if row.failed:
             parts.append(ngettext("{n} failed", "{n} failed", row.failed).format(n=row.failed))
         if row.note:

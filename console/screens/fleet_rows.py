@@ -20,7 +20,7 @@ from console.models.fleet_words import (
 )
 from console.models.rows import Column, Row, Value
 from console.models.stuck import Stuck, advice_of, short_of, stuck_of, words_of
-from console.spoken import brief, duration, gigabytes, size, usd_per_hour
+from console.spoken import brief, duration, gigabytes, size, usd_per_hour, watts
 from console.words import bar, usd, visible
 
 COLUMNS = (
@@ -174,7 +174,7 @@ def money_lines(view: FleetView, width: int) -> Text:
         text.append(usd(money.credit_usd))
         runway_s = runway_of(view)
         if runway_s is not None:
-            lasts = _("over a month") if runway_s >= MONTH_S else duration(runway_s)
+            lasts = _("over a month") if runway_s >= MONTH_S else brief(runway_s)
             text.append(_(", lasts {time}").format(time=lasts))
     text.append("\n" + _("today") + " ", style="dim")
     text.append(usd(money.today_usd), style="bold")
@@ -275,7 +275,7 @@ def _load_lines(text: Card, load: Load | None, wall_now: float) -> None:
     if load.temperature_c is not None:
         more.append(f"{load.temperature_c:.0f} °C")
     if load.power_w is not None:
-        more.append(f"{load.power_w:.0f} W")
+        more.append(watts(load.power_w))
     if load.vram_used_mb is not None and load.vram_total_mb is not None:
         more.append(f"{size(load.vram_used_mb * 2**20)} / {size(load.vram_total_mb * 2**20)}")
     if more:

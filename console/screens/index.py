@@ -168,7 +168,7 @@ class Index(Asking, Jumping, PolledView[Answered]):
         if news.result is None:
             self.result, self.stale = None, news.problem
             problem.update(Text(news.problem))
-            self.query_one("#index-note", Static).update(Text(news.problem, no_wrap=True, overflow="ellipsis"))
+            self.query_one("#index-note", Static).update("")  # what is wrong stands above, whole
             self._draw_side(None)
             return
         self.result, self.stale = news.result, ""

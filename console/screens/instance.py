@@ -233,11 +233,11 @@ class Instance(PolledView["InstanceNews | None"]):
             line.append(" ")
         more = [Text(_("STALE"), style="bold yellow")] if self.stale else []
         if self._tab == "overview":
-            more.append(Text(_("window {window}").format(window=_(WINDOWS[self._window].label)), style="dim"))
             news = self.news
             if news is not None and news.newest_at is not None:
                 age = duration(max(0.0, news.now - news.newest_at))
                 more.append(Text(_("last sample {age} ago").format(age=age), style="dim"))
+            more.append(Text(_("window {window}").format(window=_(WINDOWS[self._window].label)), style="dim"))
         width = next((tabs.content_size.width for tabs in self.query("#instance-tabs").results(Static)), 0)
         for part in more:  # whole, or not at all: half a figure is none
             if line.cell_len + 2 + part.cell_len <= width or not width:

@@ -108,7 +108,7 @@ class CommandLine(Vertical):
     def _hint(self) -> None:
         width = max(10, self.app.size.width - 4)
         hints = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        walking = self._walking
+        walking = self.walking
         choices, marked = (self._offered, self._at) if walking else (self.choices(), 0)
         words = [visible(line.rpartition(" ")[2]) for line in choices]
         first = 0
@@ -169,14 +169,14 @@ class CommandLine(Vertical):
             self.close()
 
     @property
-    def _walking(self) -> bool:
+    def walking(self) -> bool:
         """Whether tab put there what stands there now."""
         return self._at < len(self._offered) and self._offered[self._at] == self._field.value
 
     def _complete(self, step: int) -> None:
         """As far as all choices agree; where they agree no further, one of them after another, or back (-1)."""
         typed = self._field.value
-        if self._walking:
+        if self.walking:
             self._at = (self._at + step) % len(self._offered)
             self._put(self._offered[self._at])
             return
@@ -205,5 +205,7 @@ class _Ghost(Suggester):
         self._line = line
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The first choice that goes on from what is typed."""
+        """The first choice that goes on from what is typed; none while tab walks through them."""
+        if self._line.walking:
+            return None
         return next((each for each in self._line.choices() if value and each.startswith(value) and each != value), None)

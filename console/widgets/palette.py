@@ -8,9 +8,14 @@ from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit
 from textual.widgets import OptionList
 
+from console.language import _
+
 
 class PaletteScreen(CommandPalette):
-    """Textual's, which closes again and runs its command again for an enter that comes while it goes."""
+    """Textual's, which speaks English, and closes and runs its command again for an enter that comes while it goes."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(placeholder=_("name of an action, or what it does"), id=id)
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Close it; nothing where it is not on top."""

@@ -144,10 +144,10 @@ def test_only_a_living_dead_man_with_a_proven_key_counts(
     [
         (FleetView(error="cannot reach the cloud"), "STALE, by the ledger only: cannot reach the cloud"),
         (FleetView(error="no answer", heard_at=935.0), "STALE, as of 1m 05s ago: no answer"),
-        (FleetView(emulated=True), "EMULATED cloud · no instance is rented"),
+        (FleetView(emulated=True), "EMULATED · no instance is rented"),
         (FleetView((OURS, OURS)), "2 rented"),
         (FleetView((OURS, replace(OURS, standing="orphan"))), "1 rented · 1 orphan billed to nobody's use: D destroys"),
-        (FleetView((OURS, replace(OURS, standing="foreign"))), "1 rented · 1 foreign, left alone"),
+        (FleetView((OURS, replace(OURS, standing="foreign"))), "1 rented · 1 foreign"),
     ],
 )
 def test_the_note_never_says_nothing_here_when_nobody_answered(view: FleetView, says: str) -> None:

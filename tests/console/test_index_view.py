@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from console import language
 from console.app import SpotterApp
+from console.models.hits import result_note
 from console.models.index_query import choices, with_filter
 from console.operations.live_search import Asked, search_once
 from console.operations.search import open_searcher
@@ -96,6 +98,17 @@ def test_by_vectors_alone_the_order_is_that_of_the_cosines(workspace: Workspace)
     assert cosines == sorted(cosines, reverse=True)
     assert alone.boosts_note == ""
     assert [hit.score for hit in alone.hits] != [hit.score for hit in both.hits]
+
+
+def test_without_words_the_note_says_how_much_there_is_to_search(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_searcher(workspace) as searcher:
+        nothing, found = (search_once(searcher, Asked(words)) for words in ("  ", "канвас"))
+    assert result_note(nothing) == f"{nothing.records} records · type to search"
+    assert result_note(found).startswith(f"{len(found.hits)} of ")
+    monkeypatch.setattr(language, "_current", "ru")
+    assert result_note(replace(nothing, records=21)) == "21 запись · введите запрос"
 
 
 async def test_hostile_text_is_shown_as_text_and_bounded(workspace: Workspace) -> None:

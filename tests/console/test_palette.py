@@ -15,6 +15,7 @@ from console.actions.action import Action
 from console.actions.registry import actions_of
 from console.operations.known_names import KnownNames, documents, instance_ids, known_names, run_ids
 from console.palette import Palette, action_choices, place_choices
+from console.widgets.palette import PaletteScreen
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import shown, until
 
@@ -145,3 +146,12 @@ async def test_texts_are_in_the_language_spoken(workspace: Workspace, monkeypatc
     async with app.run_test():
         assert "«Theme»" in [choice.title for choice in action_choices(app)]  # type: ignore[arg-type]
     assert language.language() == "en"
+
+
+async def test_it_asks_in_the_language_that_is_spoken(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_current", "ru")
+    app = Shell(workspace)
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.push_screen(PaletteScreen())
+        await until(pilot, lambda: "имя действия или что оно делает" in shown(app), "the question")
+        assert "Search" not in shown(app)

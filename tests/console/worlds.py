@@ -31,7 +31,7 @@ HOUR, DAY = 3600.0, 86400.0
 BUSY, IDLE, STOPPED, ORPHAN, FOREIGN, MISSING, GONE = 31245, 31299, 31007, 40777, 50123, 30001, 29998
 """Instances: ours with a run, ours without work, ours and stopped, our label without a row, somebody else's,
 ours that the cloud does not list, and one that ended yesterday."""
-LIVE, DONE, PARTIAL, FAILED, CANCELLED, LEFT = (f"01kworld{word:0<18}" for word in
+LIVE, DONE, PARTIAL, FAILED, CANCELLED, LEFT = (f"01kworld{word:0>18}" for word in
                                                 ("live", "done", "part", "fail", "canc", "left"))  # fmt: skip
 """Runs: driven by this process, succeeded, incomplete, failed, cancelled, and one that nobody drives any more."""
 STAGES = ("scan", "render", "detect", "regions", "records")
