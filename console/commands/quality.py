@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -43,5 +44,8 @@ def quality(
     else:
         print(table(measured))
     if here is not None:
-        keep_regions(here.root, folder.name, measured.to_json(), time.time())
+        try:
+            keep_regions(here.root, folder.name, measured.to_json(), time.time())
+        except OSError as error:  # it was measured and said; only `spotter metrics` has it not
+            print(f"spotter: not kept for `spotter metrics`: {error.strerror}: {error.filename}", file=sys.stderr)
     return 0

@@ -121,7 +121,8 @@ class TransferNotes:
             try:
                 yield writer.tell
             except BaseException as error:
-                writer.end("failed", str(error) or type(error).__name__)
+                stopped = isinstance(error, KeyboardInterrupt)
+                writer.end("failed", "stopped" if stopped else str(error) or type(error).__name__)
                 raise
             else:
                 writer.end("finished", "")

@@ -3,6 +3,7 @@
 import json
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from typer.main import get_command
 
 from console.cli import app
+from console.operations.runbook import RunEntry
 from console.operations.session import open_session
 from console.workspace import create_workspace
 
@@ -57,6 +59,19 @@ def test_a_mistake_ends_with_a_sentence_and_for_a_program_with_one_json_value(em
     assert isinstance(done.exception, SystemExit), "a sentence, not a traceback"
     assert set(json.loads(done.stdout)) == {"error", "type"}
     assert done.stderr.startswith("spotter: ")
+
+
+def test_what_was_measured_is_said_though_it_cannot_be_kept(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = SimpleNamespace(to_json=lambda: {"ap50": 0.9})
+    entry = RunEntry(run_id="01kquality", pipeline="docparse", plan_key="k")
+    monkeypatch.setattr("console.operations.runbook.Runbook.resolve", lambda *_: entry)
+    monkeypatch.setattr("pipeline.docparse.quality.labelled.read_labels", lambda _path: None)
+    monkeypatch.setattr("pipeline.docparse.quality.labelled.found_in", lambda *_: None)
+    monkeypatch.setattr("pipeline.docparse.quality.evaluate.evaluate", lambda *_: measured)
+    (empty / "out" / "quality").write_text("in the way")
+    done = say("-C", empty, "quality", "--run", "last", "--truth", "labels.json", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"ap50": 0.9})
+    assert "not kept" in done.stderr
 
 
 def test_no_name_is_no_run(empty: Path) -> None:

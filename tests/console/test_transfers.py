@@ -101,7 +101,7 @@ def test_a_transfer_in_another_process_is_stopped_as_by_ctrl_c(place: Workspace)
         assert sender.wait(20) != 0
         found = notes.read(7)
         assert found is not None
-        assert found.state == "failed"
+        assert (found.state, found.message) == ("failed", "stopped")
         with pytest.raises(NothingToStop):
             notes.stop(7)
     finally:
