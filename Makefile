@@ -23,8 +23,14 @@ help:
 demo: setup
 	@$(RUN) spotter demo
 
-test: check setup-test
+test: setup-test
+	@$(MAKE) --no-print-directory --jobs 2 check .uv/tests-compiled
 	@$(RUN) pytest -n auto --dist loadgroup
+
+# In a fresh environment every worker would compile all tests and what they import: once is enough, beside mypy.
+.uv/tests-compiled: uv.lock
+	@said=$$($(RUN) pytest -p no:xdist --collect-only -qqq 2>&1) || { echo "$$said" | tail -n 60 >&2; exit 1; }
+	@touch $@
 
 check: setup-dev check-requirements
 	@$(RUN) ruff check .

@@ -86,10 +86,11 @@ def measure(scale: Scale, price_usd_per_hour: float | None, say: Callable[[str],
     """Everything: pages, weights, arms, gate, repeats, ceiling."""
     import torch
 
-    from benchmarks.vision_arms.arms import HAS_COCO, FullArm, PlainArm, start_writers
+    from benchmarks.vision_arms.arms import HAS_COCO, FullArm, PlainArm
     from benchmarks.vision_arms.judges import ceiling_tflops, compare, tflop_per_page
     from benchmarks.vision_arms.pages import draw_pages
     from benchmarks.vision_arms.weights import quiet_transformers
+    from benchmarks.vision_arms.writing import start_writers
 
     quiet_transformers()
     notes = [] if HAS_COCO else ["pycocotools is not installed: A0 to A3 encode whole pages with our own run lengths"]

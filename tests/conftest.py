@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.docparse import mupdf
+
 if TYPE_CHECKING:
     from tests.lanes import LaneScheduling
+
+HERE = Path(__file__).parent
 
 # A process started in the background of a shell has SIGINT ignored, and so would every process that tests start:
 # Ctrl-C is part of what is tested here.
@@ -44,6 +49,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs, one after another")
 
 
+def pytest_collection() -> None:
+    """Load PyMuPDF as the product does: `import pymupdf` in a test would load its layout model too, for a second."""
+    mupdf.load()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, so that none of them is what all wait for at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the slow ones, then with those that stay together, so that all end with what is short.
+
+    Tests that share what their module makes once stay together: every other worker would make it again.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(HERE).with_suffix("").as_posix()))
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "xdist_group")])
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    known = getattr(item, "_fixtureinfo", None)
+    definitions = [] if known is None else [each for some in known.name2fixturedefs.values() for each in some]
+    return any(each.scope == "module" and each.baseid for each in definitions)  # those of plugins have no base

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,15 @@ import torch
 from torch.nn.functional import interpolate
 
 from benchmarks.vision_arms.pages import Page
+from benchmarks.vision_arms.writing import write_cut, write_page
 from pipeline.docparse.grounded import GroundedDetector
-from pipeline.docparse.masks import checked, region_mask
-from pipeline.docparse.raw import PageImage, RawPage
+from pipeline.docparse.raw import PageImage
 from pipeline.docparse.run_lengths import rle_of
 from pipeline.docparse.sam2_segmenter import Sam2Segmenter
 from pipeline.docparse.segmenting import Mask
-from pipeline.docparse.words import Box
 from pipeline.models.sam2.images import model_input
 from pipeline.models.sam2.network import Sam2Network
 
-BOX_THRESHOLD = 0.30
 TEXT_THRESHOLD = 0.25
 """R000-34."""
 HAS_COCO = find_spec("pycocotools") is not None
@@ -132,42 +128,6 @@ class FullArm:
         self.models.close()
 
 
-def start_writers(count: int) -> ProcessPoolExecutor:
-    """Processes that write regions, up and with their libraries loaded."""
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-    for ready in [pool.submit(_warm) for _ in range(count)]:
-        ready.result()
-    return pool
-
-
-def write_cut(out: Path, page: Page, raw: RawPage, masks: Sequence[Mask]) -> None:
-    """What the pipeline's workers do with a page's masks: judged against their boxes, encoded, written."""
-    kept = [
-        region_mask(checked(mask, box), page.width, page.height) for mask, box in zip(masks, page.boxes, strict=True)
-    ]
-    rles = [{"size": list(one.segmentation.size), "counts": one.segmentation.counts} for one in kept]
-    write_page(out, page, raw, rles, [one.quality for one in kept])
-
-
-def write_page(out: Path, page: Page, raw: RawPage, rles: Sequence[Any], quality: Sequence[float]) -> None:
-    """One file a page: its regions with boxes, names, scores, masks. Detections are thresholded first, as shipped."""
-    kept = [box for box in raw.boxes if max(box.scores.values()) >= BOX_THRESHOLD]
-    assert all(np.isfinite(box.box).all() for box in kept), "the detector's boxes are numbers"
-    names = [max(box.scores, key=lambda phrase: box.scores[phrase]) for box in kept]
-    regions = [
-        {
-            "bbox": list(box),
-            "class_name": names[index] if index < len(names) else "",
-            "score": max(kept[index].scores.values()) if index < len(kept) else 0.0,
-            "quality": quality[index],
-            "segmentation": rles[index],
-        }
-        for index, box in enumerate(page.boxes)
-    ]
-    told = {"image": page.name, "width": page.width, "height": page.height, "annotations": regions}
-    (out / f"{page.name}.json").write_text(json.dumps(told))
-
-
 def full_page_rle(mask: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Run lengths of a page-size mask, by looking at the whole page: pycocotools, or ours where that is missing."""
     if not HAS_COCO:
@@ -187,9 +147,3 @@ def _image(page: Page, pixels: Any) -> PageImage:
 
 def _read(pages: Sequence[Page]) -> list[PageImage]:
     return [page.read_raw() for page in pages]
-
-
-def _warm() -> None:
-    mask = Mask(0, 0, np.ones((8, 8), bool), 1.0, 1.0)
-    box: Box = (0.0, 0.0, 8.0, 8.0)
-    region_mask(checked(mask, box), 16, 16)

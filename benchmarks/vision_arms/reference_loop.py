@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.vision_arms.arms import BOX_THRESHOLD, TEXT_THRESHOLD, full_page_rle
+from benchmarks.vision_arms.arms import TEXT_THRESHOLD, full_page_rle
 from benchmarks.vision_arms.pages import Page
+from benchmarks.vision_arms.writing import BOX_THRESHOLD
 
 
 class ReferenceLoop:

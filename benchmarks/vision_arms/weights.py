@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.vision_arms.arms import BOX_THRESHOLD
+from benchmarks.vision_arms.writing import BOX_THRESHOLD
 
 DETECTOR = "bench-grounding-dino"
 SEGMENTER = "bench-sam2"

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from index.__main__ import main
 from tests.index.index_world import RUN_1, record, write_run
 
 RECORDS = [record("a", "Слои Platform Value Stack"), record("b", "Block 'Marketplace'", "VisualFact", "map", page=7)]
@@ -17,6 +18,12 @@ def index(*arguments, check=0):
     )
     assert done.returncode == check, done.stderr
     return done
+
+
+def index_here(capsys, *arguments):
+    """In this process, which has Chroma loaded: what it printed."""
+    assert main(list(map(str, arguments))) == 0
+    return capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -40,27 +47,26 @@ def test_an_ingest_reports_progress_as_json_lines_and_then_the_result(workspace)
     assert "2 unchanged" in again.stdout
 
 
-def test_search_prints_hits_for_people_and_for_programs(workspace):
+def test_search_prints_hits_for_people_and_for_programs(workspace, capsys):
     said = index("search", "--workspace", workspace, "слоёв").stdout
     assert "guide.pdf, page 1" in said
     assert "Слои Platform Value Stack" in said
-    found = json.loads(index("search", "--workspace", workspace, "--json", "-k", 1, "marketplace").stdout)
+    found = json.loads(index_here(capsys, "search", "--workspace", workspace, "--json", "-k", 1, "marketplace"))
     assert found["hits"][0]["id"] == "b"
     assert found["hits"][0]["why"]["lexical_rank"] == 1
-    assert (
-        json.loads(index("search", "--workspace", workspace, "--json", "--type", "Table", "слои").stdout)["hits"] == []
-    )
+    of_tables = index_here(capsys, "search", "--workspace", workspace, "--json", "--type", "Table", "слои")
+    assert json.loads(of_tables)["hits"] == []
 
 
-def test_doctor_and_stats_answer_in_both_forms(workspace):
+def test_doctor_and_stats_answer_in_both_forms(workspace, capsys):
     assert "ok   chroma finds its records" in index("doctor", "--workspace", workspace).stdout
-    last = json.loads(index("doctor", "--workspace", workspace, "--json").stdout.splitlines()[-1])
+    last = json.loads(index_here(capsys, "doctor", "--workspace", workspace, "--json").splitlines()[-1])
     assert last["result"]["ok"] is True
-    assert json.loads(index("stats", "--workspace", workspace, "--json").stdout)["by_type"] == {
+    assert json.loads(index_here(capsys, "stats", "--workspace", workspace, "--json"))["by_type"] == {
         "NarrativeText": 1,
         "VisualFact": 1,
     }
-    assert "data/map.pdf" in index("stats", "--workspace", workspace).stdout
+    assert "data/map.pdf" in index_here(capsys, "stats", "--workspace", workspace)
 
 
 def test_misuse_is_exit_code_two_with_one_sentence(tmp_path):

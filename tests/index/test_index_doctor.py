@@ -19,6 +19,7 @@ from index.layout import Layout
 from index.rebuild import rebuild
 from index.search import Searcher
 from index.transfer import export_lines, import_file
+from tests.index.chroma_asking import Asking
 from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write_run
 
 RECORDS = [record(f"r{at}", f"Запись {at}: value stack layer{at}") for at in range(30)]
@@ -35,6 +36,24 @@ def made(tmp_path_factory):
 @pytest.fixture
 def workspace(made, tmp_path):
     return shutil.copytree(made, tmp_path / "workspace")
+
+
+@pytest.fixture(scope="module")
+def asking():
+    asking = Asking()
+    yield asking
+    asking.end()
+
+
+@pytest.fixture
+def as_shipped():
+    """Chroma is asked by the very command that operators have."""
+
+
+@pytest.fixture(autouse=True)
+def _asked_by_forks(asking, request, monkeypatch):
+    if "as_shipped" not in request.fixturenames:
+        asking.instead(monkeypatch)
 
 
 def failed(report):
@@ -57,7 +76,7 @@ def snapshot_folder(workspace):
     return current.folder
 
 
-def test_a_healthy_index_passes_every_check(workspace):
+def test_a_healthy_index_passes_every_check(workspace, as_shipped):
     report = doctor(workspace)
     assert report.ok
     assert (report.records, len(report.checks)) == (30, 9)
@@ -115,7 +134,7 @@ def with_links_that_lead_nowhere(folder, name):
     level.write_bytes(data.tobytes())
 
 
-def test_a_chroma_that_kills_whoever_asks_it_is_found_and_repaired(workspace):
+def test_a_chroma_that_kills_whoever_asks_it_is_found_and_repaired(workspace, as_shipped):
     current = Layout(workspace).current()
     assert current is not None
     shutil.rmtree(current.chroma)

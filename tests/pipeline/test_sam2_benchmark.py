@@ -12,6 +12,7 @@ import pytest
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "vision_gpu.py"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_benchmark_runs_every_arm_and_its_gate_passes() -> None:
     done = subprocess.run(

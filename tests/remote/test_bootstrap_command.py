@@ -30,6 +30,7 @@ def broken(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
     return operator
 
 
+@pytest.mark.slow
 def test_without_a_terminal_to_ask_a_machine_that_cannot_be_made_ready_is_given_back(broken: Operator) -> None:
     released = broken.run("run", check=1)
     assert "bootstrap step 'worker-environment' failed" in released.stderr
@@ -38,6 +39,7 @@ def test_without_a_terminal_to_ask_a_machine_that_cannot_be_made_ready_is_given_
     assert broken.run_entry()["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_at_a_terminal_the_operator_is_asked_while_the_cost_ticks_and_mends_what_is_held(
     broken: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

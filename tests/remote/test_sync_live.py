@@ -246,6 +246,7 @@ def executions(ledger: Path) -> Counter[tuple[str, str]]:
         return Counter(database.execute("SELECT stage, item_id FROM executions WHERE outcome = 'ok'").fetchall())
 
 
+@pytest.mark.slow
 def test_a_run_whose_box_is_lost_goes_on_elsewhere_and_repeats_nothing_that_the_laptop_knew_of(
     sshd: Sshd, transport: Transport, agent: Agent, tmp_path: Path
 ) -> None:

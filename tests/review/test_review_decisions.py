@@ -209,6 +209,7 @@ def test_coco_carries_every_key_that_given_reads_back() -> None:
     assert set(OWN_KEYS) <= set(COCO_KEYS)
 
 
+@pytest.mark.slow
 def test_the_commands_write_apply_list_and_undo(tmp_path: Path) -> None:
     (tmp_path / "spotter.toml").write_text("")
     reviewed_run(tmp_path, 1, 2)
