@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from console.language import _
 from console.models.run_cost import pace_of
 from console.models.run_view import RunView
-from console.words import duration, usd, usd_per_hour
+from console.spoken import duration, usd_per_hour
+from console.words import usd
 from console.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,10 +40,13 @@ class Elsewhere:
 
     def words(self) -> str:
         """`offer 7 (RTX 4090, $0.310/h): $0.42 cheaper, 12m 00s later`."""
-        much = f"{usd(abs(self.usd_saved))} {'cheaper' if self.usd_saved >= 0 else 'dearer'}"
-        return (
-            f"offer {self.offer_id} ({self.gpu}, {usd_per_hour(self.usd_per_hour)}): {much}, "
-            f"{duration(self.seconds_later)} later"
+        much = _("{usd} cheaper") if self.usd_saved >= 0 else _("{usd} dearer")
+        return _("offer {id} ({gpu}, {price}): {much}, {time} later").format(
+            id=self.offer_id,
+            gpu=self.gpu,
+            price=usd_per_hour(self.usd_per_hour),
+            much=much.format(usd=usd(abs(self.usd_saved))),
+            time=duration(self.seconds_later),
         )
 
 

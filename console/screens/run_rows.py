@@ -10,6 +10,7 @@ from rich.text import Text
 
 from console.actions.action import Question
 from console.language import N_, _, ngettext
+from console.models.outcome_words import outcome_words
 from console.models.run_parameters import Difference
 from console.models.runs import RunRow
 from console.operations.runbook import Phase
@@ -82,7 +83,7 @@ def run_row(row: RunRow, now: float) -> Row:
     """One run as table cells, with the values that the filter and the sorting go by."""
     entry, pace, eta = row.entry, row.pace, row.eta_s
     rate = 1 / pace.seconds_per_item if row.works and pace.seconds_per_item else None
-    note = row.note or row.view.message
+    note = row.note or outcome_words(row.view.message)
     return Row(
         entry.run_id,
         (
@@ -165,7 +166,7 @@ def run_card(row: RunRow, now: float) -> Text:
     text.append(f"  {machines_words(entry)}\n")
     if words := money_words(row.cost, row.eta_s, now, works=row.works):
         text.append(words + "\n")
-    if note := row.note or row.view.message:
+    if note := row.note or outcome_words(row.view.message):
         text.append(visible(note) + "\n", style="yellow" if row.problem else "dim")
     return text
 

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from console.actions.action import Action, Question
 from console.language import _, ngettext
+from console.models.outcome_words import outcome_words
 from console.models.run_outputs import Outputs
 from console.models.run_parameters import ParametersMissing, differences, read_parameters
 from console.models.runs import RunRow, ended_between
@@ -108,7 +109,7 @@ class Runs(PolledView[list[RunRow]]):
         self.query_one(KeyedTable).show([run_row(row, now) for row in self._rows.values()], note)
 
     def _ring(self, row: RunRow) -> None:
-        words = f"{state_text(row.state).plain}: {visible(row.note or row.view.message)}".rstrip(": ")
+        words = f"{state_text(row.state).plain}: {visible(row.note or outcome_words(row.view.message))}".rstrip(": ")
         severity: Severity = (
             "information" if row.state == "succeeded" else "error" if row.state == "failed" else "warning"
         )

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console import language, spoken
+from console.models.outcome_words import outcome_words
 from console.words import bar, count, duration, size, usd, usd_per_hour
 
 
@@ -71,3 +72,18 @@ def test_prices_sizes_and_days_are_spoken_too(monkeypatch: pytest.MonkeyPatch) -
     assert figures() == ("$0.213/h", "1.5 KiB", "0.8/s", "41 GB", "Sat 14:04")
     monkeypatch.setattr(language, "_current", "ru")
     assert figures() == ("$0.213/ч", "1.5 КиБ", "0.8/с", "41 ГБ", "сб 14:04")
+
+
+def test_how_a_run_ended_is_spoken_too_and_what_nobody_of_ours_writes_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = (
+        "all 12 pages ok", "all 12 pages ok, 3 rejected", "all 12 pages of shard 1/4 ok",
+        "2 of 12 pages failed; the report names each with its reason",
+        "stopped with 2 of 12 pages still open; resume goes on from there",
+        "limited to the first 5 of 12 pages, all of them ok",
+    )  # fmt: skip
+    for sentence in (*sentences, "out of memory {n}", ""):
+        assert outcome_words(sentence) == sentence
+    monkeypatch.setattr(language, "_current", "ru")
+    assert outcome_words(sentences[0]) == "все 12 стр. готовы"
+    assert all("стр." in outcome_words(sentence) for sentence in sentences)
+    assert outcome_words("all 12 pages ok [/x]") == "all 12 pages ok [/x]"
