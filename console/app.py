@@ -1,8 +1,7 @@
-"""The shell of the app: top line, views, line of keys, questions, and the one session that all views share."""
+"""The app: its shell of top line, views and line of keys, its questions, and the one session that all views share."""
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
@@ -13,52 +12,60 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
-from textual.widgets import ContentSwitcher, Input, TextArea
+from textual.widgets import Input
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
 from console.actions.registry import ACTIONS, action_called, bindings_of
 from console.alt_digits import tell_alt_digits
-from console.asking import AskingApp, Severity
+from console.asking import Severity
 from console.language import _
-from console.models.command_line import Do, Go, Wrong, parse_command
-from console.models.command_log import CommandLog
 from console.models.keymap import resolve
-from console.nav import History, Place
-from console.operations.known_names import KnownNames, known_names
-from console.palette import Palette
 from console.preferences import read_preferences
-from console.running import LOOK_S, Running
-from console.screens.catalog import CLASSES, make_view
-from console.screens.view import View
+from console.screens.catalog import CLASSES
 from console.theme import DARK_NAMES, LIGHT_NAMES
 from console.themes import OURS, Themes
 from console.tools import TOOLS
+from console.viewing import ViewsApp, collect_again
 from console.widgets.burn_line import TopLine
 from console.widgets.command_line import CommandLine
-from console.widgets.confirm import Confirm
 from console.widgets.key_line import KeyLine
 from console.widgets.key_names import key_names
-from console.widgets.palette import PaletteScreen
 from console.words import visible
 from console.workspace import Workspace, WorkspaceError
 
 if TYPE_CHECKING:
+    from console.models.command_log import CommandLog
+    from console.operations.known_names import KnownNames
     from console.operations.samples import Sampling
     from console.operations.session import Session
+    from console.palette import Palette
+    from console.running import Running
 
-BELLS_AFTER_S = 3.0
-"""The first frame and the first keys go before what only listens."""
+SETTLED_AFTER_S = 3.0
+"""The first frames and the first keys go before what only listens."""
+LOOK_S = 0.5
+"""How often commands that run beside the console are looked at."""
 SINGLE_COLUMNS, BESIDE_COLUMNS = 80, 120
 STEP_S = 0.02
 NOTE_CHARACTERS = 400
-COMMAND_LINE = "everywhere.command"
 """A note in the corner must leave the screen to be seen; the command of the same name tells all of it."""
+COMMAND_LINE = "everywhere.command"
 
 
-class SpotterApp(AskingApp):
-    """Views over one workspace, one on screen at a time, each made when it is first wanted."""
+def _palette() -> type[Palette]:
+    """What fills the palette, loaded when it is first opened."""
+    from console.palette import Palette
 
-    CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in ("shell", *CLASSES))]  # noqa: RUF012
+    return Palette
+
+
+class SpotterApp(ViewsApp):
+    """Views over one workspace, and what all of them share.
+
+    What the first frame does not need is loaded when it is first wanted, here and in `ViewsApp`.
+    """
+
+    CSS_PATH = ["app.tcss"]  # noqa: RUF012
     TITLE = "Spotter"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -68,7 +75,7 @@ class SpotterApp(AskingApp):
         (BESIDE_COLUMNS, "-beside"),
     ]
     BINDINGS = bindings_of(EVERYWHERE, but=("everywhere.palette",))
-    COMMANDS = {Palette}  # noqa: RUF012
+    COMMANDS = {_palette}  # noqa: RUF012
 
     def __init__(
         self,
@@ -79,27 +86,23 @@ class SpotterApp(AskingApp):
         live: bool = True,
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
+        shell_first: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(view, argument, shell_first=shell_first)
         self.workspace = workspace
         self.live = live
         """Whether views ask by themselves; tests feed them instead."""
-        self.paused = False
         self.read_only = read_only
         """Whether whatever touches money or data is refused."""
         self._clock = clock
-        self.running = Running(self)
         self.not_started: tuple[str, ...] = ()
         """What was said yes to and could not be begun when the console left."""
-        self._known = KnownNames()
+        self._known: KnownNames | None = None
         self.preferences = read_preferences(workspace)
         tell_alt_digits()
         self.keymap = resolve(ACTIONS, self.preferences.keymap)
         self._themes = Themes(self, self.preferences.theme)
         self.dress(self._themes.first, OURS, DARK_NAMES, LIGHT_NAMES)
-        self._history = History(Place(view, argument))
-        self._shown = view
-        self._views = {view: make_view(view)}
         self.moves_to: tuple[Workspace, str, str] | None = None
         """Where the operator goes from here instead of back to the shell."""
         self._session: Session | None = None
@@ -130,6 +133,20 @@ class SpotterApp(AskingApp):
 
         return Sampling.of(self.session)
 
+    @cached_property
+    def running(self) -> Running:
+        """What was begun from this console and has not ended."""
+        from console.running import Running
+
+        return Running(self)
+
+    @cached_property
+    def commands(self) -> CommandLog:
+        """What was run from this console."""
+        from console.models.command_log import CommandLog
+
+        return CommandLog(self.workspace.state / "commands.jsonl")
+
     def now(self) -> float:
         """Unix seconds for everything that is drawn; a test holds it still."""
         return self._clock()
@@ -156,6 +173,8 @@ class SpotterApp(AskingApp):
         The command line opens before the next key is looked at: letters that came in one go with its `:`, over a slow
         line say, would be taken for keys of the view.
         """
+        if self.keeps(event):
+            return
         if isinstance(event, events.Paste):
             event.text = "\n".join(map(visible, event.text.splitlines()))
         elif isinstance(event, events.Key) and not event.is_forwarded and self._opens_command_line(event.key):
@@ -165,7 +184,7 @@ class SpotterApp(AskingApp):
 
     def _opens_command_line(self, key: str) -> bool:
         """Whether a key opens it where the keyboard is now; in a field it is a letter."""
-        if len(self.screen_stack) != 1 or isinstance(self.focused, Input | TextArea):
+        if len(self.screen_stack) != 1 or isinstance(self.focused, Input):
             return False
         return key in self.keys_of(action_called(COMMAND_LINE)).split(",")
 
@@ -180,7 +199,7 @@ class SpotterApp(AskingApp):
 
     def complete(self, word: str) -> list[str]:
         """Names that begin like `word`: instances, runs, documents, as they were last read."""
-        return self._known.beginning(word)
+        return self._known.beginning(word) if self._known is not None else []
 
     def log_command(self, line: str, note: str) -> None:
         """Write what was run otherwise, a shell or a viewer, in the command log."""
@@ -191,9 +210,9 @@ class SpotterApp(AskingApp):
     def compose(self) -> ComposeResult:
         """Top line, views, line of keys."""
         yield TopLine()
-        with ContentSwitcher(id="views", initial=self._shown):
-            yield self.view
-        yield CommandLine()
+        yield from self.compose_views()
+        if self._stand_in is None:
+            yield CommandLine()
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -201,19 +220,15 @@ class SpotterApp(AskingApp):
         self.animation_level = "none"
         self._themes.begin()
         self.set_keymap(self.keymap.changed())
-        self.commands = CommandLog(self.workspace.state / "commands.jsonl")
-        self.set_interval(LOOK_S, self.running.look)
         self.set_interval(1.0, self.draw_top)
-        self.set_timer(BELLS_AFTER_S, self._watch_runs)
+        self.set_timer(SETTLED_AFTER_S, self._watch_runs)
+        self.set_timer(SETTLED_AFTER_S, collect_again)
         self.call_after_refresh(self._first_view)
 
-    def _first_view(self) -> None:
-        gc.enable()  # it was off while modules were loaded
+    async def _first_view(self) -> None:
         self.begun()
-        if self._history.here.argument:
-            self.view.show_argument(self._history.here.argument)
-        if self.view.is_mounted:  # another view may have been asked for meanwhile; it takes the keyboard itself
-            self.view.focus_main()
+        await self.show_first()
+        self.set_interval(LOOK_S, self.running.look)
         if "welcome" not in self._views:
             self.view_called("fleet")  # whatever is on screen, its polls tell what burns
         if self.keymap.problems:
@@ -229,50 +244,6 @@ class SpotterApp(AskingApp):
         """Nothing of the console's own goes on; what was said yes to and waits for its turn is started."""
         self.not_started = self.running.start_all()
         self._themes.end()
-
-    @property
-    def view(self) -> View:
-        """The view on screen."""
-        return self._views[self._shown]
-
-    def view_called(self, name: str) -> View:
-        """A view by name, made if it was never wanted before."""
-        if name not in self._views:
-            self._views[name] = make_view(name)
-            self._views[name].display = False
-            self.screen_stack[0].query_one("#views", ContentSwitcher).mount(self._views[name])
-        return self._views[name]
-
-    def go(self, view: str, argument: str = "", *, remember: bool = True) -> None:
-        """Show a view and, in it, what `argument` asks for."""
-        if remember:
-            self._history.visit(Place(view, argument))
-        shown = self.view_called(view)
-        self._shown = view
-        self.screen_stack[0].query_one("#views", ContentSwitcher).current = view
-        if argument:
-            shown.show_argument(argument)
-        self.call_after_refresh(self.give_keys, shown)
-        self.draw_top()
-
-    def give_keys(self, view: View) -> None:
-        """Keys go to the view on screen; Textual tells it that it is shown only if nothing scrolled meanwhile."""
-        if not self.screen_stack:
-            return
-        shell = self.screen_stack[0]
-        has_them = () if shell.focused is None else shell.focused.ancestors_with_self
-        typing = any(line.is_open for line in shell.query(CommandLine))
-        if view is self.view and view.is_mounted and view not in has_them and not typing:
-            view.focus_main()
-
-    def draw_top(self) -> None:
-        """Draw crumbs, money, clock and keys anew."""
-        if not self.is_running or not self.view.is_mounted:
-            return  # a view draws its lines itself once its widgets are there
-        for line in self.screen_stack[0].query(TopLine):  # there is none any more while the console leaves
-            line.draw()
-        for keys in self.screen_stack[0].query(KeyLine):
-            keys.draw()
 
     # ---- actions ----
 
@@ -334,6 +305,7 @@ class SpotterApp(AskingApp):
 
     def ask(self, question: Question) -> None:
         """Show a question; after a yes its commands run."""
+        from console.widgets.confirm import Confirm
 
         def answered(yes: bool | None) -> None:
             if not yes:
@@ -356,6 +328,8 @@ class SpotterApp(AskingApp):
 
     def on_command_line_given(self, event: CommandLine.Given) -> None:
         """Go where a typed line asks to, or do it."""
+        from console.models.command_line import Do, Go, Wrong, parse_command
+
         match parse_command(event.text, tuple(CLASSES), tuple(action.id for action in ACTIONS)):
             case Go(view, argument):
                 self.go(view, argument)
@@ -368,6 +342,8 @@ class SpotterApp(AskingApp):
 
     def action_everywhere_command(self) -> None:
         """Open the line that takes names of views and actions."""
+        from console.operations.known_names import known_names
+
         self.query_one(CommandLine).open()
         self.in_background(partial(known_names, self.workspace), self._learn_names)
 
@@ -380,6 +356,8 @@ class SpotterApp(AskingApp):
 
     def action_command_palette(self) -> None:
         """Textual's own key for it opens no other."""
+        from console.widgets.palette import PaletteScreen
+
         if self.use_command_palette and not isinstance(self.screen, PaletteScreen):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
@@ -391,46 +369,6 @@ class SpotterApp(AskingApp):
         """What ctrl+c does: nothing but this."""
         keys = key_names(self.keys_of(action_called("everywhere.quit")))
         self.say(_("{keys} leaves; nothing was stopped").format(keys=keys))
-
-    def action_everywhere_back(self) -> None:
-        """One step out: what is open in the view first, then the view before."""
-        if self.view.is_mounted and self.view.step_out():
-            return
-        place = self._history.back()
-        if place is not None:
-            self.go(place.view, place.argument, remember=False)
-
-    def action_everywhere_previous(self) -> None:
-        """Back in the history."""
-        if (place := self._history.back()) is not None:
-            self.go(place.view, place.argument, remember=False)
-
-    def action_everywhere_next(self) -> None:
-        """Forward in the history."""
-        if (place := self._history.forward()) is not None:
-            self.go(place.view, place.argument, remember=False)
-
-    def action_everywhere_last(self) -> None:
-        """The view that was left last."""
-        if (place := self._history.last()) is not None:
-            self.go(place.view, place.argument, remember=False)
-
-    def action_everywhere_side(self) -> None:
-        """Show or hide the side pane."""
-        self.screen_stack[0].toggle_class("-no-side")
-
-    def action_everywhere_zoom(self) -> None:
-        """The focused pane over the whole screen, and back."""
-        self.screen_stack[0].toggle_class("-zoomed")
-
-    def action_everywhere_pause(self) -> None:
-        """Stop asking, or go on."""
-        self.paused = not self.paused
-        self.draw_top()
-
-    def action_everywhere_refresh(self) -> None:
-        """Ask now."""
-        self.view.refresh_news()
 
     def action_everywhere_read_only(self) -> None:
         """Refuse whatever touches money or data, or allow it again."""
@@ -447,7 +385,7 @@ def run_app(workspace: Workspace, view: str = "fleet", argument: str = "", *, re
     """Open the app on a workspace, and on those that it moves to, and stay until the operator leaves."""
     place: tuple[Workspace, str, str] | None = (workspace, view, argument)
     while place is not None:
-        app = SpotterApp(*place, read_only=read_only)
+        app = SpotterApp(*place, read_only=read_only, shell_first=True)
         app.run()
         for sentence in app.not_started:
             print(f"spotter: {visible(sentence)}", file=sys.stderr)

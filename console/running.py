@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """Each is a process of its own that loads the cloud's library; more of them at once only wait for each other."""
-LOOK_S = 0.5
 BEGINS_S = 3.0
 """After so long it has begun, and counts no more: runs that go on for hours must not hold a destroy back."""
 

@@ -34,9 +34,9 @@ class ShellLine(Static):
 
     def draw(self) -> None:
         """Draw what is known now."""
-        if not self.size.width or not self.app.view.is_mounted:
-            return  # it is not laid out yet, or the view is not
-        line = self.line(self.size.width)
+        if not self.app.can_tell:
+            return  # the view is not laid out yet
+        line = self.line(self.size.width or self.app.size.width - self.gutter.width)
         if line != self._drawn:
             self._drawn = line
-            self.update(line)
+            self.update(line, layout=False)  # one line stays one line: the screen below need not be measured anew

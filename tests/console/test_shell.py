@@ -101,7 +101,7 @@ class Quiet(View):
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpotterApp:
     views = {"runs": Boxes, "offers": Market, "fleet": Quiet}
-    monkeypatch.setattr("console.app.make_view", lambda name: views[name]())
+    monkeypatch.setattr("console.viewing.make_view", lambda name: views[name]())
     assert set(views) <= set(catalog.CLASSES)
     workspace: Workspace
     workspace, _ = create_workspace(tmp_path)
