@@ -25,7 +25,7 @@ def keys(
 
     if sum((markdown, check, as_json)) > 1:
         fail("--markdown, --check and --json are three ways to show it: give one of them", 2)
-    keymap = _keymap()
+    keymap = _keymap(strictly=check)
     for problem in keymap.problems:
         print(f"spotter: keymap: {problem}", file=sys.stderr)
     if check:
@@ -66,15 +66,26 @@ def keys(
     return 0
 
 
-def _keymap() -> Keymap:
-    """The workspace's, or the built-in one where there is no workspace."""
+def _keymap(*, strictly: bool) -> Keymap:
+    """The workspace's, or the built-in one where there is no workspace.
+
+    Raises:
+        Failed: it was to be read strictly, and the file is no TOML: none of its keys applies.
+    """
+    import tomllib
+
     from console.actions.registry import ACTIONS
     from console.models.keymap import default_keymap, resolve
     from console.preferences import read_preferences
     from console.workspace import WorkspaceError
 
     try:
-        return resolve(ACTIONS, read_preferences(workspace()).keymap)
+        place = workspace()
+        if strictly:
+            tomllib.loads(place.settings_file.read_text("utf-8"))
+        return resolve(ACTIONS, read_preferences(place).keymap)
+    except ValueError as error:
+        fail(f"{place.settings_file} is not TOML, no key of it applies: {error}", 2)
     except WorkspaceError:
         return default_keymap(ACTIONS)
 

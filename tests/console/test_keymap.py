@@ -196,6 +196,11 @@ def test_the_check_names_what_cannot_be(workspace: Workspace) -> None:
     assert "fleet.destory: there is no such action" in done.stderr
     wish(workspace, "")
     assert run("-C", str(workspace.root), "keys", "--check").exit_code == 0
+    workspace.settings_file.write_text("[keymap]\n[keymap]\n")
+    broken = run("-C", str(workspace.root), "keys", "--check")
+    assert broken.exit_code != 0
+    assert "is not TOML" in broken.output, "none of its keys applies"
+    assert run("-C", str(workspace.root), "keys").exit_code == 0, "the keys that hold now"
 
 
 def test_the_page_of_keys_is_up_to_date() -> None:
