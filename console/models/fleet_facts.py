@@ -198,11 +198,12 @@ def last_lines(path: Path, count: int = LAST_LINES) -> tuple[str, ...]:
 
 
 def read_notes(state: Path, cloud: str) -> dict[int, str]:
-    """What the operator wrote on instances of this cloud; empty when nothing was, or the file is damaged."""
+    """What the operator wrote on instances of this cloud; empty when nothing was, or the file cannot be read: no
+    machine and no money is hidden for that."""
     try:
         told = orjson.loads(notes_file(state).read_bytes())
         return {int(key): str(text) for key, text in told.get(cloud, {}).items()}
-    except (FileNotFoundError, orjson.JSONDecodeError, AttributeError, ValueError):
+    except (OSError, AttributeError, ValueError):
         return {}
 
 

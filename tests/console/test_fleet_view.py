@@ -301,6 +301,17 @@ def test_reading_raises_when_nobody_answers_and_hands_over_what_is_known(
     asyncio.run(read())
 
 
+@pytest.mark.parametrize("made", ["folder", "[1]", "{", '{"local": {"x": 1}}'])
+def test_labels_that_cannot_be_read_hide_no_machine(tmp_path: Path, made: str) -> None:
+    from console.models.fleet_facts import notes_file, read_notes
+
+    if made == "folder":
+        notes_file(tmp_path).mkdir()
+    else:
+        notes_file(tmp_path).write_text(made)
+    assert read_notes(tmp_path, "local") == {}
+
+
 async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
