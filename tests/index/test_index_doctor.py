@@ -19,7 +19,6 @@ from index.layout import Layout
 from index.rebuild import rebuild
 from index.search import Searcher
 from index.transfer import export_lines, import_file
-from tests.index.chroma_asking import Asking
 from tests.index.index_world import RUN_1, in_chroma, ingest_runs, record, write_run
 
 RECORDS = [record(f"r{at}", f"Запись {at}: value stack layer{at}") for at in range(30)]
@@ -36,24 +35,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def workspace(made, tmp_path):
     return shutil.copytree(made, tmp_path / "workspace")
-
-
-@pytest.fixture(scope="module")
-def asking():
-    asking = Asking()
-    yield asking
-    asking.end()
-
-
-@pytest.fixture
-def as_shipped():
-    """Chroma is asked by the very command that operators have."""
-
-
-@pytest.fixture(autouse=True)
-def _asked_by_forks(asking, request, monkeypatch):
-    if "as_shipped" not in request.fixturenames:
-        asking.instead(monkeypatch)
 
 
 def failed(report):
