@@ -330,24 +330,6 @@ async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
         assert made.stale == ""
 
 
-async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_session: object) -> bool:
-        raise PermissionError(13, "Permission denied", "/home/op/.ssh/spotter.d/x.conf")
-
-    monkeypatch.setattr("console.models.fleet.read_fleet", lambda *_: VIEW)
-    monkeypatch.setattr("console.operations.ssh_config.refresh", refuse)
-    monkeypatch.setattr("console.operations.samples.Sampling.want", lambda *_: None)
-    app = app_of(workspace)
-    async with app.run_test(size=(120, 24), notifications=True) as pilot:
-        made = await opened(pilot)
-        for _look in range(2):
-            made._heard((made.read(), ""))
-        await until(pilot, lambda: "x.conf: Permission denied" in shown(app), "why")
-        assert made.stale == ""
-
-
 async def test_what_can_be_copied_is_named(workspace: Workspace) -> None:
     app = app_of(workspace)
     async with app.run_test(size=(120, 36)) as pilot:
