@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.driving import wait_for
-
 PATIENCE_S = 60.0
 """A machine that many tests share is slow, not wrong: only what never comes is to fail."""
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 0.4
+"""Each look is a process of its own: soon at first, seldom while something takes long."""
+HALF_A_FRAME_S = 0.2
 COMMON = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "PS1": "$ "}
 
 WRONG_SIZE = ("COLUMNS", "LINES")
@@ -98,6 +100,21 @@ class Terminal:
         self.until(lambda: text in self.screen(window), text, timeout_s)
         return self.screen(window)
 
+    def gone(self, text: str, timeout_s: float = PATIENCE_S) -> None:
+        """Wait until the text is off the screen, and stays off: half a frame, as tmux may show it, lacks much.
+
+        Raises:
+            AssertionError: it is there still; says what else is.
+        """
+
+        def off() -> bool:
+            if text in self.screen():
+                return False
+            time.sleep(HALF_A_FRAME_S)
+            return text not in self.screen()
+
+        self.until(off, f"no {text!r}", timeout_s)
+
     def begins(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the first line begins with the text: the view's name.
 
@@ -112,10 +129,12 @@ class Terminal:
         Raises:
             AssertionError: it never held; says what was on the screen.
         """
-        try:
-            wait_for(condition, what, timeout_s)
-        except AssertionError:
-            raise AssertionError(f"never saw {what!r}; the screen:\n{self.screen()}") from None
+        deadline, pause_s = time.monotonic() + timeout_s, FIRST_LOOK_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never saw {what!r}; the screen:\n{self.screen()}")
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_LOOK_S, 1.2 * pause_s)
 
     def stop(self) -> None:
         """End the server and, by hanging up, whatever runs in it."""

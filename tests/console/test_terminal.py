@@ -114,7 +114,7 @@ def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit_leaves_nothing_a
             shown.shows(f"│ {name} · page {page}")
             shown.shows("│ ▄▄▄▄")
             shown.press("Escape")
-            shown.until(lambda: "n p page" not in shown.screen(), "the page to close")
+            shown.gone("n p page")
             shown.press("C-q")
             shown.shows("ended with 0")
         assert operator.processes() == []
