@@ -69,6 +69,11 @@ class Running:
         begun = [each.note for each in self._under_way] + [each.note for each in self._starting]
         return (*begun, *(note for _argv, note in self._waiting))
 
+    @property
+    def waiting(self) -> tuple[tuple[str, ...], ...]:
+        """Commands that wait for their turn, without `spotter`."""
+        return tuple(argv for argv, _note in self._waiting)
+
     def run(self, argv: tuple[str, ...], note: str) -> None:
         """Start `spotter ARGV` as soon as there is room; it outlives the console."""
         self._waiting.append((argv, note))
