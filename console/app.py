@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.widgets import Input
 
 from console.actions.action import EVERYWHERE, TABLE, Action, Question
@@ -74,7 +75,11 @@ class SpotterApp(ViewsApp):
         (SINGLE_COLUMNS, "-stacked"),
         (BESIDE_COLUMNS, "-beside"),
     ]
-    BINDINGS = bindings_of(EVERYWHERE, but=("everywhere.palette",))
+    BINDINGS = [  # noqa: RUF012
+        *bindings_of(EVERYWHERE, but=("everywhere.palette",)),
+        # Textual would add its own without an id, which no [keymap] could move
+        Binding(COMMAND_PALETTE_BINDING, "command_palette", show=False, priority=True, id="everywhere.palette"),
+    ]
     COMMANDS = {_palette}  # noqa: RUF012
 
     def __init__(

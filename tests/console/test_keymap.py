@@ -14,13 +14,16 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from console.actions.action import EVERYWHERE, TABLE, Action
-from console.actions.registry import ACTIONS, bindings_of
+from console.actions.registry import ACTIONS, actions_of, bindings_of
+from console.app import SpotterApp
 from console.cli import app
 from console.commands.keys import page
 from console.models.keymap import canonical, default_keymap, is_key, resolve
 from console.preferences import Preferences, read_preferences
 from console.settings import ConsoleSettings, load_settings
+from console.widgets.palette import PaletteScreen
 from console.workspace import Workspace, create_workspace
+from tests.console.piloting import until
 
 SOME = (
     Action("everywhere.help", "question_mark,f1", "Help", "h"),
@@ -127,6 +130,20 @@ def test_the_framework_takes_the_changed_keys() -> None:
     assert [binding.id for binding in bindings.get_bindings_for_key("ctrl+x")] == ["table.mark"]
     assert "space" not in bindings.key_to_bindings
     assert "V" not in bindings.key_to_bindings
+
+
+async def test_every_action_everywhere_answers_to_the_key_that_was_chosen_for_it(workspace: Workspace) -> None:
+    wish(workspace, '[keymap]\neverywhere.palette = "ctrl+k"\neverywhere.theme = "ctrl+t"\n')
+    console = SpotterApp(workspace, live=False)
+    async with console.run_test(size=(80, 24)) as pilot:
+        assert console.keymap.problems == ()
+        assert {bound.binding.id for bound in console.screen.active_bindings.values()} >= {
+            action.id for action in actions_of(EVERYWHERE) if action.keys
+        }
+        await pilot.press("ctrl+p")
+        assert len(console.screen_stack) == 1
+        await pilot.press("ctrl+k")
+        await until(pilot, lambda: isinstance(console.screen, PaletteScreen), "the palette")
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action.keys], ids=lambda action: action.id)
