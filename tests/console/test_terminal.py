@@ -152,7 +152,7 @@ def test_a_shell_takes_the_terminal_and_gives_it_back_also_when_it_cannot_be_run
     with terminal(tmp_path, without=("TMUX",), PATH=str(ssh.parent)) as shown:
         at_the_fleet(shown, rented, machine)
         shown.press("s")
-        shown.until(lambda: "FLEET" not in shown.screen(), "the console gone")
+        shown.gone("FLEET")
         shown.type("echo $((6 * 7)) on $CONTAINER_ID\n")
         shown.shows(f"42 on {machine}")
         shown.type("exit\n")
@@ -213,7 +213,7 @@ def test_a_terminal_that_is_closed_ends_the_console_and_all_that_is_its_own(
         at_the_fleet(shown, rented, machine)
         if where == "in a shell":
             shown.press("s")
-            shown.until(lambda: "FLEET" not in shown.screen(), "the console gone")
+            shown.gone("FLEET")
             shown.type("echo $((6 * 7))\n")
             shown.shows("42\n")
         own = psutil.Process(shown.shell_pid()).children(recursive=True)
