@@ -332,7 +332,7 @@ class Recorder:
             self.compact()
 
     def compact(self) -> None:
-        """Make means of minutes of what is older than a day, and drop what is too old. Done by writing, now and then."""
+        """Make means of minutes of what is older than a day, and drop what is too old. Writing does it now and then."""
         self._compacted_at = now = self._clock()
         whole = (now - RAW_KEPT_S) // 60 * 60
         with self._write() as connection:
