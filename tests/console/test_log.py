@@ -493,4 +493,7 @@ def test_the_command_prints_a_run_as_it_is_or_as_the_view_shows_it(workspace: Wo
 def test_the_command_says_what_is_wrong_with_what_was_asked(workspace: Workspace, arguments: tuple[str, ...]) -> None:
     code, out = run_logs(workspace, *arguments)
     assert code == 2
-    assert out.startswith("spotter: ")
+    *values, sentence = out.splitlines()
+    assert sentence.startswith("spotter: ")
+    assert len(values) == ("--json" in arguments)
+    assert all(sentence == f"spotter: {json.loads(value)['error']}" for value in values), "the one value says it too"
