@@ -35,7 +35,9 @@ def vast_page(path: Path) -> None:
     document.save(path)
 
 
-def test_bad_documents_are_listed_with_their_reason_and_cost_only_themselves(operator: Operator) -> None:
+def test_bad_documents_are_listed_with_their_reason_cost_only_themselves_and_are_not_paid_for_twice(
+    operator: Operator,
+) -> None:
     data = operator.root / "data"
     draw_pdf(data / "good.pdf", 2, "Value stack")
     whole = (data / "good.pdf").read_bytes()
@@ -55,6 +57,12 @@ def test_bad_documents_are_listed_with_their_reason_and_cost_only_themselves(ope
     assert "locked" in report
     assert operator.json("search", "layer 2")["hits"][0]["filename"] == "good.pdf"
     assert operator.instances() == []
+
+    spent = operator.json("ps")["spent_today_usd"]
+    again = operator.run("run", check=3)
+    for name in ("locked", "empty", "really text", "vast"):
+        assert name in again.stdout
+    assert operator.json("ps")["spent_today_usd"] == spent > 0
 
 
 def test_odd_file_names_go_through_every_part(operator: Operator) -> None:

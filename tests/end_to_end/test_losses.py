@@ -110,16 +110,6 @@ def test_an_instance_that_is_not_there_is_refused_for_nothing_and_results_that_w
     assert operator.json("run")["state"] == "succeeded"
 
 
-def test_documents_that_can_never_be_parsed_are_not_paid_for_twice(operator: Operator) -> None:
-    draw_pdf(operator.root / "data" / "doc.pdf", 1, "Value stack")
-    (operator.root / "data" / "empty.png").write_bytes(b"")
-    operator.run("run", check=3)
-    spent = operator.json("ps")["spent_today_usd"]
-    again = operator.run("run", check=3)
-    assert "empty.png" in again.stdout
-    assert operator.json("ps")["spent_today_usd"] == spent
-
-
 def test_a_kept_instance_serves_several_runs_and_goes_when_told(operator: Operator) -> None:
     draw_pdf(operator.root / "data" / "a.pdf", 1, "Value stack")
     rented = operator.json("rent", "--yes")
