@@ -298,7 +298,7 @@ async def test_no_answer_keeps_the_rows_dim_under_the_reason(app: SpotterApp) ->
     async with app.run_test(size=(160, 40)) as pilot:
         view = view_of(app)
         view._heard((None, "the cloud is away"))
-        assert "NO ANSWER: the cloud is away" in view.market.note
+        await until(pilot, lambda: "NO ANSWER: the cloud is away" in shown(app), "the reason, where the rows would be")
         view._heard((news(at(1, 0.5)), ""))
         view._heard((None, "the cloud is away"))
         await pilot.pause()
