@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
+from console.cli import app
 from index.embed import OFFLINE, embedder
 from index.ingest import IngestResult, ingest
 from index.review.build import NotWritten
@@ -214,17 +216,24 @@ def test_the_commands_write_apply_list_and_undo(tmp_path: Path) -> None:
     (tmp_path / "spotter.toml").write_text("")
     reviewed_run(tmp_path, 1, 2)
     first, second = regions(tmp_path)
-    page = spotter(tmp_path, "review", "--inline", "--json")
+    page = spotter_here(tmp_path, "review", "--inline", "--json")
     assert page["path"] == str(tmp_path / "eval" / "visual_review.html")
     assert (page["documents"], page["pages"], page["regions"], page["folder"]) == (1, 1, 2, False)
     patch = patch_file(tmp_path, decision(first, "rejected"), decision(second, "accepted"))
     applied = spotter(tmp_path, "review", "apply", str(patch), "--json")
     assert (applied["rejected"], applied["accepted"], applied["ingest"]["reviewed_out"]) == (1, 1, 1)
     assert list(in_index(tmp_path)) == [second.id]
-    (listed,) = spotter(tmp_path, "review", "list", "--json")
+    (listed,) = spotter_here(tmp_path, "review", "list", "--json")
     assert (listed["name"], listed["regions"]) == (applied["name"], 2)
-    assert spotter(tmp_path, "review", "undo", "--json")["ingest"]["added"] == 1
+    assert spotter_here(tmp_path, "review", "undo", "--json")["ingest"]["added"] == 1
     assert set(in_index(tmp_path)) == {first.id, second.id}
+
+
+def spotter_here(root: Path, *words: str) -> Any:
+    """In this process, which has what it takes loaded."""
+    done = CliRunner().invoke(app, ["-C", str(root), *words])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
 
 
 def spotter(root: Path, *words: str) -> Any:
