@@ -97,13 +97,13 @@ class SpotterApp(ViewsApp):
         self.workspace = workspace
         self.live = live
         """Whether views ask by themselves; tests feed them instead."""
-        self.read_only = read_only
-        """Whether whatever touches money or data is refused."""
         self._clock = clock
         self.not_started: tuple[str, ...] = ()
         """What was said yes to and could not be begun when the console left."""
         self._known: KnownNames | None = None
         self.preferences = read_preferences(workspace)
+        self.read_only = read_only or bool(self.preferences.unread)
+        """Whether whatever touches money or data is refused."""
         tell_alt_digits()
         self.keymap = resolve(ACTIONS, self.preferences.keymap)
         self._themes = Themes(self, self.preferences.theme)
@@ -236,8 +236,11 @@ class SpotterApp(ViewsApp):
         self.set_interval(LOOK_S, self.running.look)
         if "welcome" not in self._views:
             self.view_called("fleet")  # whatever is on screen, its polls tell what burns
-        if self.keymap.problems:
-            self.tell("; ".join(self.keymap.problems), "warning", _("Keys of [keymap] that cannot be:"))
+        if why := visible(self.preferences.unread):
+            said = _("{file} cannot be read ({reason}): none of it holds. Read-only until you type :ro.")
+            self.tell(said.format(file=self.workspace.settings_file.name, reason=why), "error")
+        if problems := "; ".join(self.keymap.problems):
+            self.tell(problems, "warning", _("Keys of [keymap] that cannot be:"))
         self.draw_top()
 
     def _watch_runs(self) -> None:

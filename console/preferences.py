@@ -1,6 +1,7 @@
 """What of the settings the console must know before its first frame: read lightly, and never in its way.
 
-`console.settings` checks the same sections strictly and says what is wrong; here a wrong value is the default.
+`console.settings` checks the same sections strictly and says what is wrong; here a wrong value is the default, but for
+`read_only`: what cannot be read may have asked for it, so the console opens read-only and says why.
 """
 
 from __future__ import annotations
@@ -27,14 +28,21 @@ class Preferences:
     read_only: bool = False
     bell: bool = True
     keymap: Mapping[str, Keys] = field(default_factory=dict)
+    unread: str = ""
+    """Why there is a file of which nothing holds; empty where there is none, or it was read."""
 
 
 def read_preferences(workspace: Workspace, environment: Mapping[str, str] = os.environ) -> Preferences:
-    """The preferences of a workspace; the defaults where there is no file or it cannot be read."""
+    """The preferences of a workspace; the defaults, read-only, where its file cannot be read."""
+    data, unread = {}, ""
     try:
         data = tomllib.loads(workspace.settings_file.read_text("utf-8"))
-    except (OSError, ValueError):
-        data = {}
+    except FileNotFoundError:
+        pass  # all keys have defaults
+    except OSError as error:
+        unread = error.strerror or str(error)
+    except ValueError as error:
+        unread = str(error)
     section = data.get("console")
     said: dict[str, Any] = dict(section) if isinstance(section, dict) else {}
     for name in ("language", "theme", "read_only", "bell"):
@@ -45,13 +53,14 @@ def read_preferences(workspace: Workspace, environment: Mapping[str, str] = os.e
     return Preferences(
         language if language in LANGUAGES else "",
         _of_kind(said.get("theme"), ""),
-        _of_kind(said.get("read_only"), default=False),
+        bool(unread) or bool(said.get("read_only")),
         _of_kind(said.get("bell"), default=True),
         {
             name: keys
             for name, keys in (flat_keymap(keymap) if isinstance(keymap, dict) else {}).items()
             if isinstance(keys, str | tuple)
         },
+        unread,
     )
 
 

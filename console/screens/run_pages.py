@@ -52,8 +52,9 @@ class TextPage(Dialog[None]):
             yield Static(Text(_("esc closes"), style="dim"), classes="page-note")
 
     def on_mount(self) -> None:
-        """Arrows scroll."""
-        self.query_one(VerticalScroll).focus()
+        """Arrows scroll. A console that ends while the page opens takes its parts away first."""
+        for part in self.query(VerticalScroll):
+            part.focus()
 
     def action_scroll(self, lines: int) -> None:
         """A line up or down."""

@@ -194,6 +194,25 @@ def test_preferences_are_the_settings_of_the_same_name(workspace: Workspace, mon
     assert read_preferences(workspace).bell
 
 
+@pytest.mark.parametrize("text", ["[console]\nread_only = tru\n", '[console]\nread_only = "yes"\n'])
+def test_what_may_have_asked_for_read_only_and_cannot_be_read_means_it(workspace: Workspace, text: str) -> None:
+    wish(workspace, text)
+    assert read_preferences(workspace, {}).read_only
+
+
+async def test_settings_that_cannot_be_read_are_told_and_open_the_console_read_only(
+    workspace: Workspace,
+) -> None:
+    wish(workspace, "[console\n")
+    app = SpotterApp(workspace, live=False)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app._notifications, "a note")
+        told = "\n".join(note.message for note in app._notifications)
+        assert "spotter.toml cannot be read" in told
+        assert ":ro" in told
+        assert app.read_only
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
