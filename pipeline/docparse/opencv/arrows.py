@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import cv2
 import numpy as np
 
+from pipeline.docparse.opencv.arrow import Arrow, Stop, around
+from pipeline.docparse.opencv.behind import carried_behind
 from pipeline.docparse.opencv.ends import CONTACT_PX, HEAD_RADIUS_PX, HEAD_RATIO, End, Nearness, end_of, reaching
 from pipeline.docparse.opencv.geometry import gap, grown, union
 from pipeline.docparse.opencv.routes import meeting_of, pairs_of, route
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels
-from pipeline.docparse.opencv.skeleton import Graph, Pixel, Way, graph_of, thinned, turn
+from pipeline.docparse.opencv.skeleton import Graph, Pixel, Way, direction, graph_of, thinned, turn
 from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
 
 DASH_GAP_PX = 9
 SPUR_PX = 22.0
 """Ways of an open head are shorter."""
+WING_LEAN = 1.3
+"""Radians; they lie no further from the line."""
 MIN_LENGTH_PX = 14.0
 MIN_LOOSE_LENGTH_PX = 44.0
 LABEL_REACH_PX = 15.0
@@ -42,22 +45,6 @@ SHORT_PX = 36
 SHORT_LEAST_INK_PX = 25
 ROUND_TRIP_PX = 60.0
 """An arrow that leads back to where it starts is at least so long; less is a remnant of the shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """One arrow; `start` and `end` are indices of the shapes that it joins."""
-
-    box: Box
-    points: Pixels
-    """float (n, 2): outermost points of its ink, for boxes on a tilted page."""
-    start: int | None
-    end: int | None
-    both_ways: bool
-    headed: float
-    """Ink at its head over ink at a bare end; 1 means that no head was seen."""
-    doubt: float = 0.0
-    """What speaks against its ends being one arrow's: radians turned at junctions, and ends that are alike."""
 
 
 def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Arrow]:
@@ -78,7 +65,7 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine])
     _pruned(graph, near)
     for part in graph.parts():
         arrows += _arrows_of(graph, part, near, joined, shapes)
-    return arrows
+    return carried_behind(arrows, shapes)
 
 
 def _short_ones(half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shape]) -> tuple[list[Arrow], Pixels]:
@@ -118,7 +105,9 @@ def _short(points: Pixels, near: Nearness, shapes: Sequence[Shape]) -> Arrow | N
         return None
     way = np.stack([middle, middle])
     parts = [points, *(reaching(end, way, shapes[end.shape]) for end in ends if end.shape is not None)]
-    return _around(np.concatenate(parts), tail, head, False, HEAD_RATIO)
+    onward = math.atan2(head.at[1] - tail.at[1], head.at[0] - tail.at[0])
+    stops = Stop(tail.at, onward + math.pi), Stop(head.at, onward)
+    return around(np.concatenate(parts), tail.shape, head.shape, False, stops, HEAD_RATIO)
 
 
 def _over_labels(ink: Pixels, lines: Sequence[TextLine]) -> Pixels:
@@ -206,14 +195,27 @@ def _pruned(graph: Graph, near: Nearness) -> None:
         if not spurs:
             return
         roots: set[int] = set()
-        gone = []
+        gone: list[Way] = []
         for _, way in sorted(spurs, key=lambda pair: pair[0]):
             root = way.end if len(graph.at(way.start)) == 1 else way.start
             if root not in roots:
                 roots.add(root)
-                gone.append(way)
+                gone += _wings(graph, root) or [way]
         graph.ways = [way for way in graph.ways if not any(way is other for other in gone)]
         graph.smooth()
+
+
+def _wings(graph: Graph, root: int) -> list[Way]:
+    """Both sides of an open head whose tip is a junction: two short ways that lean back along a third; else none."""
+    *wings, stem = sorted(graph.at(root), key=lambda way: len(way.pixels))
+    if len(wings) != 2 or 2 * len(wings[1].pixels) > SPUR_PX or stem.start == stem.end:
+        return []
+    back = direction(stem.seen_from(root))
+    if any(
+        len(graph.at(way.other(root))) != 1 or turn(direction(way.seen_from(root)), back) > WING_LEAN for way in wings
+    ):
+        return []
+    return wings
 
 
 def _leads(graph: Graph, way: object, root: int, near: Nearness, here: float) -> bool:
@@ -296,18 +298,24 @@ def _arrow(
     parts = [*corners]
     for end in (head, tail) if both else (head,):
         parts.append(_near(ink, end.at, HEAD_RADIUS_PX + 3))
+        # Thinning may have gone to one corner of a head cut at the outline: the other lies beside the line.
+        inner = way[min(len(way), 5) - 1] if end is tail else way[-min(len(way), 5)]
+        parts.append(_near(ink, (float(inner[0]), float(inner[1])), HEAD_RADIUS_PX))
     for end in (tail, head):
         parts.append(_near(ink, end.at, 4))
         if end.shape is not None:
             parts.append(reaching(end, way, shapes[end.shape]))
-    return _around(np.concatenate([part for part in parts if len(part)]), tail, head, both, head.head, doubt)
+    stops = Stop(tail.at, _outward(pixels)), Stop(head.at, _outward(pixels[::-1]))
+    together = np.concatenate([part for part in parts if len(part)])
+    return around(together, tail.shape, head.shape, both, stops, head.head, doubt)
 
 
-def _around(points: Pixels, tail: End, head: End, both: bool, headed: float, doubt: float = 0.0) -> Arrow:
-    low, high = points.min(axis=0), points.max(axis=0)
-    hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
-    box = (float(low[0]), float(low[1]), float(high[0]) + 1, float(high[1]) + 1)
-    return Arrow(box, hull, tail.shape, head.shape, both, headed, doubt)
+def _outward(pixels: Sequence[Pixel]) -> float:
+    """Angle in which a line leaves by its first pixel, but for what its very end does at an outline."""
+    near, far = pixels[min(4, len(pixels) - 1)], pixels[min(18, len(pixels) - 1)]
+    if near == far:
+        near = pixels[0]
+    return math.atan2(near[1] - far[1], near[0] - far[0])
 
 
 def _near(ink: Pixels, at: tuple[float, float], radius: float) -> Pixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.docparse.opencv.arrows import Arrow
+from pipeline.docparse.opencv.arrow import Arrow
 from pipeline.docparse.opencv.geometry import area, gap, share_inside, union
 from pipeline.docparse.words import Box
 

@@ -24,6 +24,8 @@ HEAD_RATIO = 1.4
 TIP_REACH_PX = 26
 """Thinning takes no more than so much off an end."""
 TIP_GAP_PX = 3
+SLANTED_REACH = 2.5
+"""How much further than straight across a slanted way to a shape may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +137,10 @@ def reaching(end: End, way: Pixels, shape: Shape) -> Pixels:
     length = float(np.hypot(*along))
     if length < 1:
         return np.zeros((0, 2))
-    return np.array([np.array(end.at) + along / length * max(0.0, end.away - 3)])
+    onward = along / length
+    # On a slanted way it is further to the outline than straight across the gap.
+    for step in range(max(0, round(end.away) - 3), round(SLANTED_REACH * end.away) + 1):
+        x, y = np.array(end.at) + onward * step
+        if cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True) >= -3:
+            return np.array([[x, y]])
+    return np.array([np.array(end.at) + onward * max(0.0, end.away - 3)])

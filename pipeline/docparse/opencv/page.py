@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
+from pipeline.docparse.opencv.bays import with_lids, without_bays
 from pipeline.docparse.opencv.blocks import group_lines, in_rows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
@@ -34,7 +35,7 @@ from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
 from pipeline.docparse.opencv.sheet import Sheet
 from pipeline.docparse.opencv.tables import find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, held
-from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained, without_outlines
+from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained, with_ring, without_outlines
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 
@@ -64,7 +65,11 @@ class PageFinds:
             np.array([line.box for line in self._lines]).reshape(-1, 4),
             np.array([line.height for line in self._lines]),
         )
-        self._shapes = _with_lids([shape for shape in shapes if not self._is_letter(shape)])
+        whole = with_lids([shape for shape in shapes if not self._is_letter(shape)])
+        most = NODE_MAX_PAGE_SHARE * self._page_area
+        self._shapes = [
+            without_bays(s, self._lines) if s.solidity < NODE_SOLIDITY and area(s.box) < most else s for s in whole
+        ]
         self._ink = ink_of(sheet)
         self._found: list[Detection] = []
         self._zones: list[Box] = []
@@ -84,6 +89,8 @@ class PageFinds:
             and any(share_inside(other.box, shape.box) > 0.9 and other is not shape for other in candidates)
             and drawn_all_round(self._sheet, shape.box)
         ]
+        if not self._sheet.noisy:
+            candidates = [with_ring(shape, self._ink) for shape in candidates]
         texts = [line.box for line in self._lines]
         inked = without_outlines(unexplained(self._ink, texts, taken, candidates), containers)
         frames = find_frames(inked)
@@ -338,38 +345,3 @@ def _one_each(shapes: Sequence[Shape]) -> list[Shape]:
         if not any(overlap(shape.box, other.box) > 0.6 * min(area(shape.box), area(other.box)) for other in kept):
             kept.append(shape)
     return kept
-
-
-def _with_lids(shapes: Sequence[Shape]) -> list[Shape]:
-    """Shapes with the lid of a cylinder joined to its body: a flat shape right above, as wide as the body."""
-    from dataclasses import replace
-
-    joined: list[Shape] = []
-    used: set[int] = set()
-    for body in shapes:
-        lid = next(
-            (
-                other
-                for other in shapes
-                if other is not body
-                and body.source == other.source == "lined"
-                and abs(other.box[0] - body.box[0]) <= 8
-                and abs(other.box[2] - body.box[2]) <= 8
-                and other.height < 0.7 * body.height
-                and not other.boxy
-                and not body.boxy
-                and -0.6 * other.height <= body.box[1] - other.box[3] <= 8
-                and other.box[1] < body.box[1]
-            ),
-            None,
-        )
-        if lid is None:
-            joined.append(body)
-            continue
-        used.add(id(lid))
-        hull = cv2.convexHull(np.concatenate([body.contour, lid.contour]))
-        inner = union([body.inner, lid.inner])
-        joined.append(
-            replace(body, box=union([body.box, lid.box]), inner=inner, contour=hull, solidity=0.97, fill=0.88)
-        )
-    return [shape for shape in joined if id(shape) not in used]

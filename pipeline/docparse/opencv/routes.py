@@ -26,10 +26,16 @@ TWO_HEADS = 4.5
 NO_HEAD = 3.0
 SHARED = 0.4
 LEFT_OVER = 6.0
-BARE_HEAD = (1.15, 1.8)
+BARE_HEAD = (1.0, 1.8)
 """The end with the least ink, but for these bounds, shows how much ink bare ends have in a part."""
-HEAD_MORE = 0.6
-"""An end with so much more is surely a head."""
+JOG_PIXELS = 6
+"""Arms of a T may leave its stem so far from one another."""
+T_STRAIGHT = 2.6
+T_SQUARE = 2.1
+"""Radians: the arms of a T lead further apart than the first, its stem and an arm less than the second."""
+HEAD_MORE = (0.3, 0.6)
+"""An end with so much more is surely a head: the largest of a part, which outlines may all have cut, but for these
+bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,14 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
     """(tail, head, way) of the arrows among ends, as indices into `ends`; `ways` are those of their part."""
     meeting = meeting_of(ways)
     bare = min(max(min(end.head for end in ends), BARE_HEAD[0]), BARE_HEAD[1])
+    more = min(max(max(end.head for end in ends) - bare, HEAD_MORE[0]), HEAD_MORE[1])
     found: dict[tuple[int, int], Route] = {}
     for i, a in enumerate(ends):
         for j in range(i):
             if a.shape != ends[j].shape and (way := route(meeting, ends[j].node, a.node)) is not None:
-                found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare))
+                found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare, more))
+    if min(end.head for end in ends) >= BARE_HEAD[1] and (arms := _arms(meeting, ends)) is not None:
+        found.pop(arms, None)
     arrows = []
     for j, i in _cover(len(ends), found):
         chosen = found[j, i]
@@ -60,9 +69,28 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
     return arrows
 
 
-def _unlikely(a: End, b: End, bare: float) -> float:
+def _arms(meeting: Mapping[int, Sequence[Way]], ends: Sequence[End]) -> tuple[int, int] | None:
+    """Which of three ends are the arms of a T, by where their ways lead beyond its jogs; None where there is no T.
+
+    Where all three carry heads, no arrow leads from arm to arm: two share the stem.
+    """
+    hubs = {meeting[end.node][0].other(end.node) for end in ends}
+    if len(hubs) != 1 or len(ends) != 3:
+        return None
+    (hub,) = hubs
+    angles = []
+    for end in ends:
+        pixels = meeting[end.node][0].seen_from(hub)
+        near, far = pixels[min(len(pixels) - 2, JOG_PIXELS)], pixels[min(len(pixels) - 1, 3 * JOG_PIXELS)]
+        angles.append(math.atan2(far[1] - near[1], far[0] - near[0]))
+    turns = {(j, i): turn(angles[i], angles[j]) for i in range(3) for j in range(i)}
+    *others, arms = sorted(turns, key=lambda pair: turns[pair])
+    return arms if turns[arms] > T_STRAIGHT and all(turns[pair] < T_SQUARE for pair in others) else None
+
+
+def _unlikely(a: End, b: End, bare: float, more: float) -> float:
     """What speaks against two ends being one arrow's by their heads."""
-    one, two = (min(1.0, max(0.0, (end.head - bare) / HEAD_MORE)) for end in (a, b))
+    one, two = (min(1.0, max(0.0, (end.head - bare) / more)) for end in (a, b))
     return TWO_HEADS * one * two + NO_HEAD * (1 - one) * (1 - two)
 
 

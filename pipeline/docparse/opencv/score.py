@@ -13,7 +13,7 @@ They are heuristics, not probabilities, and only order regions of one label:
 
 from __future__ import annotations
 
-from pipeline.docparse.opencv.arrows import Arrow
+from pipeline.docparse.opencv.arrow import Arrow
 from pipeline.docparse.opencv.blocks import TextBlock
 from pipeline.docparse.opencv.grids import Grid
 from pipeline.docparse.opencv.legends import Legend

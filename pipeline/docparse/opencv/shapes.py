@@ -61,6 +61,8 @@ class Shape:
     """Its colour isn't the paper's."""
     dark: bool
     source: Source
+    ring: int | None = None
+    """How far beyond its inside its outline was seen to reach, in pixels; None where it was not measured."""
 
     @property
     def width(self) -> float:

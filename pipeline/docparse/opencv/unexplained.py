@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,12 @@ from pipeline.docparse.words import Box
 
 RING_PX = 4
 """What is taken away outside of an outline."""
+OUTLINE_SHARE = 0.3
+"""Of the ring at one distance, an outline inks at least so much; arrows that come to a shape ink less."""
+OUTLINE_SLACK_PX = 2
+REMNANT_REACH_PX = 6
+REMNANT_MOST_PX = 40
+"""What is left of an outline beyond its ring has no more ink, and reaches no further beyond the widest one."""
 SHARP_COS = 0.17
 """Cosine of the widest sharp corner: 80°."""
 SHARP_PX = 4
@@ -48,14 +55,39 @@ def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes:
     for box in taken:
         blank(box, RING_PX)
     for shape in shapes:
+        ring = ring_of(shape)
         cv2.drawContours(mask, [shape.contour], -1, 0, -1)
-        cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring_of(shape))
+        cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring)
         if shape.boxy:
             blank(shape.box, 1.5)
-        elif shape.source == "lined":
+        else:
             for x, y in _sharp_corners(shape):
-                cv2.circle(mask, (x, y), ring_of(shape) + SHARP_PX, 0, -1)
+                cv2.circle(mask, (x, y), ring + SHARP_PX, 0, -1)
+    for shape in shapes:
+        if shape.ring is not None:
+            _without_remnants(mask, shape, shape.ring)
     return mask
+
+
+def _without_remnants(mask: Pixels, shape: Shape, ring: int) -> None:
+    """Clear what lies wholly at an outline that was measured: its tips, where letters or corners hid them."""
+    reach = _widest_ring(shape) + REMNANT_REACH_PX
+    left, top, wide, tall = cv2.boundingRect(shape.contour)
+    left, top = max(0, left - reach - 3), max(0, top - reach - 3)
+    part = mask[top : top + tall + 2 * reach + 6, left : left + wide + 2 * reach + 6]
+    count, names = cv2.connectedComponents(np.ascontiguousarray(part), connectivity=8)
+    ys, xs = np.nonzero(part)
+    if not len(ys):
+        return
+    outside = np.ones(part.shape, np.uint8)
+    cv2.drawContours(outside, [shape.contour], -1, 0, -1, offset=(-left, -top))
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3)
+    furthest, named = np.zeros(count), names[ys, xs]
+    np.maximum.at(furthest, named, away[ys, xs])
+    small = np.bincount(named, minlength=count) <= REMNANT_MOST_PX
+    gone = (furthest <= ring + 2) | (small & (furthest <= reach))
+    going = gone[named]
+    part[ys[going], xs[going]] = 0
 
 
 def _sharp_corners(shape: Shape) -> list[tuple[int, int]]:
@@ -133,8 +165,27 @@ def _clear_corner(mask: Pixels, x: int, y: int) -> None:
 
 
 def ring_of(shape: Shape) -> int:
-    """How far beyond its inside a shape's outline reaches."""
+    """How far beyond its inside a shape's outline reaches: as far as was measured, or may be."""
+    return _widest_ring(shape) if shape.ring is None else shape.ring
+
+
+def _widest_ring(shape: Shape) -> int:
     return RING_PX + 2 if shape.source == "dark" else RING_PX + 6
+
+
+def with_ring(shape: Shape, ink: Pixels) -> Shape:
+    """The shape with its outline measured on clean ink: what more were taken away, heads of arrows would lose."""
+    most = _widest_ring(shape)
+    left, top, wide, tall = cv2.boundingRect(shape.contour)
+    left, top = max(0, left - most - 1), max(0, top - most - 1)
+    part = ink[top : top + tall + 2 * most + 2, left : left + wide + 2 * most + 2]
+    outside = np.ones(part.shape, np.uint8)
+    cv2.drawContours(outside, [shape.contour], -1, 0, -1, offset=(-left, -top))
+    away = np.ceil(cv2.distanceTransform(outside, cv2.DIST_L2, 3)).clip(0, most + 1).astype(np.uint8).ravel()
+    count = np.bincount(away, minlength=most + 2)[1 : most + 1]
+    inked = np.bincount(away, weights=part.ravel(), minlength=most + 2)[1 : most + 1]
+    drawn = np.flatnonzero(inked > OUTLINE_SHARE * np.maximum(1, count))
+    return replace(shape, ring=min(most, int(drawn[-1]) + 1 + OUTLINE_SLACK_PX if len(drawn) else RING_PX))
 
 
 def drawn_all_round(sheet: Sheet, box: Box) -> bool:
