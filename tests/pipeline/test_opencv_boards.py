@@ -94,3 +94,35 @@ def test_a_table_without_lines_takes_nothing_from_the_drawing_beside_it(tmp_path
         page.draw_polyline([(403, 138), (403, 144), (410, 141)], fill=(0, 0, 0), closePath=True)
 
     assert iou(only(found(tmp_path / "beside.pdf", beside), "table"), (60, 113, 240, 222)) > 0.8
+
+
+def test_round_nodes_in_rows_are_no_table(tmp_path: Path) -> None:
+    def rows(page: Any) -> None:
+        for row in range(4):
+            for column, word in enumerate(("Courier", "Pricing", "Partner")):
+                x, y = 80 + 130 * column, 100 + 50 * row
+                page.draw_oval((x, y, x + 80, y + 28), color=(0.1, 0.1, 0.1), fill=(0.87, 0.91, 0.97), width=1.2)
+                page.insert_text((x + 24, y + 17), word, fontsize=8)
+                if column < 2:
+                    page.draw_line((x + 80, y + 14), (x + 124, y + 14))
+                    page.draw_polyline(
+                        [(x + 122, y + 11), (x + 122, y + 17), (x + 130, y + 14)], fill=(0, 0, 0), closePath=True
+                    )
+
+    labels = [one.label for one in found(tmp_path / "rows.pdf", rows)]
+    assert "table" not in labels
+    assert labels.count("node") == 12
+
+
+def test_a_ruled_table_of_numbers_is_no_chart(tmp_path: Path) -> None:
+    def ruled(page: Any) -> None:
+        for row in range(8):
+            for column in range(5):
+                x, y = 54 + 90 * column, 100 + 18 * row
+                page.draw_rect((x, y, x + 90, y + 18), color=(0.35, 0.2, 0.5), width=0.6)
+                text = "Quality gate" if column == 0 else f"{row}{column}.8"
+                page.insert_text((x + (6 if column == 0 else 66), y + 12), text, fontsize=8)
+
+    regions = found(tmp_path / "ruled.pdf", ruled)
+    assert iou(only(regions, "table"), (54, 100, 504, 244)) > 0.95
+    assert not [one for one in regions if one.label == "diagram"]

@@ -50,6 +50,8 @@ BOARD_MOST_INK_PX = 260
 SPARSE_MOST_INK_PX = 120
 """A board with few notes has less than a short arrow."""
 CONTAINER_MIN_HEIGHT_PX = 40.0
+WORDED_CELLS = 0.6
+"""A table has text in so many of its cells; what a chart's lines close in has none."""
 
 
 class PageFinds:
@@ -141,7 +143,7 @@ class PageFinds:
         """Add legends, charts, tables and canvases; returns (what they take up, grids that are lanes of a diagram)."""
         upright, level = upright_lines(self._sheet), level_lines(self._sheet)
         legends = find_legends(self._sheet, self._shapes, self._lines)
-        charts = find_charts(self._sheet, upright, self._lines)
+        charts = self._charts(upright)
         legends = [
             legend
             for legend in legends
@@ -166,7 +168,13 @@ class PageFinds:
                 taken.append(grid.box)
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.5 for box in taken)]
         shapes = [s for s in self._shapes if not any(share_inside(s.box, box) > 0.5 for box in taken)]
-        enclosed = [s for s in shapes if s.boxy and s.height > (100.0 if s.filled else CONTAINER_MIN_HEIGHT_PX)]
+        enclosed = [
+            s
+            for s in shapes
+            if s.solidity >= NODE_SOLIDITY
+            # Cells are boxes, and may be filled.
+            and s.height > (100.0 if s.filled and s.boxy else CONTAINER_MIN_HEIGHT_PX)
+        ]
         loose = [line for line in free if not any(share_inside(line.box, s.box) > 0.9 for s in enclosed)]
         rules = [rule for rule in level if not any(share_inside(rule, grown(box, 3)) > 0.5 for box in taken)]
         for table in find_open_tables(rules, shapes, loose, taken):
@@ -175,6 +183,18 @@ class PageFinds:
             )
             taken.append(grown(table.box, 2))
         return taken, [grid.box for grid in lanes]
+
+    def _charts(self, upright: Sequence[Box]) -> list[Box]:
+        """Charts, but for what is a grid with text in its cells: a column's rule with numbers beside is no axis."""
+        charts = find_charts(self._sheet, upright, self._lines)
+        if not charts:
+            return charts
+        worded = [
+            grid.box
+            for grid in find_grids(self._shapes)
+            if sum(bool(self._text_in(cell.box)) for cell in grid.cells) >= WORDED_CELLS * len(grid.cells)
+        ]
+        return [chart for chart in charts if not any(overlap(chart, box) > 0.5 * area(chart) for box in worded)]
 
     def _rules_on_page(
         self, columns: Sequence[float], rows: Sequence[float]

@@ -58,7 +58,11 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
             if a.shape != ends[j].shape and (way := route(meeting, ends[j].node, a.node)) is not None:
                 found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare, more))
     if min(end.head for end in ends) >= BARE_HEAD[1] and (arms := _arms(meeting, ends)) is not None:
-        found.pop(arms, None)
+        found = {
+            pair: Route(way.pixels, way.cost - _unlikely(ends[pair[0]], ends[pair[1]], bare, more))
+            for pair, way in found.items()
+            if pair != arms
+        }
     arrows = []
     for j, i in _cover(len(ends), found):
         chosen = found[j, i]
