@@ -30,6 +30,8 @@ BARE_HEAD = (1.0, 1.8)
 """The end with the least ink, but for these bounds, shows how much ink bare ends have in a part."""
 JOG_PIXELS = 6
 """Arms of a T may leave its stem so far from one another."""
+ALIKE = 0.5
+"""Ends whose ink differs by no more of what makes a head both carry one, or neither does."""
 T_STRAIGHT = 2.6
 T_SQUARE = 2.1
 """Radians: the arms of a T lead further apart than the first, its stem and an arm less than the second."""
@@ -57,7 +59,8 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
         for j in range(i):
             if a.shape != ends[j].shape and (way := route(meeting, ends[j].node, a.node)) is not None:
                 found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare, more))
-    if min(end.head for end in ends) >= BARE_HEAD[1] and (arms := _arms(meeting, ends)) is not None:
+    arms = _arms(meeting, ends)
+    if arms is not None and abs(ends[arms[0]].head - ends[arms[1]].head) <= ALIKE * more:
         found = {
             pair: Route(way.pixels, way.cost - _unlikely(ends[pair[0]], ends[pair[1]], bare, more))
             for pair, way in found.items()
@@ -76,7 +79,7 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
 def _arms(meeting: Mapping[int, Sequence[Way]], ends: Sequence[End]) -> tuple[int, int] | None:
     """Which of three ends are the arms of a T, by where their ways lead beyond its jogs; None where there is no T.
 
-    Where all three carry heads, no arrow leads from arm to arm: two share the stem.
+    Where both arms carry heads, or neither does, no arrow leads from arm to arm: two share the stem.
     """
     hubs = {meeting[end.node][0].other(end.node) for end in ends}
     if len(hubs) != 1 or len(ends) != 3:
