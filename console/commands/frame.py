@@ -114,7 +114,7 @@ def guard(call: Callable[[], int | None], *, as_json: bool = False) -> int:
     try:
         return call() or 0
     except KeyboardInterrupt as word:
-        print(f"spotter: {word or 'stopped by Ctrl-C'}", file=sys.stderr)
+        print(f"spotter: {str(word) or 'stopped by Ctrl-C'}", file=sys.stderr)
         # CPython remembers a Ctrl-C that fell into an exec of text (dataclasses are made so) as unhandled, and would
         # end by SIGINT whatever we return; running any other text makes it forget.
         exec("")  # noqa: S102

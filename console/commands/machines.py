@@ -181,6 +181,7 @@ def rerent(
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Go on without what cannot be fetched from the old one.")
     ] = False,
+    run: Annotated[str | None, typer.Option(help="The run that may move; refuse when it is another.")] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -193,6 +194,7 @@ def rerent(
 
     here = session()
     plan = plan_rerent(here, instance, offer_id=offer, max_usd_per_hour=max_usd_per_hour)
+    plan.check_run(run)
     if not yes:
         ask(f"Replace {plan.words}?", yes=yes)
     stop_on_signals(also_hangup=True)

@@ -63,6 +63,18 @@ class RerentPlan:
         shown = [self.old.usd_per_hour, *(each.usd_per_hour for each in self.offers[:1])]
         return self.wishes.max_usd_per_hour or max(shown)
 
+    def check_run(self, meant: str | None) -> None:
+        """Hold what would move against the run that the operator was asked about; None stands for any.
+
+        Raises:
+            CannotRerent: it is another run, or there is none any more.
+        """
+        on = self.run.run_id if self.run is not None else "no run"
+        if meant is not None and meant != on:
+            raise CannotRerent(
+                f"{on} is on instance {self.old.instance_id} by now, not {meant}: nothing was touched; look again"
+            )
+
     @property
     def words(self) -> str:
         """For the question before it."""

@@ -130,7 +130,9 @@ def rerent_question(view: FleetView | None, targets: Sequence[str], now: float, 
         )
     else:
         lines.append(_("Then this machine is destroyed, once nothing on it would be lost."))
-    command = ("rerent", str(each.id), "--yes", "--max-usd-per-hour", f"{most:.3f}", *(("--give-up",) if lost else ()))
+    asked_about = ("--run", each.run_id) if each.run_id else ()
+    given_up = ("--give-up",) if lost else ()
+    command = ("rerent", str(each.id), "--yes", "--max-usd-per-hour", f"{most:.3f}", *asked_about, *given_up)
     title = _("Rent another machine in place of {id} {name}?").format(id=each.id, name=_name(each))
     typed = str(each.id)[-TYPED_DIGITS:] if lost else ""
     return Question(title, "\n".join(lines), _("Re-rent"), (command,), f"rerent {each.id}", typed)

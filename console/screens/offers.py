@@ -200,10 +200,19 @@ class Offers(PolledView[OfferNews]):
 
     # ---- actions ----
 
+    @property
+    def _nothing_to_rent(self) -> str:
+        """Why there is no offer: an answer that has not come says nothing of the market."""
+        if self._asking:
+            return _("The market is being searched.")
+        if self.shown is None:
+            return _("The market has not answered: r asks it again.")
+        return _("There is no offer to rent: r asks the market.")
+
     def refusal(self, action: Action) -> str:
         """Without an offer there is nothing to rent."""
         if action.id == "offers.rent" and not self.market.targets():
-            return _("There is no offer to rent: r asks the market.")
+            return self._nothing_to_rent
         return ""
 
     def copies(self) -> Sequence[Copyable]:
@@ -279,7 +288,7 @@ class Offers(PolledView[OfferNews]):
     def question_offers_rent(self, targets: tuple[str, ...]) -> Question | str:
         """What renting the marked offer means, at the price that is on screen now."""
         if self.shown is None or not targets:
-            return _("There is no offer to rent: r asks the market.")
+            return self._nothing_to_rent
         if len(targets) > 1:
             marked = _("{n} offers are marked to be compared; R rents one: esc clears the marks.")
             return marked.format(n=len(targets))

@@ -6,15 +6,17 @@ from itertools import groupby
 
 from rich.style import Style
 from rich.text import Text
+from textual.widgets import Input
 
 from console.actions.action import EVERYWHERE, TABLE, Action
 from console.actions.registry import actions_of
-from console.language import _
-from console.widgets.key_names import key_name
+from console.language import N_, _
+from console.widgets.key_names import beside_typing, key_name
 from console.widgets.shell_line import ShellLine
 
 ALWAYS = ("everywhere.help", "everywhere.command", "everywhere.quit")
 """Whoever knows no other key needs these: they stay at the right end however narrow the screen is."""
+OUT_OF_A_FIELD = N_("Back to the keys")
 
 
 class KeyLine(ShellLine):
@@ -24,6 +26,14 @@ class KeyLine(ShellLine):
 
     def __init__(self) -> None:
         super().__init__("keys")
+
+    def on_mount(self) -> None:
+        """Other keys do something once a field has the keyboard, and once it has it no longer."""
+        self.watch(self.screen, "focused", lambda _now: self.draw(), init=False)
+
+    @property
+    def _typing(self) -> bool:
+        return isinstance(self.screen.focused, Input)
 
     def line(self, width: int) -> Text:
         """What can be done now, as much as fits; what whoever knows no other key needs stays."""
@@ -39,6 +49,8 @@ class KeyLine(ShellLine):
         if self.app.read_only:
             tail.append(_(" READ-ONLY "), style="bold reverse")
         line = Text(no_wrap=True)
+        if self._typing:
+            line.append(" esc", "bold").append(f" {_(OUT_OF_A_FIELD)} ")
         for action in own:
             if action.together:
                 part = shared.pop(action.together, Text())
@@ -53,12 +65,17 @@ class KeyLine(ShellLine):
 
     def _shared(self, label: str, group: list[Action]) -> Text:
         """Keys that do the same with another number: they go elsewhere in other views, so they are never left out."""
+        if self._typing:
+            return Text()
         first, *_rest, last = sorted(key_name(self.app.keys_of(action)) for action in group)
         style = "dim" if self.app.refusal(group[0]) else ""
         return Text.assemble((f" {first}–{last}", style or "bold"), (f" {_(label)} ", style))
 
     def _part(self, action: Action) -> Text:
-        key = key_name(self.app.keys_of(action))
+        keys = self.app.keys_of(action)
+        if self._typing and not (keys := beside_typing(keys)):
+            return Text()
+        key = key_name(keys)
         label = _(action.label)
         refused = bool(self.app.refusal(action))
         click = Style(meta={"@click": f"app.do('{action.id}')"})

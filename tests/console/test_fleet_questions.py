@@ -110,7 +110,7 @@ def test_a_machine_that_cannot_be_stopped_says_why_and_what_can_be_done(view: In
 
 def test_a_re_rent_is_bounded_in_price_and_says_what_becomes_of_the_run() -> None:
     question = asked(rerent_question(fleet(DRIVEN), ("31245",), NOW, NOW))
-    assert question.commands == (("rerent", "31245", "--yes", "--max-usd-per-hour", "0.500"),)
+    assert question.commands == (("rerent", "31245", "--yes", "--max-usd-per-hour", "0.500", "--run", RUN),)
     assert "Run aaaabbbb is stopped, fetched and verified here" in question.detail
     assert question.typed == ""
     assert "once nothing on it would be lost" in asked(rerent_question(fleet(FREE), ("31245",), NOW, NOW)).detail

@@ -74,7 +74,7 @@ async def test_every_size_shows_whose_it_is_how_it_does_and_what_it_costs(
             put(made, BUSY.id)
             await until(pilot, lambda: "97%" in said(app, "#fleet-card"), "the card of the busy one")
             text = shown(app)
-            for words in ("31245", "40000", "50000", "0.400", "$0.400/h", "RTX 4090"):
+            for words in ("31245", "40000", "50000", "0.400", "$0.400/ч" if lang == "ru" else "$0.400/h", "RTX 4090"):
                 assert words in text
     finally:
         language.use("en")

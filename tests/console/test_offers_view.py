@@ -230,6 +230,8 @@ async def test_the_question_names_the_price_on_screen_and_a_dearer_one_is_refuse
 async def test_a_question_that_makes_no_sense_is_answered_by_a_sentence(app: SpotterApp) -> None:
     async with app.run_test() as pilot:
         view = view_of(app)
+        assert "has not answered" in view.refusal(action_called("offers.rent"))
+        view.show(replace(news(), offers=()))
         assert "no offer to rent" in str(view.question_offers_rent(()))
         assert "no offer to rent" in view.refusal(action_called("offers.rent"))
         view.show(news(at(1, 0.5), at(2, 0.3)))

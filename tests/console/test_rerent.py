@@ -130,6 +130,16 @@ def moved(session: Session) -> tuple[int | None, Phase, str | None]:
     return entry.instance_id, entry.phase, entry.job_id
 
 
+def test_only_the_run_that_was_asked_about_moves(session: Session, run: RunEntry, planned: Planned) -> None:
+    plan = planned(RANKED)
+    plan.check_run(RUN)
+    plan.check_run(None)
+    with pytest.raises(CannotRerent, match=f"{RUN} is on instance {OLD} by now, not another"):
+        plan.check_run("another")
+    with pytest.raises(CannotRerent, match=f"no run is on instance {OLD} by now, not {RUN}"):
+        replace(plan, run=None).check_run(RUN)
+
+
 def test_a_run_is_home_before_anything_is_rented_and_has_moved_before_the_old_machine_goes(
     session: Session, world: World, run: RunEntry, planned: Planned
 ) -> None:

@@ -27,6 +27,7 @@ from console.widgets.confirm import Confirm
 from console.widgets.dialog import Dialog
 from console.widgets.jump import JumpOverlay
 from console.widgets.key_line import KeyLine
+from console.widgets.key_names import beside_typing
 from console.widgets.palette import PaletteScreen
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import shown, until
@@ -388,6 +389,20 @@ async def test_letters_in_a_field_are_text_and_esc_leaves_it(app: SpotterApp, mo
         assert field.value == "Ryq2"
         assert begun == []
         assert app.view.NAME == "runs"
+
+
+async def test_the_line_of_keys_offers_no_letters_while_a_field_takes_them(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30)) as pilot:
+        keys = app.query_one(KeyLine)
+        await until(pilot, lambda: boxes(app).has_focus and "? Help" in keys._drawn.plain, "the keyboard on the view")
+        before = keys._drawn.plain
+        app.query_one("#boxes-field", Input).focus()
+        await until(pilot, lambda: "esc Back to the keys" in keys._drawn.plain, "the way out of the filter")
+        assert "f1 Help" in keys._drawn.plain
+        assert "Quit" not in keys._drawn.plain
+        assert beside_typing("slash,q,at,space,question_mark,f1,ctrl+q,enter,tab,up") == "f1,ctrl+q,enter,tab,up"
+        boxes(app).focus()
+        await until(pilot, lambda: keys._drawn.plain == before, "the keys of the view")
 
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 120, 200])

@@ -89,7 +89,7 @@ def leave(shown: Terminal) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit_leaves_nothing_alive_and_does_nothing_twice(
+def test_the_demo_by_keys_from_the_welcome_to_the_page_of_a_hit(
     tmp_path: Path,
 ) -> None:
     empty = tmp_path / "empty"

@@ -162,13 +162,13 @@ class Sshd:
     def leftovers(self, name: str = "HOME", value: str | None = None) -> list[psutil.Process]:
         """Processes that live in this server's home: agents, supervisors, jobs and whatever jobs started.
 
-        With `name` and `value`, those with that in their environment.
+        With `name` and `value`, those with that in their environment too.
         """
-        mark = (name, str(self.home) if value is None else value)
+        marks = {("HOME", str(self.home)), (name, str(self.home) if value is None else value)}
         found = []
         for process in psutil.process_iter():
             try:
-                if process.status() != psutil.STATUS_ZOMBIE and mark in process.environ().items():
+                if process.status() != psutil.STATUS_ZOMBIE and marks <= process.environ().items():
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
