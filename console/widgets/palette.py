@@ -24,6 +24,16 @@ class PaletteScreen(CommandPalette):
             return AwaitComplete()
         return super().dismiss(result)
 
+    def _watch__list_visible(self) -> None:
+        """Show or hide the list; what is still gathered for a palette that goes finds none, and nobody looks."""
+        if self.query(OptionList):
+            super()._watch__list_visible()
+
+    async def _watch__show_busy(self) -> None:
+        """Show that it gathers, likewise."""
+        if self.query(OptionList):
+            await super()._watch__show_busy()
+
     def _action_command_list(self, action: str) -> None:
         """Move in the list, or choose from it: where it has no room, its pages would raise KeyError."""
         if self.query_one(OptionList).scrollable_content_region:

@@ -218,6 +218,19 @@ async def test_a_second_enter_does_not_do_twice_what_was_chosen_in_the_palette(a
         assert done == ["one"]
 
 
+async def test_what_a_palette_that_goes_still_gathers_breaks_nothing(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press("ctrl+p")
+        palette = app.screen
+        assert isinstance(palette, PaletteScreen)
+        await until(pilot, lambda: palette.is_mounted and palette._list_visible, "the palette")
+        await palette.query("*").remove()
+        palette._list_visible = False
+        palette._show_busy = True
+        await pilot.pause()
+        assert app._exception is None
+
+
 async def test_esc_in_a_view_that_is_not_there_yet_leads_back(app: SpotterApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async with app.run_test(size=(120, 36)):
         view = app.view
