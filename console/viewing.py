@@ -146,7 +146,8 @@ class ViewsApp(AskingApp):
         typing = any(line.is_open for line in self.screen_stack[0].query(CommandLine))
         if view is not self.view or not view.is_mounted:
             return
-        if not self._has_keys(view) and not typing:
+        # Textual focuses the first that can be, which is the view, when the part of it that is meant is not there yet.
+        if not typing and (not self._has_keys(view) or self.screen_stack[0].focused is view):
             view.focus_main()
         if self._typed is not None:
             self.call_later(self._type_again, self._gone)

@@ -147,7 +147,10 @@ class Review(Deciding, PolledView[News]):
         self.added = 0
         self._details.clear()
         self.query_one("#review-problem").display = False
-        self.query_one("#review-stage").display = True
+        stage = self.query_one(Stage)
+        if not stage.display:  # it lost the keyboard when it was hidden
+            stage.display = True
+            self.call_after_refresh(self.app.give_keys, self)
         self.narrow(marked)
         if news.held:
             self.app.tell(news.held, "warning")
@@ -163,7 +166,10 @@ class Review(Deciding, PolledView[News]):
         problem = self.query_one("#review-problem", Static)
         problem.update(Text(reason))
         problem.display = True
-        self.query_one("#review-stage").display = False
+        stage = self.query_one(Stage)
+        if stage.has_focus:
+            self.focus()
+        stage.display = False
 
     def _not_kept(self, reason: str) -> None:
         """Called in the writing thread, or on the loop as the file is closed."""
@@ -312,7 +318,8 @@ class Review(Deciding, PolledView[News]):
         """Keys are decisions."""
         if not self.is_mounted:
             return
-        self.query_one(Stage).focus()
+        stage = self.query_one(Stage)
+        (stage if stage.display else self).focus()
 
     def refusal(self, action: Action) -> str:
         """Without a region there is nothing to decide; while another console decides, nothing may be."""

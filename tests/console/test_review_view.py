@@ -210,6 +210,17 @@ def decisions(view: Review) -> tuple[int, int]:
     return view.desk.counts["accepted"], view.lines
 
 
+async def test_a_view_that_was_given_the_keyboard_before_its_region_was_there_hands_it_on(
+    workspace: Workspace,
+) -> None:
+    app = SpotterApp(workspace, "review")
+    async with app.run_test(size=(120, 36)) as pilot:
+        view = await reviewing(pilot, app)
+        app.screen.set_focus(view)
+        app.give_keys(view)
+        await until(pilot, lambda: isinstance(app.focused, Stage), "the keyboard at the region")
+
+
 async def test_a_run_that_could_not_be_read_is_let_go_for_the_next_reading(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
