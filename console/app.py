@@ -258,6 +258,8 @@ class SpotterApp(ViewsApp):
     async def action_do(self, action_id: str) -> None:
         """Do what a key, the palette, the command line or a click named."""
         action = action_called(action_id)
+        if not self.is_running:
+            return  # it leaves, and the parts of its views go one by one
         if action.view != EVERYWHERE and not self.view.is_mounted:
             # its widgets come in a moment; a callback that puts itself back at once would never let them
             self.set_timer(STEP_S, partial(self.run_action, f"do('{action_id}')"))

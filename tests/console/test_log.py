@@ -439,6 +439,13 @@ async def test_a_key_that_comes_before_its_view_is_made_waits_without_holding_up
             await until(pilot, lambda: app.view.NAME == "run" and app.view.is_mounted, "the view")
 
 
+async def test_a_key_that_was_put_off_until_the_console_leaves_does_nothing(app: SpotterApp) -> None:
+    async with app.run_test(size=(120, 30)) as pilot:
+        app.go("run", RUN)
+        await until(pilot, lambda: app.view.NAME == "run" and app.view.is_mounted, "the view")
+    await app.action_do("run.follow")
+
+
 async def test_leaving_ends_the_reader(app: SpotterApp) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "page 30" in shown(app), "the log")
