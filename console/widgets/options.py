@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.geometry import Size
 from textual.style import Style
 from textual.widgets import OptionList
 
@@ -14,6 +15,11 @@ class Options(OptionList):
         style = super().get_visual_style(*component_classes, partial=partial)
         turned = any(self.get_component_styles(name).text_style.reverse for name in component_classes)
         return style + Style(reverse=True) if turned else style
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """How high it is at a width; where its padding leaves nothing, as high as at one cell: rich divides by none."""
+        padding = self.get_component_styles("option-list--option").padding.width
+        return super().get_content_height(container, viewport, max(width, padding + 1))
 
     def action_page_up(self) -> None:
         """A page up, where there are pages."""
