@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from console.operations.fleet_book import Box
 from console.operations.fleet_work import FleetWork
+from console.operations.job_notes import launch_noted, note_end
 from console.operations.prepare import GRACE_S
 from console.operations.watch import Mirror
 
@@ -34,6 +34,7 @@ class Workers:
         self._say = say
         self._deaths: dict[int, int] = {}
         self._judged: set[str] = set()
+        self._ended: set[str] = set()
 
     @property
     def _box(self) -> Box:
@@ -59,9 +60,17 @@ class Workers:
         if not started:
             return None
         try:
-            return agent.status(self._work.job_id(self._name, worker, started))
+            return self._noted(agent.status(self._work.job_id(self._name, worker, started)))
         except NoSuchJob:  # it was named, but the launch never arrived
             return self._launch(agent, worker, started)
+
+    def _noted(self, status: JobStatus) -> JobStatus:
+        """A status as it was heard; the ledger hears of an end once."""
+        if status.ended and status.id not in self._ended:
+            assert self._box.instance_id is not None
+            note_end(self._work.session, self._box.instance_id, status)
+            self._ended.add(status.id)
+        return status
 
     def keep_alive(self, agent: Agent, statuses: dict[int, JobStatus | None], listing: Listing) -> bool:
         """Start the workers that have something to do and do not live; whether any lives."""
@@ -131,10 +140,7 @@ class Workers:
             cancel_file=f"{run_dir}/cancel",
             grace_s=GRACE_S,
         )
-        ledger, where = self._work.session.ledger, (self._work.session.cloud_name, box.instance_id)
-        ledger.record_job(spec.id, *where, state="launching", run_id=work.run_id, spec=asdict(spec))
-        status = agent.launch(spec)
-        ledger.record_job(spec.id, *where, state=status.state)
+        status = launch_noted(work.session, agent, box.instance_id, work.run_id, spec)
         gpu = f", GPU {worker}" if box.workers > 1 else ""
         self._say(f"working on instance {box.instance_id}{gpu}")
         return status
@@ -146,7 +152,7 @@ class Workers:
             if not status.ended or status.state == "lost":
                 agent.cancel(status.id)
         for status in living:
-            agent.wait(status.id, timeout_s=GRACE_S + SWEEP_S)
+            self._noted(agent.wait(status.id, timeout_s=GRACE_S + SWEEP_S))
 
     def _status_or_none(self, agent: Agent, worker: int) -> JobStatus | None:
         from remote.jobs import NoSuchJob

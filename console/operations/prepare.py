@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.operations.events import Report, Step, relay, silent
 from console.operations.guard import guard
+from console.operations.job_notes import launch_noted
 from console.operations.runbook import RunEntry
 from console.operations.session import Session
 from console.words import count, size
@@ -72,10 +72,6 @@ def launch(session: Session, agent: Agent, entry: RunEntry, release_path: str, r
     )
     guard(session, agent, entry.instance_id, report)
     with Step("launch", f"starting job {entry.job_id}", report) as step:
-        ledger = session.ledger
-        where = (session.cloud_name, entry.instance_id)
-        ledger.record_job(spec.id, *where, state="launching", run_id=entry.run_id, spec=asdict(spec))
-        status = agent.launch(spec)
-        ledger.record_job(spec.id, *where, state=status.state)
+        status = launch_noted(session, agent, entry.instance_id, entry.run_id, spec)
         step.summary = f"job {entry.job_id} {status.state}"
     return status

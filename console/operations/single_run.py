@@ -12,6 +12,7 @@ from console.operations.destroy import destroy
 from console.operations.events import OperationEvent, Report
 from console.operations.giving_back import give_back, rented_for
 from console.operations.ingest import ingest_run
+from console.operations.job_notes import note_end
 from console.operations.laptop_stages import finish_here
 from console.operations.loss import BoxLost, await_box, start_if_stopped, was_destroyed_here
 from console.operations.plan import planned_sources
@@ -229,20 +230,14 @@ class SingleDriver:
                 status = watch(self._session, agent, self._entry, self._report)
                 if status.state == "lost":  # its worker may live on and would keep the next one out
                     agent.cancel(status.id)
+            assert self._entry.instance_id is not None
+            note_end(self._session, self._entry.instance_id, status)
             died = _cause_of_death(status)
             if died is None or relaunches == MAX_RELAUNCHES:
                 break
             relaunches += 1
             self._say(f"{died}; starting it again, finished items are kept")
             self._update(phase=Phase.READY, job_id=None)
-        assert self._entry.instance_id is not None
-        self._session.ledger.record_job(
-            status.id,
-            self._session.cloud_name,
-            self._entry.instance_id,
-            state=status.state,
-            exit_code=status.exit_code,
-        )
         state = "failed" if died else self._state_of(status)
         problem = died or (self._last_words() if state == "failed" else None)
         self._update(phase=Phase.ENDED, exit_code=status.exit_code, state=state, problem=problem)
@@ -344,7 +339,7 @@ class SingleDriver:
         try:
             with self._agent() as agent:
                 agent.cancel(job_id)
-                agent.wait(job_id, timeout_s=GRACE_S + SWEEP_S)
+                note_end(self._session, instance, agent.wait(job_id, timeout_s=GRACE_S + SWEEP_S))
                 watch(self._session, agent, self._entry, self._report)
             pull(self._session, instance, self._entry.run_id, self._report, orderly=False)
         except NoSuchJob:
