@@ -94,6 +94,12 @@ def ask(question: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+def refuse_empty(what: str, *words: str | None) -> None:
+    """See that no word is empty: a script's variable that was not set means neither the newest nor the only one."""
+    if "" in words:
+        fail(f"an empty {what} names nothing: was a variable not set?", WRONG_INPUT)
+
+
 def limit(value: float | None) -> float | None:
     """A limit is a number above zero: anything else would end an instance at once, or let everything pass.
 

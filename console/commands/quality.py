@@ -30,7 +30,7 @@ def quality(
     from pipeline.docparse.quality.report import table
 
     here = None
-    if Path(run).is_dir():
+    if run and Path(run).is_dir():
         folder = Path(run)
     else:
         here = workspace()

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from console.commands import review_desk as desk
-from console.commands.frame import Json, fail, guard, print_json, reporting, session, workspace
+from console.commands.frame import Json, fail, guard, print_json, refuse_empty, reporting, session, workspace
 from console.words import count, size
 
 
@@ -95,6 +95,7 @@ def undo(
     """Take an applied patch back, as if it had never been; its file is kept in reviews/undone/."""
     from console.operations.review import undo_review
 
+    refuse_empty("NAME", name)
     with reporting(as_json=as_json) as report:
         done, ingested = undo_review(session(), name, report)
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.commands.frame import Json, fail, print_json, reporting, session, workspace
+from console.commands.frame import Json, fail, print_json, refuse_empty, reporting, session, workspace
 from console.words import visible
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def decide(
         fail("say accepted, rejected or open, or name a --label or a --box", 2)
     if status not in ("", "accepted", "rejected", "open"):
         fail(f"a region is accepted, rejected or open, not {status!r}", 2)
+    refuse_empty("REGION", region)
     opened, one = decide_about(workspace(), run, region, status, label, _box(box), time.time())
     if as_json:
         print_json(_told(one, opened.desk))

@@ -22,6 +22,7 @@ from console.commands.frame import (
     ask,
     fail,
     print_json,
+    refuse_empty,
     reporting,
     session,
 )
@@ -80,6 +81,7 @@ def run(
         fail("--from plans new work out of a run, --resume goes on with one: give one of them", 2)
     if dry_run and resume is not None:
         fail("--dry-run plans new work, --resume goes on with a run and may rent: give one of them", 2)
+    refuse_empty("PIPELINE or SOURCES", *(words or ()))
     stop_on_signals()
     here = session()
     with reporting(as_json=as_json) as report:
@@ -100,7 +102,7 @@ def run(
             if dry_run:
                 for problem in planned.problems:
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
-                refusals = list(_refusals(here, entry))
+                refusals = list(_refusals(here, entry, on_this_machine=on_this_machine))
                 try:
                     return _show_plan(here, planned, profile, refusals, as_json)
                 finally:
@@ -133,17 +135,17 @@ def pipeline_and_sources(words: list[str]) -> tuple[str, list[Path]]:
     return "docparse", [base / word for word in words]
 
 
-def _refusals(here: Session, entry: RunEntry) -> Iterator[str]:
+def _refusals(here: Session, entry: RunEntry, *, on_this_machine: bool) -> Iterator[str]:
     """Why the run would be refused before anything is rented, as it is planned and as things stand here."""
     from console.errors import WrongInput
     from console.operations.laptop_stages import check_secrets
-    from console.operations.run_needs import check_checkpoints, check_cloud
+    from console.operations.run_needs import check_checkpoints, check_cloud, check_this_machine
 
-    checks: tuple[Callable[[], None], ...] = (
-        lambda: check_cloud(here, entry.run_id),
-        lambda: check_checkpoints(here, entry.run_id),
-        lambda: check_secrets(here, entry),
-    )
+    checks: list[Callable[[], None]] = [lambda: check_secrets(here, entry)]
+    if on_this_machine:
+        checks.insert(0, lambda: check_this_machine(here, entry.run_id))
+    else:
+        checks[:0] = [lambda: check_cloud(here, entry.run_id), lambda: check_checkpoints(here, entry.run_id)]
     for check in checks:
         try:
             check()

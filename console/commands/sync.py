@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.commands.frame import Json, fail, print_json, reporting, session
+from console.commands.frame import Json, fail, print_json, refuse_empty, reporting, session
 
 if TYPE_CHECKING:
     from console.operations.sync import Winner
@@ -83,6 +83,7 @@ def diff(
     from console.operations.sync import take as settle
     from console.operations.sync import the_instance
 
+    refuse_empty("INSTANCE or PATH", *(words or ()))
     instance, paths = _instance_and_paths(words or [])
     here = session()
     instance_id = the_instance(here, instance)

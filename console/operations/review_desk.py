@@ -60,12 +60,12 @@ def log_path(workspace: Workspace, run_id: str) -> Path:
     return workspace.state / "review" / f"{run_id}.jsonl"
 
 
-def open_desk(workspace: Workspace, run: str = "", upto: int | None = None) -> Opened:
+def open_desk(workspace: Workspace, run: str = "last", upto: int | None = None) -> Opened:
     """Read a run's regions and what was decided about them.
 
     Args:
         workspace: where it lies.
-        run: its id or the beginning of it; empty: the run that was begun last of those that have ended.
+        run: its id or the beginning of it; `last`: the run that was begun last of those that have ended.
         upto: take only so many lines of the file of decisions.
 
     Raises:
@@ -111,11 +111,11 @@ def open_desk(workspace: Workspace, run: str = "", upto: int | None = None) -> O
 
 
 def find_run(workspace: Workspace, run: str) -> str:
-    """The id of a run by its beginning; of the last one that has ended, without one.
+    """The id of a run by its beginning; `last`: of the last one that has ended.
 
     Raises:
         NothingToReview: no run has ended.
-        RunNotFound: there is no such run.
+        RunNotFound: there is no such run, or none is named.
     """
     return _folder(workspace, run).name
 
@@ -124,12 +124,12 @@ def _folder(workspace: Workspace, run: str) -> Path:
     from console.operations.runbook import Runbook
     from index.review.regions import NothingToReview, ended_runs
 
-    if not run or run == "last":
+    if run == "last":
         folders = ended_runs(workspace.runs)
         if not folders:
             raise NothingToReview("No run has ended here yet: spotter run docparse parses everything in data/.")
         return folders[-1]
-    found = [path.parent for path in workspace.runs.glob("*/run.json") if path.parent.name.startswith(run)]
+    found = [path.parent for path in workspace.runs.glob("*/run.json") if run and path.parent.name.startswith(run)]
     return found[0] if len(found) == 1 else workspace.run_folder(Runbook(workspace).resolve(run).run_id)
 
 

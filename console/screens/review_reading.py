@@ -41,7 +41,7 @@ def read_news(
     Raises:
         WrongInput: there is no such run, or what was decided about it cannot be read.
     """
-    run = find_run(workspace, wanted)
+    run = find_run(workspace, wanted or "last")
     path, fresh, held = log_path(workspace, run), None, ""
     if log is not None and log.path == path:
         log.settle()

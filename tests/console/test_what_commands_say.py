@@ -83,6 +83,25 @@ def test_services_are_listed_by_either_way_of_naming_the_machine(say: Say, insta
     assert (refused.exit_code, "name one instance" in refused.output) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["diff", ""], ["diff", "--take", "box", "", "notes.txt"], ["run", ""], ["run", "docparse", "", "--dry-run"],
+        ["review", "take", ""], ["review", "save", ""], ["review", "back", ""], ["review", "queue", ""],
+        ["review", "decide", "", "r", "accepted"], ["review", "decide", RUN, "", "accepted"], ["review", "undo", ""],
+        ["quality", "--run", "", "--truth", "."], ["cancel", "", "--yes"], ["watch", ""], ["pull", ""], ["logs", ""],
+        ["run", "--resume", ""], ["run", "--from", ""], ["export", "", "--format", "coco"],
+    ],
+)  # fmt: skip
+def test_a_variable_that_was_not_set_is_neither_the_newest_nor_the_only_one(
+    say: Say, run: RunEntry, arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = say(*arguments)
+    assert (said.exit_code, said.output.count("\n")) == (2, 1), said.output
+    assert said.output.startswith(("spotter: name a run: ", "spotter: an empty ")), said.output
+
+
 def test_a_machine_that_never_was_is_not_called_gone(here: Session) -> None:
     with pytest.raises(InstanceGone, match="there is no instance 1:"):
         here.instance(1)
