@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import orjson
 
 from pipeline.core.artifacts import Artifact
 from pipeline.core.errors import ErrorInfo, UsageError
+from pipeline.core.files import write_atomic
 
 Status = Literal["ok", "failed", "rejected"]
 
@@ -80,6 +82,8 @@ class Ledger:
                 raise UsageError(f"{path} does not exist: the run was not started yet")
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
             return
+        if not path.exists():
+            write_atomic(path, _empty())
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         # A transaction that power loss undoes is an item done again; `kill -9` loses none.
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -177,6 +181,13 @@ class Ledger:
                 raise
         self._db.close()
         return not busy
+
+
+def _empty() -> bytes:
+    """A ledger with its tables and no rows: whoever sees the file, or copies it, can read it from the first moment."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_SCHEMA)
+        return database.serialize()
 
 
 def _to_row(result: Result) -> tuple[Any, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,26 @@ def test_results_and_attempts_are_stored_together_or_not_at_all(tmp_path: Path) 
         ledger.record([result(("a", "render", "k1"), "ok", 1)], [bad])
     assert ledger.results("render", "k1") == {}
     ledger.close()
+
+
+def test_a_ledger_can_be_read_from_the_first_moment_that_it_is_there(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.sqlite" for number in range(40)]
+
+    def read() -> int:
+        attempts = 0
+        for path in paths:
+            while not path.exists():
+                time.sleep(0)
+            reader = Ledger(path, read_only=True)
+            attempts += len(list(reader.executions()))
+            reader.close()
+        return attempts
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        for path in paths:
+            Ledger(path).close()
+        assert reading.result(timeout=60) == 0
 
 
 def test_a_settled_ledger_is_one_file(tmp_path: Path) -> None:
