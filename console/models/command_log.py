@@ -1,14 +1,20 @@
-"""What the console ran, as it is typed in a shell: kept in memory for `@` and appended to a file for later."""
+"""What the console ran, as it is typed in a shell: kept in memory for `@` and appended to a file for later.
+
+A file that has grown to `FILE_BYTES` becomes `commands.1.jsonl`, in place of the one before: the two hold the newest
+thousands of commands. Nothing here reads them again; they are the operator's.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shlex
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +22,7 @@ from console.language import _
 from console.workspace import remembers
 
 REMEMBERED = 500
+FILE_BYTES = 1024 * 1024
 CALLS_READ_BYTES = 256 * 1024
 """How much of the end of the cloud's audit file is looked at."""
 _HIDDEN = "…"
@@ -124,6 +131,8 @@ class CommandLog:
 def append(path: Path, entry: Ran) -> None:
     """One line of JSON at the end of the file, which only its owner may read; nothing in a folder without workspace.
 
+    A file that has become long makes room for a new one. Several consoles may do so at once.
+
     Raises:
         OSError: it cannot be written.
     """
@@ -131,11 +140,33 @@ def append(path: Path, entry: Ran) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {name: value for name, value in asdict(entry).items() if name not in ("number", "waited_for")}
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    line = (json.dumps(said, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    with _with_room(path) as descriptor:
+        os.write(descriptor, line)
+
+
+@contextmanager
+def _with_room(path: Path) -> Iterator[int]:
+    """The file open at its end, and held; one that is long is put aside first, and who had opened it opens the next."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_still_there(path, descriptor):
+                continue
+            if os.fstat(descriptor).st_size < FILE_BYTES:
+                yield descriptor
+                return
+            path.replace(path.with_suffix(f".1{path.suffix}"))
+        finally:
+            os.close(descriptor)
+
+
+def _is_still_there(path: Path, descriptor: int) -> bool:
     try:
-        os.write(descriptor, (json.dumps(said, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

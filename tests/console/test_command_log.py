@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from console.models.command_log import REMEMBERED, CommandLog, read_calls, without_secrets
+from console.models import command_log
+from console.models.command_log import REMEMBERED, CommandLog, Ran, append, read_calls, without_secrets
 
 KEY = "planted0secret0value"
 
@@ -43,6 +46,46 @@ def test_two_that_run_at_once_end_as_themselves(log: CommandLog) -> None:
         ("spotter a", 0, 4.0),
         ("spotter b", 1, 1.0),
     ]
+
+
+def test_files_that_grow_make_room_and_hold_the_newest_of_several_consoles(
+    log: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_log, "FILE_BYTES", 4096)
+    consoles, commands = 4, 60
+
+    def console(number: int) -> None:
+        for nth in range(commands):
+            append(log.path, Ran(nth, float(nth), f"spotter {number} {nth}", "x" * 40))
+
+    with ThreadPoolExecutor(consoles) as pool:
+        list(pool.map(console, range(consoles)))
+    files = [log.path.with_name("commands.1.jsonl"), log.path]
+    assert sorted(log.path.parent.iterdir()) == sorted(files)
+    assert all(file.stat().st_size < 4096 + 200 for file in files)
+    kept = [json.loads(line)["line"] for file in files for line in file.read_text().splitlines()]
+    assert 20 < len(kept) < consoles * commands
+    for number in range(consoles):
+        own = [int(line.split()[2]) for line in kept if line.startswith(f"spotter {number} ")]
+        assert own == list(range(commands - len(own), commands)), "the newest, each once, none left out"
+    assert oct(log.path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_command_that_met_a_file_put_aside_goes_into_the_new_one(
+    log: CommandLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another console makes room between opening and locking."""
+    aside, locked = log.path.with_name("commands.1.jsonl"), fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", locked)
+        log.path.replace(aside)
+        locked(descriptor, how)
+
+    append(log.path, Ran(1, 1.0, "spotter ps", ""))
+    monkeypatch.setattr(fcntl, "flock", late)
+    append(log.path, Ran(2, 2.0, "spotter runs", ""))
+    assert [json.loads(file.read_text())["line"] for file in (aside, log.path)] == ["spotter ps", "spotter runs"]
 
 
 def test_the_list_has_a_bound_and_the_file_has_all(log: CommandLog) -> None:
