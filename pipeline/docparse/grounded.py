@@ -55,8 +55,12 @@ class GroundedDetector:
         """The libraries that run the model.
 
         Raises:
+            CheckpointMissing, CheckpointDamaged: its weights are not here; whatever else is, it cannot work.
             StageCrash: one is not installed, so that no key can say which one found the boxes.
         """
+        from pipeline.models.checkpoints import locate
+
+        locate(self._params.checkpoint)
         return {library: self._version_of(library) for library in LIBRARIES[self._params.backend]}
 
     def setup(self) -> None:

@@ -51,8 +51,12 @@ class Sam2Segmenter:
         """The libraries that run the network.
 
         Raises:
+            CheckpointMissing, CheckpointDamaged: its weights are not here; whatever else is, it cannot work.
             StageCrash: one is not installed, so that no key can say which one made the masks.
         """
+        from pipeline.models.checkpoints import locate
+
+        locate(self._params.checkpoint)
         return {name: self._version(name) for name in LIBRARIES[self._params.backend]}
 
     def setup(self) -> None:

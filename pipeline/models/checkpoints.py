@@ -119,11 +119,21 @@ def locate(name: str, root: Path | None = None, *, again: bool = False) -> Check
 def digest(name: str, root: Path | None = None) -> str:
     """What stands for a checkpoint in cache keys: the same for the same files, wherever they lie.
 
+    It is told by what the files must be, so it is known also on a machine that has none of them: a laptop that goes on
+    from what a box found. That they are here, and right, is `locate`'s to say.
+
     Raises:
-        CheckpointMissing, CheckpointDamaged: as `locate`.
+        CheckpointMissing: nobody knows the checkpoint, or what one of its files must be.
     """
-    files = locate(name, root).files
-    return digest_of(sorted([path, pin.sha256] for path, pin in files.items()))
+    root = root or default_root()
+    pins = pins_of(entry(name, root), root)
+    unknown = [path for path, pin in pins.items() if pin is None]
+    if unknown:
+        raise CheckpointMissing(
+            f"what {', '.join(unknown)} of checkpoint {name} must be is recorded when it is first fetched, and it was "
+            f"not yet: spotter weights fetch {name}"
+        )
+    return digest_of(sorted([path, pin.sha256] for path, pin in pins.items() if pin is not None))
 
 
 def _listed(paths: Iterable[str]) -> str:

@@ -162,6 +162,23 @@ def test_a_threshold_that_is_changed_later_needs_no_detector_again(parsed: Bench
     assert {name for name in before if before[name] == after[name]} == {"render", "detect"}
 
 
+def test_a_laptop_without_the_weights_changes_a_threshold_of_what_a_box_found(
+    place: Place, parsed: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laptop = tmp_path / "laptop"
+    laptop.mkdir()
+    shutil.copy(place.root / "pins.json", laptop)  # what a box's bootstrap was told of files that no registry pins
+    monkeypatch.setenv("MODEL_DIR", str(laptop))
+    later = Bench(tmp_path / "later", "docparse")
+    shutil.copytree(parsed.root / "data", later.root / "data")
+    later.plan(workers=1, dpi=72, detector={**DETECTOR, "min_score": 0.55})
+    take = ("take", "docparse", "--run-dir", later.run_dir, "--from", parsed.run_dir)
+    taken = json.loads(pipeline(*take, check=0).stdout)
+    assert (taken["stages"], taken["devices"]) == ({"render": 2, "detect": 2}, [])
+    later.run(check=0)
+    assert 0 < len(_regions(later)) < len(_regions(parsed))
+
+
 def _keys(bench: Bench) -> dict[str, str]:
     told = json.loads(pipeline("keys", "docparse", "--run-dir", bench.run_dir, check=0).stdout)
     keys: dict[str, str] = told["keys"]
