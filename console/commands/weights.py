@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from console.commands.frame import Json, Place, guard, print_json, reporting
+from console.errors import WrongInput
 from console.words import size
 
 weights = typer.Typer(no_args_is_help=True, help="Model weights: list, fetch and verify checkpoints.")
@@ -41,18 +42,31 @@ def list_(root: Root = None, as_json: Json = False) -> int:
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Checkpoints by name: `spotter weights list`.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints by name: `spotter weights list`.")] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> int:
     """Fetch checkpoints, resumed and verified; what is here is not fetched again."""
     from console.operations.weights import fetch_weights
 
+    if not names:
+        raise WrongInput(_which(_root(root)))
     with reporting(as_json=as_json) as report:
         lines = fetch_weights(_root(root), names, report)
     if as_json:
         print_json([asdict(line) for line in lines])
     return 0
+
+
+def _which(root: Path) -> str:
+    """What to say when nobody said which checkpoints to fetch: they are large, so not all are meant."""
+    from console.operations.weights import list_weights
+
+    lines = list_weights(root)
+    absent = [line.name for line in lines if line.state != "here"]
+    if not absent:
+        return f"every checkpoint of `spotter weights list` is in {root}: there is none to fetch"
+    return f"which checkpoints? `spotter weights fetch {absent[0]}` fetches one; not here are {', '.join(absent)}"
 
 
 def verify(

@@ -25,7 +25,7 @@ from console.operations.run_terms import STATE_OF_EXIT
 from console.operations.runbook import Phase, RunEntry
 from console.operations.session import Session
 from console.operations.watch import StageReporter
-from console.operations.weights import use_own_registry
+from console.operations.weights import checkpoint_root, use_own_registry
 from console.settings import Secrets
 
 LOOK_EVERY_S = 0.3
@@ -100,8 +100,11 @@ def _run_on_this_machine(session: Session, entry: RunEntry, where: Sequence[str]
 
 def environment(session: Session, secrets: Sequence[str]) -> dict[str, str]:
     """This process's environment with these secrets, and without the others; the workspace's checkpoints are known."""
+    from pipeline.models.store import ROOT_VARIABLE
+
     use_own_registry(session.workspace)
     kept = {name: value for name, value in os.environ.items() if name not in _known_secrets()}
+    kept[ROOT_VARIABLE] = str(checkpoint_root(session.workspace))  # also where another folder is the current one
     return kept | {name: value for name in secrets if (value := secret(session, name)) is not None}
 
 

@@ -9,7 +9,7 @@ from console.operations.events import Journal, OperationEvent, Report, silent, t
 from console.operations.here_run import HereDriver
 from console.operations.laptop_stages import check_secrets
 from console.operations.letting_go import LetGo, may_let_go, stay
-from console.operations.run_needs import check_checkpoints, check_cloud
+from console.operations.run_needs import check_checkpoints, check_cloud, check_this_machine
 from console.operations.run_terms import InstanceTaken, Wishes
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
@@ -42,7 +42,9 @@ def drive(session: Session, run_id: str, report: Report = silent, wishes: Wishes
         wishes = wishes or Wishes()
         driver = _driver(session, runbook, _noted(session, runbook, run_id, wishes), report)
         try:
-            if not runbook.read(run_id).here:
+            if runbook.read(run_id).here:
+                check_this_machine(session, run_id)
+            else:
                 check_cloud(session, run_id)
             if not runbook.read(run_id).machines:
                 check_checkpoints(session, run_id, report)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING
 from console.errors import WrongInput
 from console.operations.bootstrap import needs_of
 from console.operations.events import Report, silent
+from console.operations.runbook import Runbook
 from console.operations.session import Session
 from console.operations.weights import box_checkpoints, checkpoint_root, use_own_registry
 
@@ -33,6 +37,10 @@ class NoGpuThere(CannotBeDone):
     """The run wants what no machine of this cloud has."""
 
 
+class NoReaderThere(CannotBeDone):
+    """The run is to read pixels in a language that no machine of this cloud can be given."""
+
+
 def machine_needs_of(session: Session, run_id: str) -> MachineNeeds:
     """What the parameters of a planned run ask for."""
     from pipeline.core.pipeline import read_params
@@ -50,8 +58,11 @@ def check_cloud(session: Session, run_id: str) -> None:
 
     Raises:
         NoGpuThere: they are emulated on this machine, and the run wants a real GPU, or packages that are not here.
+        NoReaderThere: Tesseract is not to be had there for a language.
     """
     wanted = machine_needs_of(session, run_id)
+    if wanted.languages:
+        check_reader(wanted.languages, emulated=session.emulated)
     if wanted.stack == "cpu" or not session.emulated:
         return
     cloud = session.settings.cloud.name
@@ -68,6 +79,45 @@ def check_cloud(session: Session, run_id: str) -> None:
             f"machines of the {cloud} cloud are emulated in this Python, which has no {', '.join(missing)}: run  "
             f"uv sync --inexact --extra {wanted.stack}"
         )
+
+
+def check_reader(languages: Sequence[str], *, emulated: bool) -> None:
+    """See that machines can read pixels in these languages; emulated ones have what this one has, and no more.
+
+    Raises:
+        NoReaderThere: naming the language, and how it is to be had, where it is.
+    """
+    from pipeline.core.errors import UsageError
+    from pipeline.docparse.ocr_params import unpackaged
+    from pipeline.docparse.tesseract import installed
+
+    if emulated:
+        try:
+            installed(languages)
+        except UsageError as error:
+            raise NoReaderThere(str(error)) from error
+    elif strange := unpackaged(languages):
+        raise NoReaderThere(f"no machine can be given what ocr.languages names: {strange}")
+
+
+def check_this_machine(session: Session, run_id: str) -> None:
+    """See that this machine has what a run here wants: packages, weights, programs. No model is loaded for it.
+
+    Raises:
+        CannotBeDone: the sentence that the run itself would end with.
+    """
+    from console.operations.laptop_stages import environment
+    from pipeline.docparse.needs import MachineNeeds
+
+    entry = Runbook(session.workspace).read(run_id)
+    if entry.state == "succeeded" or machine_needs_of(session, run_id) == MachineNeeds():
+        return
+    folder = str(session.workspace.run_folder(run_id))
+    command = [sys.executable, "-m", "pipeline", "keys", entry.pipeline, "--run-dir", folder]
+    done = subprocess.run(command, capture_output=True, check=False, env=environment(session, ()))
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CannotBeDone(said[-1].removeprefix("error: ") if said else f"it ends with exit code {done.returncode}")
 
 
 def check_checkpoints(session: Session, run_id: str, report: Report | None = None) -> None:

@@ -26,6 +26,8 @@ class MachineNeeds:
     """Parts that are to work on a GPU, as a person calls them: `detector grounding-dino`."""
     debian_packages: tuple[str, ...] = ()
     """Programs that are no Python packages, with their data: Tesseract and its languages, where OCR is named."""
+    languages: tuple[str, ...] = ()
+    """What Tesseract is to read, by its own names."""
 
 
 def machine_needs(params: RunParams) -> MachineNeeds:
@@ -37,12 +39,14 @@ def machine_needs(params: RunParams) -> MachineNeeds:
         for part, chosen in (("detector", params.detector), ("segmenter", params.segmenter))
         if isinstance(chosen, GroundingDinoParams | Sam2Params)
     }
-    packages = debian_packages(params.ocr.languages) if isinstance(params.ocr, TesseractParams) else ()
+    languages = params.ocr.languages if isinstance(params.ocr, TesseractParams) else ()
+    packages = debian_packages(languages) if languages else ()
     if not models:
-        return MachineNeeds(debian_packages=packages)
+        return MachineNeeds(debian_packages=packages, languages=languages)
     return MachineNeeds(
         stack="original" if any(chosen.backend == "original" for chosen in models.values()) else "gpu",
         checkpoints=tuple(dict.fromkeys(chosen.checkpoint for chosen in models.values())),
         gpu_for=tuple(name for name, chosen in models.items() if chosen.device == "cuda"),
         debian_packages=packages,
+        languages=languages,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -53,6 +54,30 @@ class TesseractParams(_Section):
 
 OcrParams = Annotated[NoOcr | TesseractParams, Field(discriminator="name")]
 """Who reads text from pixels."""
+
+
+_PACKAGED = """
+afr amh ara asm aze aze_cyrl bel ben bod bos bre bul cat ceb ces chi_sim chi_sim_vert chi_tra chi_tra_vert chr cos
+cym dan deu div dzo ell eng enm epo est eus fao fas fil fin fra frk frm fry gla gle glg grc guj hat heb hin hrv hun
+hye iku ind isl ita ita_old jav jpn jpn_vert kan kat kat_old kaz khm kir kmr kor kor_vert lao lat lav lit ltz mal
+mar mkd mlt mon mri msa mya nep nld nor oci ori pan pol por pus que ron rus san sin slk slv snd spa spa_old sqi srp
+srp_latn sun swa swe syr tam tat tel tgk tha tir ton tur uig ukr urd uzb uzb_cyrl vie yid yor
+"""
+PACKAGED = frozenset(_PACKAGED.split())
+"""Languages that Debian 12 has data for, by Tesseract's own names."""
+
+
+def unpackaged(languages: Sequence[str]) -> str | None:
+    """What is to be said of languages that no package of Debian's has; None when each has one."""
+    strange = [language for language in languages if language not in PACKAGED]
+    if not strange:
+        return None
+    names = " and ".join(repr(language) for language in strange)
+    close = [match for language in strange for match in get_close_matches(language, sorted(PACKAGED), n=1)]
+    meant = f" (did you mean {' and '.join(close)}?)" if close else ""
+    return (
+        f"Debian has no package of Tesseract's for {names}{meant}, `apt-cache search tesseract-ocr` lists those it has"
+    )
 
 
 def debian_packages(languages: Sequence[str]) -> tuple[str, ...]:

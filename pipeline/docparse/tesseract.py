@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.core.errors import ItemError, RetryableError, UsageError
 from pipeline.core.files import sha256_file
 from pipeline.core.worker import die_with
-from pipeline.docparse.ocr_params import TesseractParams, debian_packages
+from pipeline.docparse.ocr_params import TesseractParams, debian_packages, unpackaged
 from pipeline.docparse.words import Word
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ BINARY = "tesseract"
 _WORD_LEVEL = 5
 """Rows of Tesseract's TSV are pages (1), blocks, paragraphs, lines and words (5)."""
 _ASK_S = 30.0
+_NO_LANGUAGES = frozenset({"osd", "equ"})
+"""What Tesseract lists among them: the data that tells which way up a page is, and that of formulas."""
 
 
 class NotReadable(ItemError):
@@ -59,17 +61,24 @@ def _installed(languages: tuple[str, ...], search_path: str, _data_folder: str) 
     told = _ask(binary, "--version")
     listed = _ask(binary, "--list-langs")
     known = set(listed.splitlines()[1:])
+    where = re.search(r'"(.+)"', listed.splitlines()[0])
+    folder = Path(where[1] if where else ".")
     missing = [language for language in languages if language not in known]
     if missing:
         names = " and ".join(repr(language) for language in missing)
-        needed = " ".join(debian_packages(missing)[1:])
-        raise UsageError(f"Tesseract has no data for {names} here: apt-get install {needed}")
-    where = re.search(r'"(.+)"', listed.splitlines()[0])
-    folder = Path(where[1] if where else ".")
+        there = ", ".join(sorted(known - _NO_LANGUAGES)) or "none"
+        raise UsageError(f"Tesseract has no data for {names} here, only for {there}: {_how_to_get(missing, folder)}")
     return {
         "tesseract": told.split("\n", 1)[0].removeprefix("tesseract").strip(),
         "languages": {language: _digest(folder / f"{language}.traineddata") for language in languages},
     }
+
+
+def _how_to_get(missing: Sequence[str], folder: Path) -> str:
+    strange = unpackaged(missing)
+    if strange is None:
+        return f"apt-get install {' '.join(debian_packages(missing)[1:])}"
+    return f"{strange}; mend ocr.languages, or put such data into {folder}"
 
 
 def _ask(binary: str, question: str) -> str:

@@ -14,6 +14,7 @@ from console.cli import app
 from console.commands.parameters import parameters
 from console.operations import offers
 from console.operations.plan import PlanError, docparse_params, plan
+from console.operations.run_needs import NoReaderThere, check_reader
 from console.operations.runbook import Runbook
 from console.operations.session import Session, open_session
 from console.workspace import create_workspace
@@ -103,6 +104,7 @@ def test_a_wrong_value_in_the_settings_is_told_with_its_section(session: Session
     [
         (["detector=grounding-dino"], "detector grounding-dino cannot run on the local cloud, whose GPUs"),
         (["detector=grounding-dino", "detector.checkpoint=dino", *CPU], "there is no checkpoint 'dino'"),
+        (["ocr=tesseract", "ocr.languages=[klingon]"], "Tesseract has no data for 'klingon' here, only for "),
         (["analyst=openai", "analyst.model=m"], "this run wants OPENAI_API_KEY"),
     ],
 )
@@ -125,3 +127,32 @@ def test_what_would_be_refused_is_told_by_a_dry_run_and_refused_before_anything_
     kept = Runbook(session.workspace).entries()
     assert [entry.machines for entry in kept] == ([()] if "analyst=openai" in pairs else []), "only a key may come yet"
     assert not list(session.workspace.local_cloud.glob("*")), "no marketplace was started for it"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (["detector=grounding-dino", *CPU], r"checkpoint grounding-dino-tiny is not in {root}/\.spotter/checkpoints/"),
+        (["ocr=tesseract", "ocr.languages=[klingon]"], "Tesseract has no data for 'klingon' here, only for "),
+    ],
+)
+def test_a_run_on_this_machine_is_refused_for_what_is_not_on_this_machine(
+    session: Session, monkeypatch: pytest.MonkeyPatch, pairs: list[str], told: str
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.delenv("MODEL_DIR", raising=False)
+    monkeypatch.setattr(offers, "find_offers", lambda *_: offers.Found([], 10.0, "no offer", OfferQuery()))
+    root = session.workspace.root
+    draw_pdf(root / "data" / "doc.pdf", 1, "Value stack")
+    command = ["-C", str(root), "run", "--here", *(word for pair in pairs for word in ("--param", pair))]
+    for more, before in (["--dry-run"], "would be refused: "), ([], "spotter: "):
+        said = CliRunner().invoke(app, [*command, *more])
+        assert said.exit_code == 2, said.output
+        assert re.search(before + told.format(root=re.escape(str(root))), said.output), said.output
+        assert Runbook(session.workspace).entries() == []
+
+
+def test_no_machine_is_rented_for_a_language_that_none_can_be_given() -> None:
+    with pytest.raises(NoReaderThere, match=r"ocr\.languages names: Debian has no package .*'klingon'"):
+        check_reader(("klingon", "rus"), emulated=False)
+    check_reader(("chi_sim", "rus"), emulated=False)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from console.cli import app
 from console.operations.weights import (
     WeightsFailed,
     WeightsMissing,
@@ -94,7 +96,7 @@ def test_a_file_that_changed_is_damaged_and_fetching_mends_it(place: Place) -> N
         verify_weights(place.root)
     weights.write_bytes(WEIGHTS[:-1])
     with pytest.raises(CheckpointDamaged, match=f"has {len(WEIGHTS) - 1} bytes instead of {len(WEIGHTS)}"):
-        digest("small")
+        locate("small")
     fetch_weights(place.root, ["small"])
     assert verify_weights(place.root)[0].state == "here"
 
@@ -125,6 +127,25 @@ def test_an_unpinned_file_is_pinned_when_it_first_comes_and_must_stay_the_same(p
     (place.hub.folder / "acme/small/text/config.json").write_text("{}")
     fetch_weights(place.root, ["small"])
     assert digest("small") == before
+
+
+def test_a_machine_without_the_files_knows_the_key_of_a_box_that_has_them(place: Place) -> None:
+    here = digest("small")
+    fetch_weights(place.root, ["small"])
+    assert digest("small") == here
+    place.registry(small=place.hub.entry("acme/small", unpinned=["text/config.json"]))
+    (place.root / "pins.json").unlink()
+    with pytest.raises(CheckpointMissing, match=r"text/config\.json of checkpoint small .*weights fetch small$"):
+        digest("small")
+
+
+def test_fetching_nothing_names_what_there_is_to_fetch(place: Place) -> None:
+    fetch_weights(place.root, ["small"])
+    done = CliRunner().invoke(app, ["weights", "fetch"])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "which checkpoints? `spotter weights fetch grounding-dino-tiny` fetches one" in done.output
+    assert "sam2.1-hiera-large" in done.output
+    assert " small" not in done.output
 
 
 def test_a_box_gets_exact_files_also_of_what_nobody_had_pinned(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -177,15 +178,29 @@ def test_what_is_not_installed_is_said_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = DocparseParams.model_validate(
-        {"sources": ["."], "ocr": {"name": "tesseract", "languages": ["xyz", "rus"]}}
+        {"sources": ["."], "ocr": {"name": "tesseract", "languages": ["yor", "rus"]}}
     )
-    with pytest.raises(UsageError, match=r"no data for 'xyz' here: apt-get install tesseract-ocr-xyz$"):
+    told = r"no data for 'yor' here, only for .*eng, .*rus.*: apt-get install tesseract-ocr-yor$"
+    with pytest.raises(UsageError, match=told):
         OcrStage(params).libraries()
-    with pytest.raises(StageCrash, match="apt-get install tesseract-ocr-xyz"):
+    with pytest.raises(StageCrash, match=told):
         OcrStage(params).setup()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="apt-get install tesseract-ocr tesseract-ocr-rus tesseract-ocr-chi-sim"):
         installed(("rus", "chi_sim"))
+
+
+@pytest.mark.parametrize(("language", "meant"), [("klingon", ""), ("english", r" \(did you mean eng\?\)")])
+def test_a_language_that_nobody_packaged_is_not_to_be_installed(language: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        installed((language, "rus"))
+    said = str(caught.value)
+    assert re.search(
+        rf"no data for '{language}' here, only for .*eng.*: Debian has no package .*'{language}'{meant}, ", said
+    )
+    assert "mend ocr.languages, or put such data into /" in said
+    assert "apt-get install" not in said
+    assert "osd" not in said
 
 
 def test_the_key_holds_what_changes_the_words_and_not_the_patience(tmp_path: Path) -> None:
