@@ -23,15 +23,14 @@ from index.rebuild import rebuild
 from index.snapshot import TagClaim
 from index.stats import stats
 from index.store import Store
+from tests.free_port import free_port
 from tests.index.index_world import RUN_1, RUN_2, in_chroma, ingest_runs, record, write_run
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """`chroma run`, and its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [Path(sys.executable).with_name("chroma"), "run", "--path", tmp_path_factory.mktemp("served")]
     with subprocess.Popen(
         [*map(str, command), "--host", "127.0.0.1", "--port", str(port)],

@@ -105,7 +105,7 @@ def test_after_a_failure_only_what_was_not_answered_is_asked_for(there, workspac
 )
 def test_a_broken_answer_is_asked_for_again_and_never_believed(there, tmp_path, fault):
     if fault == "hang":
-        there.timeout_s, there.tries = 1.0, 20
+        there.timeout_s, there.tries = 3.0, 20
     workspace = there.workspace(tmp_path, "max_concurrency = 1")
     there.script = [fault]
     assert np.allclose(embed(workspace, TEXTS[:4]), expected(TEXTS[:4]), atol=1e-6)

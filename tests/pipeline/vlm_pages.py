@@ -12,8 +12,8 @@ from pipeline.docparse.words import Box, PageText, Word
 
 WIDTH, HEIGHT = 1240, 1754
 PRICES = {"usd_per_1m_input": 2.5, "usd_per_1m_output": 10.0}
-PATIENT = {"timeout_s": 1.0, "longest_pause_s": 0.2, "api_key_env": None, "batch_poll_s": 0.02}
-"""Timeouts and pauses for a server that is at hand."""
+PATIENT = {"timeout_s": 60.0, "longest_pause_s": 0.2, "api_key_env": None, "batch_poll_s": 0.02}
+"""Pauses for a server that is at hand; a busy machine must not be taken for a silent one."""
 
 
 def openai_params(url: str = "http://127.0.0.1:9/v1", **changes: Any) -> OpenAiParams:

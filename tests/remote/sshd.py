@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,24 +20,51 @@ import psutil
 
 from remote.cloud import Endpoint
 from remote.transport import Transport, connect
+from tests.free_port import free_port
 
 
 def find_sshd() -> str | None:
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(condition: Callable[[], object], timeout_s: float = 10, what: str = "condition") -> None:
+def eventually(condition: Callable[[], object], timeout_s: float = 60, what: str = "condition") -> None:
+    """Wait for a condition. A machine that many tests share is slow, not wrong: only what never comes is to fail."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {timeout_s} s")
         time.sleep(0.02)
+
+
+class Starved:
+    """How late this process came to run: on a machine that others share, what must be quick takes longer."""
+
+    STEP_S = 0.05
+    USUAL_S = 0.02
+
+    def __init__(self) -> None:
+        self._late_s = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        before = time.monotonic()
+        while not self._over.wait(self.STEP_S):
+            now = time.monotonic()
+            self._late_s += max(0.0, now - before - self.STEP_S - self.USUAL_S)
+            before = now
+
+    def __enter__(self) -> Starved:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def longer(self, limit_s: float) -> float:
+        """What a limit is on a machine that kept this process waiting for so long; twice that, as it has a peer too."""
+        return limit_s + 2 * self._late_s
 
 
 def signal_all(processes: Iterable[psutil.Process], number: int) -> None:
