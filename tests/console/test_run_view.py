@@ -76,7 +76,10 @@ def test_many_failures_are_folded_in_time_that_grows_with_their_number_only(tmp_
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(16_000) / seconds(4_000) < 10  # linear is 4, quadratic is 16
+    found = [seconds(16_000) / seconds(4_000)]
+    while found[-1] >= 10 and len(found) < 3:  # other processes share the machine
+        found.append(seconds(16_000) / seconds(4_000))
+    assert min(found) < 10, found  # linear is 4, quadratic is 16
 
 
 def test_an_unknown_event_only_moves_the_clock() -> None:

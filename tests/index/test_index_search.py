@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from index import search as search_module
 from index.errors import EmbedderUnavailable, IndexEmpty
 from index.search import Searcher
 from tests.index.index_world import RUN_1, RUN_2, facts, ingest_runs, record, texts, write_run
+from tests.processor import least_s
 
 CORPUS = [
     record("layers", "Platform Value Stack включает четыре слоя: Engagement, Intelligence, Platform, Infrastructure. "
@@ -230,13 +231,14 @@ def test_paths_that_leave_their_folder_are_not_followed(tmp_path):
 
 def test_opening_and_a_keystroke_are_quick(workspace):
     Searcher(workspace).close()
-    started = time.process_time()
+    assert least_s(lambda: Searcher(workspace).close(), 0.05) < 0.05
     with Searcher(workspace) as searcher:
-        opened = time.process_time() - started
         searcher.search("warm")
-        started = time.process_time()
-        for length in range(1, 21):
-            searcher.search("architecture platform"[:length])
-        typed = (time.process_time() - started) / 20
-    assert opened < 0.05
-    assert typed < 0.05
+        fresh = itertools.count()
+
+        def type_it() -> None:
+            words = f"{next(fresh)} architecture platform"  # nothing of an earlier try helps
+            for length in range(1, 21):
+                searcher.search(words[:length])
+
+        assert least_s(type_it, 20 * 0.05) < 20 * 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from pipeline.docparse.raw import RawBox, RawPage
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText, Word
 from pipeline.models.grounding_dino.params import GroundingDinoParams
+from tests.processor import least_s
 
 PAGE = (1000, 1400)
 NO_WORDS = PageText(*PAGE, 150, [])
@@ -270,9 +270,10 @@ def test_the_text_layer_decides_where_the_page_allows_two_orders() -> None:
 def test_a_page_of_hundreds_of_boxes_in_rows_is_ordered_in_little_time() -> None:
     rows = [(100.0 + 600 * column, 20.0 * row, 500.0 + 600 * column, 20.0 * row + 15) for row in range(250)
             for column in range(2)]  # fmt: skip
-    begun = time.process_time()
-    assert reading_order(rows, [float(rank) for rank in range(len(rows))]) == list(range(len(rows)))
-    assert time.process_time() - begun < 3, "0.5 s on the reference machine, with a margin for a busy one"
+    ranks = [float(rank) for rank in range(len(rows))]
+    assert reading_order(rows, ranks) == list(range(len(rows)))
+    took_s = least_s(lambda: reading_order(rows, ranks), 3)
+    assert took_s < 3, "0.5 s on the reference machine, with a margin for a busy one"
 
 
 def test_children_follow_their_container() -> None:

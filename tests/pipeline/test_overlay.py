@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipeline.docparse.colours import rgb
 from pipeline.docparse.overlay import MAX_SIDE_PX, draw_overlay
 from pipeline.docparse.regions import Region
 from tests.pipeline.described import SIZES, described_run
+from tests.processor import least_s
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,5 @@ def test_an_overlay_takes_little_processor_time(regions: list[Region], tmp_path:
     cv2.putText(pixels, "some text", (100, 1500), cv2.FONT_HERSHEY_SIMPLEX, 4, (0, 0, 0), 5)
     many = [each.model_copy(update={"segmentation": None}) for each in regions * 8]
     draw_overlay(pixels, many)
-    begun = time.process_time()
-    for _ in range(5):
-        draw_overlay(pixels, many)
-    assert (time.process_time() - begun) / 5 < 0.12, "0.03 s on the reference machine, with a margin for a busy one"
+    took_s = least_s(lambda: draw_overlay(pixels, many), 0.12)
+    assert took_s < 0.12, "0.03 s on the reference machine, with a margin for a busy one"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pipeline.docparse.regions import Detection, DetectorName, Region, make_regi
 from pipeline.docparse.textlayer.analyst import TextLayerAnalyst
 from pipeline.docparse.words import Box, PageText
 from tests.pipeline.documents import flow_page, save, table_page, text_page
+from tests.processor import least_s
 
 ZOOM = 150 / 72
 
@@ -188,8 +188,6 @@ def test_a_page_is_looked_at_in_a_quarter_of_a_second_of_processor_time(flow: Se
     text = PageText(1240, 1755, 150, page.words)
     detector = OpenCvDetector(0.3, LABELS)
     detector.setup()
-    begun = time.process_time()
-    for _ in range(3):
-        detector.detect([(page.pixels, text)])
-    assert (time.process_time() - begun) / 3 < 0.35, "0.25 s on the reference machine, with a margin for a busy one"
+    took_s = least_s(lambda: detector.detect([(page.pixels, text)]), 0.35)
+    assert took_s < 0.35, "0.25 s on the reference machine, with a margin for a busy one"
     assert cv2.getNumThreads() == 1
