@@ -22,7 +22,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def ask(url: str) -> tuple[int, str | None]:
     try:
-        with urllib.request.build_opener(_NoRedirect).open(url, timeout=10) as answer:
+        with urllib.request.build_opener(_NoRedirect).open(url, timeout=60) as answer:
             return answer.status, None
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Location"]
@@ -46,7 +46,7 @@ def test_the_browsers_command_line_has_no_token(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("BROWSER", str(browser))
     monkeypatch.setattr("webbrowser._tryorder", None)
     assert open_in_browser(TARGET)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (seen.exists() and seen.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert seen.read_text().startswith("http://127.0.0.1:")

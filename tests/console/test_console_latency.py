@@ -144,10 +144,10 @@ async def test_under_5000_lines_a_second_a_key_waits_at_most_four_times_as_long(
             before, began = app.query_one(LogView).log_lines.buffer.end, time.monotonic()
             seen.append(await ratio(app, load, ROUNDS))
             lines = app.query_one(LogView).log_lines.buffer.end - before
-            assert lines > 0.2 * LINES_PER_S * (time.monotonic() - began), "or nothing was loaded"
-            if seen[-1] <= MOST:
+            loaded = lines > 0.2 * LINES_PER_S * (time.monotonic() - began)
+            if loaded and seen[-1] <= MOST:
                 return
-        raise AssertionError(f"waits under load ÷ at rest, {TRIES} times: {seen}")
+        raise AssertionError(f"waits under load ÷ at rest, {TRIES} times: {seen}; {lines} lines the last time")
 
 
 async def test_lines_that_hold_up_the_loop_would_be_seen(

@@ -39,7 +39,7 @@ class World:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < deadline, f"never saw {what}"
         time.sleep(0.05)

@@ -139,7 +139,7 @@ def test_no_escape_of_the_data_reaches_a_terminal(place: World) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "console", "-C", str(place.workspace.root)])
     written = b""
 
-    def read(until_seen: bytes, seconds: float = 40) -> None:
+    def read(until_seen: bytes, seconds: float = 90) -> None:
         nonlocal written
         deadline, begin = time.monotonic() + seconds, len(written)
         while until_seen not in written[begin:]:

@@ -82,7 +82,7 @@ def test_a_driver_that_is_asked_lets_go_and_says_so(runbook: Runbook, started: S
     driver, said = started(DRIVES), list[str]()
     take_over(runbook, RUN, said.append)
     assert runbook.held_by(RUN) is None
-    assert driver.communicate(timeout=20)[0] == "another process goes on with this run\n"
+    assert driver.communicate(timeout=60)[0] == "another process goes on with this run\n"
     assert driver.returncode == 0
     assert said == [f"asking process {driver.pid}, which follows run {RUN}, to let go"]
 
@@ -90,7 +90,7 @@ def test_a_driver_that_is_asked_lets_go_and_says_so(runbook: Runbook, started: S
 def test_one_that_does_not_answer_is_killed(runbook: Runbook, started: Started) -> None:
     driver, said = started(DEAF), list[str]()
     take_over(runbook, RUN, said.append, patience_s=0.2)
-    assert driver.wait(timeout=20) == -signal.SIGKILL
+    assert driver.wait(timeout=60) == -signal.SIGKILL
     assert said[1:] == [f"process {driver.pid} does not answer and is killed"]
 
 

@@ -435,7 +435,7 @@ async def test_a_key_that_comes_before_its_view_is_made_waits_without_holding_up
         await until(pilot, lambda: "page 30" in shown(app), "the log")
         app.go("run", RUN)
         app.call_later(app.run_action, "do('run.follow')")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await until(pilot, lambda: app.view.NAME == "run" and app.view.is_mounted, "the view")
 
 

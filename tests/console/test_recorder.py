@@ -292,13 +292,14 @@ class Box:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
 def test_sampling_fills_the_time_before_it_came_and_asks_only_for_what_is_new(tmp_path: Path) -> None:
+    began = time.time()
     recorder, box = Recorder(tmp_path / "r.db", "local"), Box(ahead_s=7200)
     sampling = Sampling(lambda: recorder, lambda _instance: nullcontext(box))
     sampling.want("view", [1], every_s=0.01)
@@ -306,7 +307,7 @@ def test_sampling_fills_the_time_before_it_came_and_asks_only_for_what_is_new(tm
     sampling.close()
     ends = recorder.span(1)
     assert ends is not None
-    assert ends[0] == pytest.approx(time.time() - 100, abs=5)  # in this machine's time
+    assert began - 105 <= ends[0] <= time.time() - 95, "in this machine's time"
     assert box.asked[0] < box.now - 80000
     assert box.asked[2] == box.kept[3]["ts"]
     recorder.close()
@@ -335,6 +336,6 @@ def test_a_box_that_cannot_be_asked_is_a_reason_and_not_a_crash_and_nobody_waits
     sampling.want("view", [])
     assert sampling.problem(1) == ""
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     recorder.close()

@@ -56,7 +56,7 @@ class Boxes(PolledView[list[str]]):
 
     def read(self) -> list[str]:
         if self.gate is not None:
-            self.gate.wait(5)
+            self.gate.wait(60)
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

@@ -98,7 +98,7 @@ def test_a_transfer_in_another_process_is_stopped_as_by_ctrl_c(place: Workspace)
         notes = TransferNotes(place)
         assert notes.holder(7) == sender.pid
         notes.stop(7)
-        assert sender.wait(20) != 0
+        assert sender.wait(60) != 0
         found = notes.read(7)
         assert found is not None
         assert (found.state, found.message) == ("failed", "stopped")
