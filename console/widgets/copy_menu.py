@@ -71,7 +71,8 @@ class CopyMenu(Dialog[None]):
     def on_key(self, event: events.Key) -> None:
         """A line's own key, the lists' keys, and the way out."""
         if not self.is_current:
-            return  # the key before closed it
+            event.stop()
+            return  # the key before closed it: this one is for nobody, not for a console that may be leaving
         if event.key in ("escape", "q", "y"):
             event.stop()
             self.dismiss(None)
