@@ -53,6 +53,11 @@ class Workspace:
         return self.root / ".spotter"
 
     @property
+    def cloud_calls(self) -> Path:
+        """One line for every call to the cloud, without key and body; of the local one there is none."""
+        return self.state / "vast-calls.jsonl"
+
+    @property
     def ledger(self) -> Path:
         """What is rented and spent."""
         return self.state / "state.db"

@@ -78,6 +78,11 @@ class Session:
         return self._keeps_marketplace or urlsplit(self.settings.cloud.url).hostname in LOOPBACK
 
     @property
+    def notes_calls(self) -> bool:
+        """Whether calls to the cloud are noted in `workspace.cloud_calls`; those to the local one are not."""
+        return not self._keeps_marketplace
+
+    @property
     def _keeps_marketplace(self) -> bool:
         """Whether the cloud is this workspace's own emulated one, which is started and ended from here."""
         return self.settings.cloud.name == "local"
@@ -134,10 +139,9 @@ class Session:
                 f'cloud.name is "vast" but there is no VAST_API_KEY: put it in {self.workspace.env_file} (chmod 600) '
                 'or set cloud.name = "local" in spotter.toml'
             )
-        audit = self.workspace.state / "vast-calls.jsonl"
         key = self._secrets.vast_api_key.get_secret_value()
         url = self.settings.cloud.url or DEFAULT_URL
-        return VastCloud(key, url, name=self.cloud_name, emulated=self.emulated, audit=audit)
+        return VastCloud(key, url, name=self.cloud_name, emulated=self.emulated, audit=self.workspace.cloud_calls)
 
     def living_cloud(self) -> Cloud | None:
         """The cloud, but never starting the local one: None when that isn't running, and so has no instances."""

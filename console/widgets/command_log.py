@@ -14,6 +14,7 @@ from textual.containers import Vertical
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from console.errors import WrongInput
 from console.language import _, ngettext
 from console.models.command_log import CloudCall, Ran, read_calls
 from console.spoken import brief
@@ -25,7 +26,6 @@ from console.words import visible
 if TYPE_CHECKING:
     from console.app import SpotterApp
 
-CALLS_FILE = "vast-calls.jsonl"
 SHOWN = 500
 LONGEST_LINE = 1_000
 """Characters that are drawn of a line; what is copied is whole."""
@@ -104,10 +104,22 @@ class CommandLogPane(Dialog[None]):
         title = ngettext("{n} command of this console", "{n} commands of this console", len(entries))
         self._draw([command_line(entry) for entry in reversed(entries)][:SHOWN], title.format(n=len(entries)))
 
-    def _draw_calls(self, calls: Sequence[CloudCall]) -> None:
+    def _read_calls(self) -> tuple[list[CloudCall], bool]:
+        """The calls, and whether there would be more lines if there had been more calls."""
+        calls = read_calls(self.app.workspace.cloud_calls)
+        try:
+            return calls, self.app.session().notes_calls
+        except WrongInput:  # settings that cannot be read are told where they are wanted
+            return calls, True
+
+    def _draw_calls(self, read: tuple[Sequence[CloudCall], bool]) -> None:
         if not self.is_attached or not self._of_cloud:
             return
+        calls, noted = read
         title = ngettext("{n} call to the cloud", "the last {n} calls to the cloud", len(calls)).format(n=len(calls))
+        if not noted:
+            only = _("calls to the local cloud are not noted")
+            title = f"{title} · {only}" if calls else only
         self._draw([call_line(call) for call in reversed(calls)][:SHOWN], title)
 
     def _draw(self, lines: list[LogLine], title: str) -> None:
@@ -156,7 +168,6 @@ class CommandLogPane(Dialog[None]):
         self._of_cloud = not self._of_cloud
         self._lines = []
         if self._of_cloud:
-            path = self.app.workspace.state / CALLS_FILE
-            self.app.in_background(lambda: read_calls(path), self._draw_calls)
+            self.app.in_background(self._read_calls, self._draw_calls)
         else:
             self._draw_commands()

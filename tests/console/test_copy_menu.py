@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from textual.widgets import OptionList, Static
 from console.models.command_log import CommandLog
 from console.operations.clipboard import ClipboardFailed, clipboard_program, copy_locally
 from console.screens.view import Copyable
-from console.widgets.command_log import CALLS_FILE, CommandLogPane
+from console.widgets.command_log import CommandLogPane
 from console.widgets.copy_menu import KEYS, CopyMenu
 from console.workspace import Workspace
 from tests.console.piloting import shown, until
@@ -71,6 +72,10 @@ class Shell(App[None]):
         self.commands = CommandLog(workspace.state / "commands.jsonl", {})
         self.copied: list[str] = []
         self.said: list[str] = []
+        self.calls_are_noted = True
+
+    def session(self) -> SimpleNamespace:
+        return SimpleNamespace(notes_calls=self.calls_are_noted)
 
     def compose(self) -> ComposeResult:
         yield Static("view")
@@ -163,7 +168,7 @@ async def test_a_command_that_ends_meanwhile_shows_its_end(app: Shell) -> None:
 
 
 async def test_tab_shows_the_calls_to_the_cloud(app: Shell) -> None:
-    path = app.workspace.state / CALLS_FILE
+    path = app.workspace.cloud_calls
     path.parent.mkdir()
     row = {"at": 5.0, "method": "PUT", "host": "vast", "path": "/api/v0/asks/7/", "query": "", "status": 429, "ms": 81}
     path.write_text(json.dumps(row) + "\n")
@@ -176,3 +181,15 @@ async def test_tab_shows_the_calls_to_the_cloud(app: Shell) -> None:
         assert app.screen.query_one(OptionList).option_count == 0
         await pilot.press("at")
         assert not isinstance(app.screen, CommandLogPane)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+async def test_a_cloud_whose_calls_nobody_notes_is_not_said_to_have_had_none(app: Shell, noted: bool) -> None:
+    app.calls_are_noted = noted
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(CommandLogPane())
+        await pilot.press("tab")
+        said, unsaid = "the last 0 calls", "calls to the local cloud are not noted"
+        said, unsaid = (said, unsaid) if noted else (unsaid, said)
+        await until(pilot, lambda: said in shown(app), "what is known of calls")
+        assert unsaid not in shown(app)
