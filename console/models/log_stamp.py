@@ -10,7 +10,6 @@ from enum import IntEnum
 HEAD = 200
 """Characters of a line that are looked at; a megabyte on one line costs no more than a short one."""
 HALF_DAY_S = 43_200.0
-DAY_S = 86_400.0
 
 _ISO = re.compile(r"\[?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?(Z|[+-]\d\d:?\d\d)?")
 _CLOCK = re.compile(r"\[?(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?![\d:])")
@@ -93,11 +92,16 @@ def clock_time(hour: int, minute: int, second: int, near: float) -> float | None
     if hour > 23 or minute > 59 or second > 60:
         return None
     day = time.localtime(near)
-    moment = time.mktime((day.tm_year, day.tm_mon, day.tm_mday, hour, minute, second, 0, 0, -1))
+
+    def showed(days: int) -> float:
+        """So many days from that day on; a day on which clocks are put on or back is not one of 24 hours."""
+        return time.mktime((day.tm_year, day.tm_mon, day.tm_mday + days, hour, minute, second, 0, 0, -1))
+
+    moment = showed(0)
     if moment > near + HALF_DAY_S:
-        return moment - DAY_S
+        return showed(-1)
     if moment < near - HALF_DAY_S:
-        later = moment + DAY_S
+        later = showed(1)
         return later if later <= near + 60.0 else moment
     return moment
 

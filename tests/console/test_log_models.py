@@ -70,6 +70,19 @@ def test_a_clock_without_a_date_is_of_the_last_day() -> None:
     assert reader.read("00:10:30 a clock ahead", near) == near + 30
 
 
+def test_a_clock_of_before_a_night_in_which_clocks_are_put_on_is_of_that_evening(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    try:
+        with monkeypatch.context() as berlin:
+            berlin.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+            time.tzset()
+            near = time.mktime((2027, 3, 28, 10, 0, 0, 0, 0, -1))
+            assert StampReader().read("23:30:00 late", near) == near - 9.5 * 3600
+    finally:
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("line", "level"),
     [
