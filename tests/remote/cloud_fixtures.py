@@ -30,7 +30,7 @@ T = TypeVar("T")
 QUERY = OfferQuery(gpu_names=("RTX 4090", "RTX 3090"), disk_gb=20)
 
 
-def until(ask: Callable[[], T], what: str, timeout_s: float = 30) -> T:
+def until(ask: Callable[[], T], what: str, timeout_s: float = 60) -> T:
     """The first true answer."""
     deadline = time.monotonic() + timeout_s
     while not (answer := ask()):

@@ -74,14 +74,14 @@ def test_a_spec_that_contradicts_itself_is_refused(values: dict[str, object]) ->
 def test_a_job_that_fails_is_tried_again_and_its_log_goes_on(agent: Agent) -> None:
     program = "echo try; n=$(cat tries 2>/dev/null || echo 0); echo $((n + 1)) > tries; test $n -ge 2"
     agent.launch(JobSpec("flaky", ("sh", "-c", program), retry=Retry(max=3, backoff_s=0.1)))
-    status = agent.wait("flaky", timeout_s=30)
+    status = agent.wait("flaky", timeout_s=60)
     assert (status.exit_code, status.attempt) == (0, 3)
     assert agent.follow(status.log, 0) == b"try\ntry\ntry\n"
 
 
 def test_a_job_gives_up_with_its_last_exit_code(agent: Agent) -> None:
     agent.launch(JobSpec("hopeless", ("sh", "-c", "exit 7"), retry=Retry(max=1, backoff_s=0.1)))
-    status = agent.wait("hopeless", timeout_s=30)
+    status = agent.wait("hopeless", timeout_s=60)
     assert (status.state, status.exit_code, status.attempt) == ("exited", 7, 2)
 
 
@@ -90,7 +90,7 @@ def test_a_job_between_two_attempts_says_so_and_can_be_cancelled(agent: Agent) -
     eventually(lambda: agent.status("patient").state == "restarting")
     assert agent.status("patient").message == "attempt 1 exited with 1; the next one follows in 300 s"
     agent.cancel("patient")
-    assert agent.wait("patient", timeout_s=20).state == "cancelled"
+    assert agent.wait("patient", timeout_s=60).state == "cancelled"
 
 
 def test_a_service_comes_back_and_tells_when_it_can_be_used(agent: Agent) -> None:
@@ -112,7 +112,7 @@ def test_a_service_comes_back_and_tells_when_it_can_be_used(agent: Agent) -> Non
     eventually(lambda: agent.status("api").attempt == 2 and agent.status("api").ready, what="it is back")
     assert agent.status("api").service
     agent.cancel("api")
-    ended = agent.wait("api", timeout_s=20)
+    ended = agent.wait("api", timeout_s=60)
     assert (ended.state, ended.ready) == ("cancelled", None)
 
 
@@ -127,7 +127,7 @@ def test_a_service_that_does_not_run_yet_or_no_more_is_not_ready(agent: Agent) -
     eventually(lambda: told("first") == ("restarting", False))
     assert told("second") == ("queued", False)
     agent.cancel("first")
-    agent.wait("second", timeout_s=20)
+    agent.wait("second", timeout_s=60)
     assert (told("first"), told("second")) == (("cancelled", None), ("cancelled", None))
 
 
@@ -139,7 +139,7 @@ def test_a_ready_check_that_hangs_is_no_yes_and_is_ended(sshd: Sshd, agent: Agen
     agent.write("up", b"")
     eventually(lambda: agent.status("api").ready, what="the next check says yes")
     agent.cancel("api")
-    agent.wait("api", timeout_s=20)
+    agent.wait("api", timeout_s=60)
     assert not sshd.leftovers("SPOTTER_JOB_ID", "api")
 
 
@@ -153,7 +153,7 @@ def test_a_service_whose_supervisor_was_killed_begins_again_without_its_old_proc
     eventually(lambda: len(sshd.leftovers("SPOTTER_JOB_ID", "service")) == 2)
     assert not before & {process.pid for process in sshd.leftovers("SPOTTER_JOB_ID", "service")}
     agent.cancel("service")
-    assert agent.wait("service", timeout_s=20).state == "cancelled"
+    assert agent.wait("service", timeout_s=60).state == "cancelled"
 
 
 def test_a_service_whose_supervisor_was_killed_can_be_cancelled(sshd: Sshd, agent: Agent) -> None:

@@ -144,7 +144,7 @@ def test_a_log_with_a_cap_says_what_is_kept(agent: Agent) -> None:
     program = "import sys, time\nfor n in range(30): print('x' * 999, flush=True); time.sleep(0.01)\n"
     spec = JobSpec("talker", ("python3", "-c", program), log_piece_bytes=3000, log_keep_bytes=5000)
     agent.launch(spec)
-    assert agent.wait("talker", timeout_s=20).exit_code == 0
+    assert agent.wait("talker", timeout_s=60).exit_code == 0
     assert agent.stat("jobs/talker/log")["size"] == 30_000
     with pytest.raises(LogPieceGoneOnBox, match="kept from byte"):
         agent.follow("jobs/talker/log", 0)
@@ -162,7 +162,7 @@ def test_output_goes_on_when_the_log_writer_was_killed(sshd: Sshd, agent: Agent)
             ours = [process for process in sshd.leftovers() if f"{agent.root}/jobs/talker" in process.cmdline()]
             writer = next(process for process in ours if process.ppid() in {each.pid for each in ours})
     writer.kill()
-    assert agent.wait("talker", timeout_s=30).exit_code == 0
+    assert agent.wait("talker", timeout_s=60).exit_code == 0
     lines = agent.follow("jobs/talker/log", 0).decode().splitlines()
     assert lines[-1] == "line 59"
     assert len(lines) >= 59  # at most what it held in its hand is lost

@@ -22,7 +22,7 @@ def test_jobs_and_shells_get_the_same_caches_which_outlive_them(sshd: Sshd, tran
         environment = job_environment(agent)
         script = 'for name; do eval "echo \\"$name=\\$$name\\""; done'
         agent.launch(JobSpec("look", ("sh", "-c", script, "sh", *environment), env=environment))
-        assert agent.wait("look", timeout_s=20).exit_code == 0
+        assert agent.wait("look", timeout_s=60).exit_code == 0
         in_job = agent.follow("jobs/look/log", 0).decode()
         in_shell = transport.run(["sh", "-c", f'. "$0"; {script}', str(root / "env.sh"), *environment]).stdout.decode()
     told = dict(line.split("=", 1) for line in in_job.splitlines())

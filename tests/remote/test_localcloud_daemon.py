@@ -68,7 +68,7 @@ def test_boxes_end_by_themselves_soon_after_their_cloud_died(own_market: Market)
     instance_id = own_market.rent()
     own_market.ssh(own_market.running(instance_id).endpoints[0], "setsid sleep 4321 </dev/null >/dev/null 2>&1 &")
     kill_daemon(own_market)
-    until(lambda: not living(own_market.directory), "boxes and their jobs are gone", timeout_s=10)
+    until(lambda: not living(own_market.directory), "boxes and their jobs are gone")
 
 
 def test_a_restarted_cloud_takes_over_living_boxes_with_their_jobs(tmp_path: Path) -> None:

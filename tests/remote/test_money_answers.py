@@ -33,7 +33,7 @@ CREATE = next(each for each in ENDPOINTS if each.name == "create")
 
 @pytest.fixture
 def cloud(script: Scripted) -> VastCloud:
-    return VastCloud("k", script.url, create_timeout_s=5, read_timeout_s=5)
+    return VastCloud("k", script.url, create_timeout_s=30, read_timeout_s=30)
 
 
 def full(*_arguments: Any) -> int:

@@ -110,7 +110,8 @@ def test_an_offer_that_is_gone_costs_nothing_and_the_next_is_taken(bench: Bench)
 
 def test_a_create_without_an_answer_is_found_by_its_label_and_exactly_one_instance_lives(bench: Bench) -> None:
     bench.market.scenario("create", 1, delay_s=3)
-    rental = bench.provisioner(create_timeout_s=0.5).provision(REQUEST, bench.listen)
+    patient = replace(QUICK, reconciling_s=120)
+    rental = bench.provisioner(patient, create_timeout_s=0.5).provision(REQUEST, bench.listen)
     assert "reconciling" in bench.phases
     assert bench.alive == bench.known == [rental.instance.id]
     assert [intent.outcome for intent in bench.ledger.intents()] == ["ok"]
@@ -172,6 +173,8 @@ def test_a_cap_is_checked_before_renting_together_with_what_lives(bench: Bench) 
 
 
 def test_what_was_spent_today_counts(bench: Bench) -> None:
+    clock = bench.market.clock
+    clock.advance_to((clock.time() // 86400 + 1) * 86400 + 3600)  # today is not over meanwhile
     bench.ledger.open_instance("local", 5, label="x", gpu_name="H100", gpu_usd_per_hour=36_000, disk_usd_per_hour=0.0)
     bench.ledger.instance_running("local", 5)
     time.sleep(0.5)

@@ -102,7 +102,7 @@ def page(address: str = "127.0.0.1", **more: object) -> ServiceSpec:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -125,7 +125,7 @@ def test_a_service_is_started_once_and_reached_through_a_tunnel(sshd: Sshd, agen
         assert opened.url == opened.entry_url
         assert get(f"{opened.url}x") == (200, "served /x")
         sshd.cut()
-        eventually(lambda: get(f"{opened.url}y") == (200, "served /y"), 20, "the tunnel to come back")
+        eventually(lambda: get(f"{opened.url}y") == (200, "served /y"), what="the tunnel to come back")
     finally:
         opened.close()
 
@@ -184,7 +184,7 @@ def test_a_service_that_dies_is_begun_again_behind_the_same_tunnel(sshd: Sshd, a
         assert get(opened.url) == (200, "served /")
         assert service.job.pid is not None
         os.kill(service.job.pid, signal.SIGKILL)
-        eventually(lambda: answers(opened.url), 30, "the service to answer again")
+        eventually(lambda: answers(opened.url), what="the service to answer again")
     finally:
         opened.close()
     assert find_service(agent, "page").job.attempt == 2

@@ -268,7 +268,7 @@ def test_a_run_whose_box_is_lost_goes_on_elsewhere_and_repeats_nothing_that_the_
     eventually(a_third_is_here, timeout_s=60, what="a third of the pages is done and known here")
     lost = [process for process in sshd.leftovers() if str(first.path) in process.cmdline()]
     signal_all(lost, signal.SIGKILL)
-    assert agent.wait("first", timeout_s=30).signal == signal.SIGKILL
+    assert agent.wait("first", timeout_s=60).signal == signal.SIGKILL
     known = executions(local / "ledger.sqlite")
     assert set(known.values()) == {1}
 

@@ -68,7 +68,7 @@ def test_an_emulated_box_is_a_box_like_any_other(cloud: Cloud, instance: int, bo
     with Agent.start(box, "spotter") as agent:
         module = (worker_python(results), "-c", "import pipeline; print(pipeline.__file__)")
         agent.launch(JobSpec("worker", module, cwd=release.path, env={"PYTHONPATH": release.path}))
-        assert agent.wait("worker", timeout_s=30).exit_code == 0
+        assert agent.wait("worker", timeout_s=60).exit_code == 0
         assert agent.follow("jobs/worker/log", 0).decode().startswith(release.path)
         agent.launch(JobSpec("left", ("sh", "-c", "setsid sleep 300 & sleep 300")))
         eventually(lambda: agent.status("left").state == "running")

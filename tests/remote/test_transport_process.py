@@ -36,7 +36,7 @@ try:
     {wait}
 except KeyboardInterrupt:
     agent.cancel("long")
-    agent.wait("long", timeout_s=10)
+    agent.wait("long", timeout_s=60)
     print("interrupted", flush=True)
 """
 
@@ -52,9 +52,9 @@ def test_ctrl_c_ends_the_wait_for(sshd: Sshd, what: str) -> None:
     time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=60)
     assert (rest, process.returncode) == ("interrupted\n", 0)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     signal_all((each for each in sshd.leftovers() if "sleep" in each.cmdline()), signal.SIGKILL)
 
 
