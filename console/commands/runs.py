@@ -104,7 +104,7 @@ def run(
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
                 refusals = list(_refusals(here, entry, on_this_machine=on_this_machine))
                 try:
-                    return _show_plan(here, planned, profile, refusals, as_json)
+                    return _show_plan(here, planned, profile, refusals, as_json=as_json, rents=not on_this_machine)
                 finally:
                     if not planned.known:
                         forget(here, entry)
@@ -153,23 +153,27 @@ def _refusals(here: Session, entry: RunEntry, *, on_this_machine: bool) -> Itera
             yield str(refused)
 
 
-def _show_plan(here: Session, planned: Plan, profile: str | None, refusals: list[str], as_json: bool) -> int:
+def _show_plan(
+    here: Session, planned: Plan, profile: str | None, refusals: list[str], *, as_json: bool, rents: bool
+) -> int:
     """Print what a run would do and cost; ends with 2 when it would be refused."""
     from console.models.run_estimate import plan_details
     from console.operations.offers import find_offers
     from console.words import count, usd_per_hour
 
-    found = find_offers(here, profile)
-    best = found.offers[0] if found.offers else None
-    price = best.price(found.disk_gb).usd_per_hour if best else None
+    found = find_offers(here, profile) if rents else None
+    best = found.offers[0] if found is not None and found.offers else None
+    price = best.price(found.disk_gb).usd_per_hour if found is not None and best is not None else None
     items, documents = planned.items, planned.documents
     if as_json:
         figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
         more = plan_details(here.workspace, planned, price)
-        print_json({"run": planned.entry.run_id, **figures, "refused": refusals, **more})
+        print_json({"run": planned.entry.run_id, **figures, "rents": rents, "refused": refusals, **more})
         return WRONG_INPUT if refusals else 0
     work = f"{count(items, 'page')} of {count(documents, 'document')}"
-    if best is not None and price is not None:
+    if found is None:
+        print(f"{work}; it rents nothing: this machine does the work")
+    elif best is not None and price is not None:
         print(f"{work}; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
     else:
         print(f"{work}; no machine on offer: {found.note}")

@@ -74,13 +74,15 @@ def _kind(parameters: Mapping[str, str]) -> tuple[str | None, ...]:
 
 
 def plan_details(workspace: Workspace, planned: Plan, usd_per_hour: float | None) -> dict[str, Any]:
-    """What `spotter run --dry-run --json` tells beyond counts: stages, problems, and an estimate."""
+    """What `spotter run --dry-run --json` tells beyond counts: stages, problems, warnings, and an estimate."""
     entry = planned.entry
     found = estimate(workspace, entry.run_id, entry.pipeline, planned.items, usd_per_hour)
     laptop = set(entry.laptop_stages)
     return {
         "stages": [{"name": name, "place": "laptop" if name in laptop else "box"} for name in planned.stages],
         "problems": [asdict(problem) for problem in planned.problems],
+        "warnings": planned.warnings,
+        "passed_over": planned.passed_over,
         "known": planned.known,
         "estimate": None if found is None else asdict(found),
     }

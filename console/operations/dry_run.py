@@ -35,8 +35,12 @@ class DryRun:
     """Name and place: `box` or `laptop`."""
     problems: tuple[tuple[str, str], ...] = ()
     """Documents that cannot be parsed: path and why."""
+    warnings: tuple[str, ...] = ()
+    """What of the sources will not be found again in the results, and why."""
     known: bool = False
     """Whether a run has done the same work, or was planned for it."""
+    rents: bool = True
+    """False: it works on this machine."""
     run_id: str = ""
     """That run's id, when it is known."""
     estimate: Mapping[str, Any] | None = field(default=None)
@@ -68,6 +72,7 @@ def dry_run(workspace: Workspace, arguments: Sequence[str]) -> DryRun:
     return DryRun(
         int(told["pages"]), int(told["documents"]), told["usd_per_hour"], tuple(told["refused"]),
         tuple(told["forecasts"]), tuple((each["name"], each["place"]) for each in told["stages"]),
-        tuple((each["path"], each["message"]) for each in told["problems"]), bool(told["known"]), str(told["run"]),
+        tuple((each["path"], each["message"]) for each in told["problems"]), tuple(told["warnings"]),
+        bool(told["known"]), bool(told["rents"]), str(told["run"]),
         told["estimate"],
     )  # fmt: skip

@@ -54,8 +54,14 @@ class Plan:
     """What stages will cost beside the machine: one line for each that asks somebody who charges."""
     stages: tuple[str, ...] = ()
     """In their order; `entry.laptop_stages` says which of them are done on this machine."""
+    warnings: tuple[str, ...] = ()
+    """What of the sources will not be found again in the results: elements of pages that do not exist, for example."""
+    passed_over: int = 0
+    """Files of kinds that the pipeline does not take."""
 
 
+WARNINGS_SHOWN = 5
+"""So many are said one by one; thousands of files of elements may all be of other documents."""
 CHOSEN_BY_NAME = ("detector", "segmenter", "ocr", "analyst")
 
 
@@ -198,9 +204,17 @@ def plan(
         step.summary = f"{count(answer['items'], 'page')} in {count(answer['documents'], 'document')}"
         if problems:
             step.summary += f", {count(len(problems), 'document')} cannot be parsed"
+        if skipped := len(answer["skipped"]):
+            step.summary += f", {count(skipped, 'file')} of other kinds passed over"
+        warnings = tuple(answer["warnings"])
         forecasts = tuple(answer["forecasts"])
         if known:
             step.summary += f" · the same work as run {entry.run_id}"
+    for warning in warnings[:WARNINGS_SHOWN]:
+        report(OperationEvent("plan", "progress", f"⚠ {warning}"))
+    if len(warnings) > WARNINGS_SHOWN:
+        more = len(warnings) - WARNINGS_SHOWN
+        report(OperationEvent("plan", "progress", f"⚠ and {more} more: `spotter run --dry-run --json` has them all"))
     for forecast in forecasts:
         report(OperationEvent("plan", "progress", forecast))
     return Plan(
@@ -212,6 +226,8 @@ def plan(
         known,
         forecasts,
         tuple(answer["stages"]),
+        warnings,
+        skipped,
     )
 
 

@@ -80,8 +80,9 @@ def plan_text(plan: DryRun | None, failed: str, *, fresh: bool, planning: bool) 
     text.append(f"{pages}, {documents}\n")
     if plan.known:
         text.append(_("the same work as run {run}").format(run=plan.run_id[-8:]) + "\n", style="yellow")
-    price = _("none on offer") if plan.usd_per_hour is None else usd_per_hour(plan.usd_per_hour)
-    text.append(_("cheapest machine: {price}").format(price=price) + "\n")
+    if plan.rents:
+        price = _("none on offer") if plan.usd_per_hour is None else usd_per_hour(plan.usd_per_hour)
+        text.append(_("cheapest machine: {price}").format(price=price) + "\n")
     _append_estimate(text, plan)
     for reason in plan.refused:
         text.append("✗ " + _("refused: {reason}").format(reason=visible(reason)) + "\n", style="bold red")
@@ -94,9 +95,16 @@ def plan_text(plan: DryRun | None, failed: str, *, fresh: bool, planning: bool) 
     for path, reason in plan.problems[:PROBLEMS_SHOWN]:
         text.append(f"✗ {visible(path)}: {visible(reason)}\n", style="red")
     if len(plan.problems) > PROBLEMS_SHOWN:
-        more = len(plan.problems) - PROBLEMS_SHOWN
-        text.append(ngettext("… and {n} more", "… and {n} more", more).format(n=more) + "\n", style="dim")
+        text.append(_and_more(len(plan.problems) - PROBLEMS_SHOWN), style="dim")
+    for warning in plan.warnings[:PROBLEMS_SHOWN]:
+        text.append(f"⚠ {visible(warning)}\n", style="yellow")
+    if len(plan.warnings) > PROBLEMS_SHOWN:
+        text.append(_and_more(len(plan.warnings) - PROBLEMS_SHOWN), style="dim")
     return text
+
+
+def _and_more(more: int) -> str:
+    return ngettext("… and {n} more", "… and {n} more", more).format(n=more) + "\n"
 
 
 def _append_estimate(text: Text, plan: DryRun) -> None:

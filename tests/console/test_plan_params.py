@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typer.testing import CliRunner
 
 from console.cli import app
 from console.commands.parameters import parameters
+from console.models.run_estimate import plan_details
 from console.operations import offers
+from console.operations.dry_run import DryRun
+from console.operations.events import OperationEvent
 from console.operations.plan import PlanError, docparse_params, plan
 from console.operations.run_needs import NoReaderThere, check_reader
 from console.operations.runbook import Runbook
 from console.operations.session import Session, open_session
+from console.screens.form_words import plan_text
 from console.workspace import create_workspace
 from pipeline.docparse.pipeline import PIPELINE
 from remote.cloud import OfferQuery
@@ -141,7 +146,7 @@ def test_a_run_on_this_machine_is_refused_for_what_is_not_on_this_machine(
 ) -> None:
     pytest.importorskip("transformers")
     monkeypatch.delenv("MODEL_DIR", raising=False)
-    monkeypatch.setattr(offers, "find_offers", lambda *_: offers.Found([], 10.0, "no offer", OfferQuery()))
+    monkeypatch.setattr(offers, "find_offers", lambda *_: pytest.fail("it asked for machines, and wants none"))
     root = session.workspace.root
     draw_pdf(root / "data" / "doc.pdf", 1, "Value stack")
     command = ["-C", str(root), "run", "--here", *(word for pair in pairs for word in ("--param", pair))]
@@ -156,3 +161,27 @@ def test_no_machine_is_rented_for_a_language_that_none_can_be_given() -> None:
     with pytest.raises(NoReaderThere, match=r"ocr\.languages names: Debian has no package .*'klingon'"):
         check_reader(("klingon", "rus"), emulated=False)
     check_reader(("chi_sim", "rus"), emulated=False)
+
+
+def test_what_of_the_sources_will_not_be_found_in_the_results_is_said(session: Session) -> None:
+    data = session.workspace.root / "data"
+    draw_pdf(data / "doc.pdf", 1, "Value stack")
+    beyond = {"type": "Title", "text": "Lost", "metadata": {"page_number": 9, "filename": "doc.pdf"}}
+    (data / "doc.pdf.json").write_text(json.dumps([beyond]))
+    (data / "notes.txt").write_text("nothing to parse")
+    said: list[OperationEvent] = []
+    planned = plan(session, report=said.append)
+    (warning,) = planned.warnings
+    assert "'data/doc.pdf.json' has 1 elements on pages up to 9, but 'data/doc.pdf' has 1" in warning
+    assert [event.message for event in said if event.state == "progress"] == [f"⚠ {warning}"]
+    assert any(event.message.endswith(", 1 file of other kinds passed over") for event in said)
+    told = plan_details(session.workspace, planned, None)
+    assert (told["warnings"], told["passed_over"]) == ((warning,), 1)
+
+
+def test_a_dry_run_shows_the_first_warnings_and_no_machine_where_none_is_rented() -> None:
+    warnings = tuple(f"warning {number}" for number in range(7))
+    shown = plan_text(DryRun(1, 1, None, (), warnings=warnings, rents=False), "", fresh=True, planning=False).plain
+    assert "⚠ warning 4\n… and 2 more" in shown
+    assert "cheapest machine" not in shown
+    assert "cheapest machine" in plan_text(DryRun(1, 1, None, ()), "", fresh=True, planning=False).plain
