@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,12 +49,33 @@ def app_of(workspace: Workspace, **more: Any) -> SpotterApp:
     return SpotterApp(workspace, "fleet", live=False, clock=lambda: NOW, **more)
 
 
-async def opened(pilot: Pilot[None], view: FleetView = VIEW) -> Fleet:
-    await until(pilot, lambda: pilot.app.query_one(KeyedTable).is_attached, "the table")
-    made = pilot.app.query_one(Fleet)
-    made.show(view)
-    await until(pilot, lambda: not view.instances or made.marked is not None, "the rows")
-    return made
+@asynccontextmanager
+async def opened(
+    app: SpotterApp, view: FleetView = VIEW, size: tuple[int, int] = (120, 36), **more: Any
+) -> AsyncIterator[tuple[Pilot[None], Fleet]]:
+    """The console on the fleet, with these rows on screen."""
+    async with app.run_test(size=size, **more) as pilot:
+        await until(pilot, lambda: app.query_one(KeyedTable).is_attached, "the table")
+        made = app.query_one(Fleet)
+        made.show(view)
+        await until(pilot, lambda: not view.instances or made.marked is not None, "the rows")
+        yield pilot, made
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands that were begun."""
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(SpotterApp, "run_command", lambda _app, argv, _note: commands.append(argv))
+    return commands
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was said in the corner."""
+    told: list[str] = []
+    monkeypatch.setattr(SpotterApp, "tell", lambda _app, message, *_more: told.append(message))
+    return told
 
 
 def put(made: Fleet, instance_id: int) -> None:
@@ -69,8 +91,7 @@ async def test_every_size_shows_whose_it_is_how_it_does_and_what_it_costs(
     language.use(lang)
     try:
         app = app_of(workspace)
-        async with app.run_test(size=size) as pilot:
-            made = await opened(pilot)
+        async with opened(app, size=size) as (pilot, made):
             put(made, BUSY.id)
             await until(pilot, lambda: "97%" in said(app, "#fleet-card"), "the card of the busy one")
             text = shown(app)
@@ -82,8 +103,7 @@ async def test_every_size_shows_whose_it_is_how_it_does_and_what_it_costs(
 
 async def test_the_top_line_is_told_what_burns_also_while_another_view_is_on_screen(workspace: Workspace) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         line = app.query_one(TopLine)
         await pilot.pause()
         assert line.burn is not None
@@ -99,8 +119,7 @@ async def test_a_key_leads_from_the_marked_instance_to_what_belongs_to_it(
 ) -> None:
     went: list[tuple[str, str]] = []
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, BUSY.id)
         monkeypatch.setattr(app, "go", lambda view, argument="": went.append((view, argument)))
         await pilot.press("enter", "t", "l", "u", "J", "n")
@@ -111,12 +130,9 @@ async def test_a_key_leads_from_the_marked_instance_to_what_belongs_to_it(
     ]  # fmt: skip
 
 
-async def test_keys_that_cannot_help_say_why(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes: list[str] = []
-    monkeypatch.setattr(SpotterApp, "tell", lambda _app, message, *_more: notes.append(message))
+async def test_keys_that_cannot_help_say_why(workspace: Workspace, notes: list[str]) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, FOREIGN.id)
         for key in ("s", "a", "b", "X", "D", "R"):
             await pilot.press(key)
@@ -143,8 +159,7 @@ async def test_a_row_says_what_is_being_done_to_it_from_the_yes_until_it_is_gone
     def states() -> list[str]:
         return [row.cells[6].plain for row in made.query_one(KeyedTable).rows]
 
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, FREE.id)
         before = states()
         await pilot.press("D")
@@ -161,13 +176,10 @@ async def test_a_row_says_what_is_being_done_to_it_from_the_yes_until_it_is_gone
 
 
 async def test_a_destroy_asks_about_the_row_at_the_key_press_while_rows_move_under_it(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, ran: list[tuple[str, ...]]
 ) -> None:
-    ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(SpotterApp, "run_command", lambda _app, argv, _note: ran.append(argv))
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, BUSY.id)
         await pilot.press("D")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
@@ -180,13 +192,10 @@ async def test_a_destroy_asks_about_the_row_at_the_key_press_while_rows_move_und
 
 
 async def test_marked_rows_go_together_after_their_count_is_typed(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, ran: list[tuple[str, ...]]
 ) -> None:
-    ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(SpotterApp, "run_command", lambda _app, argv, _note: ran.append(argv))
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot, fleet(FREE, replace(FREE, id=31246)))
+    async with opened(app, fleet(FREE, replace(FREE, id=31246))) as (pilot, made):
         put(made, FREE.id)
         await pilot.press("space", "down", "space", "D")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "the question")
@@ -196,13 +205,10 @@ async def test_marked_rows_go_together_after_their_count_is_typed(
 
 
 async def test_read_only_refuses_what_touches_money_also_in_the_guards_panel(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, notes: list[str]
 ) -> None:
-    notes: list[str] = []
-    monkeypatch.setattr(SpotterApp, "tell", lambda _app, message, *_more: notes.append(message))
     app = app_of(workspace, read_only=True)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, FREE.id)
         await pilot.press("X", "D", "R", "a")
         await until(pilot, lambda: isinstance(app.screen, GuardPanel), "the panel")
@@ -213,13 +219,10 @@ async def test_read_only_refuses_what_touches_money_also_in_the_guards_panel(
 
 
 async def test_the_guard_is_shown_and_prolonged_by_the_hours_that_were_chosen(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, ran: list[tuple[str, ...]]
 ) -> None:
-    ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(SpotterApp, "run_command", lambda _app, argv, _note: ran.append(argv))
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         put(made, FREE.id)
         await pilot.press("a")
         await until(pilot, lambda: "at most $0.80 more" in said(app, "#guard-words"), "the terms")
@@ -242,8 +245,7 @@ async def test_the_guard_is_shown_and_prolonged_by_the_hours_that_were_chosen(
 
 async def test_a_label_is_kept_on_this_machine_and_shown_at_once(workspace: Workspace) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(160, 40)) as pilot:
-        made = await opened(pilot)
+    async with opened(app, size=(160, 40)) as (pilot, made):
         put(made, BUSY.id)
         await pilot.press("b")
         await until(pilot, lambda: isinstance(app.screen, LabelField), "the field")
@@ -259,8 +261,7 @@ async def test_a_silence_keeps_the_rows_greys_them_and_says_why_and_what_is_rent
     workspace: Workspace,
 ) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         made._silent = replace(
             VIEW, instances=tuple(replace(each, stale=True) for each in VIEW.instances), error="HTTP 500 [/x]"
         )
@@ -277,8 +278,7 @@ async def test_what_went_between_two_answers_rings_and_what_was_asked_for_does_n
     rang: list[str] = []
     monkeypatch.setattr(SpotterApp, "ring", lambda _app, title, _text, _severity="information": rang.append(title))
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot, fleet(FREE, replace(BUSY, state="destroying")))
+    async with opened(app, fleet(FREE, replace(BUSY, state="destroying"))) as (pilot, made):
         made._heard((fleet(), ""))
         await until(pilot, lambda: rang, "the bell")
     assert rang == ["instance 31245 is gone"]
@@ -292,8 +292,7 @@ def test_reading_raises_when_nobody_answers_and_hands_over_what_is_known(
 
     async def read() -> None:
         app = app_of(workspace)
-        async with app.run_test(size=(80, 24)) as pilot:
-            made = await opened(pilot)
+        async with opened(app, size=(80, 24)) as (_pilot, made):
             with pytest.raises(FleetSilent, match="no answer"):
                 made.read()
             assert made._silent is known
@@ -322,8 +321,7 @@ async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
     monkeypatch.setattr("console.operations.ssh_config.refresh", refuse)
     monkeypatch.setattr("console.operations.samples.Sampling.want", lambda *_: None)
     app = app_of(workspace)
-    async with app.run_test(size=(120, 24), notifications=True) as pilot:
-        made = await opened(pilot)
+    async with opened(app, size=(120, 24), notifications=True) as (pilot, made):
         for _look in range(2):
             made._heard((made.read(), ""))
         await until(pilot, lambda: "x.conf: Permission denied" in shown(app), "why")
@@ -332,8 +330,7 @@ async def test_names_for_ssh_that_cannot_be_written_hide_no_money(
 
 async def test_what_can_be_copied_is_named(workspace: Workspace) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot, fleet(replace(BUSY, endpoints=("direct 10.0.0.1:22",))))
+    async with opened(app, fleet(replace(BUSY, endpoints=("direct 10.0.0.1:22",)))) as (pilot, made):
         found = {each.label: each.text for each in made.copies()}
         assert found["id"] == "40000"
         assert found["ssh command"].endswith("ssh 40000")
@@ -347,8 +344,7 @@ async def test_what_can_be_copied_is_named(workspace: Workspace) -> None:
 @pytest.mark.usefixtures("russian")
 async def test_an_argument_puts_the_cursor_on_an_instance_or_filters(workspace: Workspace) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(120, 36)) as pilot:
-        made = await opened(pilot)
+    async with opened(app) as (pilot, made):
         made.open("40000")
         await until(pilot, lambda: made.marked is not None and made.marked.id == 40000, "the instance")
         made.open("whose:foreign")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from console.app import SpotterApp
@@ -162,6 +164,20 @@ def doc(app: SpotterApp) -> str:
     return said(app, "#field-doc")
 
 
+@asynccontextmanager
+async def opened(
+    workspace: Workspace, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[tuple[SpotterApp, Pilot[None], Form]]:
+    """The console on the form of a run as the settings have it."""
+    app = SpotterApp(workspace, "form", live=False)
+    async with app.run_test(size=size) as pilot:
+        view = app.view
+        assert isinstance(view, Form)
+        view.show(open_form(open_session(workspace)))
+        await pilot.pause()
+        yield app, pilot, view
+
+
 async def test_a_run_is_chosen_checked_and_started_by_keys_alone(workspace: Workspace) -> None:
     app = SpotterApp(workspace, "form", live=False)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -202,12 +218,7 @@ async def test_a_run_is_chosen_checked_and_started_by_keys_alone(workspace: Work
 
 
 async def test_esc_while_typing_leaves_the_value_as_it_was(workspace: Workspace) -> None:
-    app = SpotterApp(workspace, "form", live=False)
-    async with app.run_test(size=(120, 36)) as pilot:
-        view = app.view
-        assert isinstance(view, Form)
-        view.show(open_form(open_session(workspace)))
-        await pilot.pause()
+    async with opened(workspace) as (app, pilot, view):
         view.query_one(FieldForm).list.mark("dpi")
         await pilot.press("enter", "7", "7")
         await until(pilot, lambda: "dpi=15077" in said(app, "#form-command"), "what is typed")
@@ -229,11 +240,7 @@ async def test_a_dry_run_tells_pages_and_price_and_a_change_makes_it_stale(
         return DryRun(360, 2, 0.31, (), ("analyze: 12 questions",), stages, problems, estimate=estimate)
 
     monkeypatch.setattr("console.operations.dry_run.dry_run", dry_run)
-    app = SpotterApp(workspace, "form", live=False)
-    async with app.run_test(size=(120, 36)) as pilot:
-        view = app.view
-        assert isinstance(view, Form)
-        view.show(open_form(open_session(workspace)))
+    async with opened(workspace) as (app, pilot, view):
         await pilot.press("d")
         await until(pilot, lambda: "360 pages" in said(app, "#form-plan"), "the plan")
         assert asked == [("run", "docparse", "--dry-run", "--json")]
@@ -256,21 +263,13 @@ async def test_a_dry_run_that_fails_says_why(workspace: Workspace, monkeypatch: 
         raise DryRunFailed("nothing in data/ can be parsed [/x]")
 
     monkeypatch.setattr("console.operations.dry_run.dry_run", dry_run)
-    app = SpotterApp(workspace, "form", live=False)
-    async with app.run_test(size=(120, 36)) as pilot:
-        view = app.view
-        assert isinstance(view, Form)
-        view.show(open_form(open_session(workspace)))
+    async with opened(workspace) as (app, pilot, _view):
         await pilot.press("d")
         await until(pilot, lambda: "nothing in data/ can be parsed [/x]" in said(app, "#form-plan"), "why")
 
 
 async def test_documents_are_chosen_by_marks(workspace: Workspace) -> None:
-    app = SpotterApp(workspace, "form", live=False)
-    async with app.run_test(size=(80, 24)) as pilot:
-        view = app.view
-        assert isinstance(view, Form)
-        view.show(open_form(open_session(workspace)))
+    async with opened(workspace, (80, 24)) as (app, pilot, view):
         await pilot.press("o")
         await until(pilot, lambda: app.screen.query("#documents-table"), "the page")
         await pilot.press("down", "space", "enter")
