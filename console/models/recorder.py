@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from console.models.recorder_samples import BOX_METRICS, GPU_METRICS, GpuLoad, Sample, rate
 from console.models.recorder_schema import BOX_COLUMNS, GPU_COLUMNS, prepare
 from console.models.series import Bucket, Series, fill
+from remote.transaction import transaction
 
 if TYPE_CHECKING:
     from console.models.fleet import FleetView
@@ -355,17 +356,8 @@ class Recorder:
             for table in ("events", "money"):
                 connection.execute(f"DELETE FROM {table} WHERE at < ?", (now - EVENTS_KEPT_S,))  # noqa: S608
 
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+    def _write(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._connection, self._lock)
 
     def _read(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[sqlite3.Row]:
         with self._lock:
