@@ -7,6 +7,7 @@ stops at the first frame after the cursor moved.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import statistics
 import threading
@@ -30,7 +31,7 @@ KEYS, ROUNDS, TRIES = 12, 3, 3
 MOST = 4.0
 HELD = 12
 """A loop that is held up is so for so many times what a key waits at rest: a key then waits half of that, or more."""
-LONGEST_HELD_S = 1.5
+LONGEST_HELD_S = 4.0
 PATIENCE_S = 5.0
 
 
@@ -107,7 +108,10 @@ async def waits(app: SpotterApp, keys: int) -> list[float]:
 async def ratio(
     app: SpotterApp, load: Load, rounds: int, rested: Callable[[float], None] = lambda _wait_s: None
 ) -> float:
-    """Median wait under load ÷ median wait at rest, in rounds that take turns; `rested` is told the median at rest."""
+    """Median wait under load ÷ median wait at rest, in rounds that take turns; infinite if a key froze.
+
+    `rested` is told the median at rest.
+    """
     view: Any = app.view
     rest: list[float] = []
     loaded: list[float] = []
@@ -122,7 +126,8 @@ async def ratio(
         await asyncio.sleep(0.3)
         loaded += await waits(app, KEYS)
     load.on.clear()
-    assert max(loaded) < PATIENCE_S, "a key froze"
+    if max(loaded) >= PATIENCE_S:
+        return math.inf
     return statistics.median(loaded) / statistics.median(rest)
 
 
