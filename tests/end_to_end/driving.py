@@ -34,7 +34,7 @@ class Operator:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "console", "-C", str(self.root), *arguments]
 
-    def run(self, *arguments: str, timeout_s: float = 120, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout_s: float = 170, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             self.command(*arguments),
             capture_output=True,
@@ -96,6 +96,10 @@ class Operator:
         """Instances that the ledger holds for alive, whether or not a cloud still answers."""
         with closing(sqlite3.connect(self.root / ".spotter" / "state.db")) as ledger:
             return int(ledger.execute("SELECT count(*) FROM instances WHERE closed_at IS NULL").fetchone()[0])
+
+    def spent_usd(self) -> float:
+        """What was ever spent here. What was spent today is nothing again at midnight."""
+        return open_session(self.workspace).ledger.spent_usd(cloud="local")
 
     def on_boxes(self) -> list[psutil.Process]:
         """Boxes and whatever runs on them: everything but the marketplace itself."""

@@ -58,11 +58,11 @@ def test_bad_documents_are_listed_with_their_reason_cost_only_themselves_and_are
     assert operator.json("search", "layer 2")["hits"][0]["filename"] == "good.pdf"
     assert operator.instances() == []
 
-    spent = operator.json("ps")["spent_today_usd"]
+    spent = operator.spent_usd()
     again = operator.run("run", check=3)
     for name in ("locked", "empty", "really text", "vast"):
         assert name in again.stdout
-    assert operator.json("ps")["spent_today_usd"] == spent > 0
+    assert operator.spent_usd() == spent > 0
 
 
 def test_odd_file_names_go_through_every_part(operator: Operator) -> None:
@@ -132,7 +132,7 @@ def test_vast_without_a_key_names_both_ways_out(operator: Operator, monkeypatch:
 def test_an_unknown_detector_is_refused_before_anything_is_rented(operator: Operator) -> None:
     draw_pdf(operator.root / "data" / "a.pdf", 1, "x")
     refused(operator, "run", "--param", "detector.name=magic", code=2, says="magic")
-    assert json.loads(operator.run("ps", "--json").stdout)["spent_today_usd"] == 0
+    assert json.loads(operator.run("ps", "--json").stdout)["spent_today_usd"] == operator.spent_usd() == 0
 
 
 def test_money_needs_a_yes_when_there_is_nobody_to_ask(operator: Operator) -> None:

@@ -200,7 +200,7 @@ def test_what_the_cap_forbids_is_done_without_and_ctrl_c_gives_every_box_back_wi
     assert "cap of $7.5" in operator.log()
     assert "goes on with 1 box of 3" in operator.log()
     assert operator.rented() == 0
-    wait_for(lambda: operator.on_boxes() == [], "every box to end", 20)
+    wait_for(lambda: operator.on_boxes() == [], "every box to end")
     entry = operator.run_entry()
     assert (entry["state"], entry["phase"], entry["boxes"]) == ("cancelled", "done", [])
     assert events_of(folder)[-1]["state"] == "cancelled", events_of(folder)[-1]

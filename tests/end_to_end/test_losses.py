@@ -98,7 +98,7 @@ def test_an_instance_that_is_not_there_is_refused_for_nothing_and_results_that_w
     done = operator.run("run", "--instance", "5", check=2)
     assert "there is no instance 5" in done.stderr
     assert "Traceback" not in done.stderr
-    assert operator.json("ps")["spent_today_usd"] == 0
+    assert operator.json("ps")["spent_today_usd"] == operator.spent_usd() == 0
 
     first = operator.json("run")
     assert first["state"] == "succeeded"

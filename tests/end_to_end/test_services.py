@@ -19,13 +19,13 @@ from tests.end_to_end.driving import Operator, wait_for
 def first_line(operator: Operator, *arguments: str) -> tuple[subprocess.Popen[bytes], Any]:
     """A command that stays, and the JSON value that it printed first."""
     process = operator.start(*arguments, "--json")
-    wait_for(lambda: "\n" in operator.log() and "{" in operator.log(), f"what {arguments} printed", 30)
+    wait_for(lambda: "\n" in operator.log() and "{" in operator.log(), f"what {arguments} printed")
     line = next(line for line in operator.log().splitlines() if line.startswith("{"))
     return process, json.loads(line)
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -65,7 +65,7 @@ def test_a_rented_machine_is_reached_by_shell_name_service_and_tunnel(
     process, told = first_line(operator, "service", "open", "web")
     assert "Directory listing" in get(told["url"])
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", told["local_port"]), timeout=5)
 
@@ -80,10 +80,10 @@ def test_a_rented_machine_is_reached_by_shell_name_service_and_tunnel(
 
     before = heartbeat.stat().st_mtime_ns
     process, told = first_line(operator, "tunnel", instance, str(started["port"]))
-    wait_for(lambda: beats(before), "the word that the tunnel is used", 30)
+    wait_for(lambda: beats(before), "the word that the tunnel is used")
     assert "Directory listing" in get(f"http://127.0.0.1:{told['local_port']}/")
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
     assert operator.json("service", "stop", "web")["state"] == "cancelled"
 
