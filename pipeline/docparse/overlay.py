@@ -41,7 +41,6 @@ def draw_overlay(pixels: Array, regions: Sequence[Region], masks: Sequence[Crop 
         masks: the regions' masks where they are decoded already; else they are decoded here.
     """
     import cv2
-    import numpy as np
     from PIL import Image
 
     height, width = pixels.shape[:2]
@@ -57,7 +56,7 @@ def draw_overlay(pixels: Array, regions: Sequence[Region], masks: Sequence[Crop 
     for region in regions:
         _tag(shown, region, scale)
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(shown[..., ::-1])).save(file, "WEBP", quality=QUALITY, method=0)
+    Image.fromarray(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB)).save(file, "WEBP", quality=QUALITY, method=0)
     return file.getvalue()
 
 
