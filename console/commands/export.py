@@ -11,6 +11,9 @@ import typer
 from console.commands.frame import Json, print_json, workspace
 from console.words import count
 
+FILES_SHOWN = 5
+"""Docling has a file a document, and there may be thousands; `--json` names them all."""
+
 
 def export(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run: its id, the beginning of it, or `last`.")],
@@ -31,8 +34,9 @@ def export(
     if as_json:
         print_json(asdict(done))
     else:
-        print(
-            f"{count(done.regions, 'region')} of {count(done.pages, 'page')} in {done.folder}: {', '.join(done.files)}"
-        )
+        shown = ", ".join(done.files[:FILES_SHOWN])
+        more = len(done.files) - FILES_SHOWN
+        files = f"{shown} and {more} more" if more > 0 else shown
+        print(f"{count(done.regions, 'region')} of {count(done.pages, 'page')} in {done.folder}: {files}")
         print(done.how)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ def test_what_cannot_be_exported_is_one_sentence_and_nothing_written(tmp_path: P
         path.unlink()
     for run_dir, name, sentence in (
         (tmp_path / "none", "coco", "holds no run"),
-        (tmp_path / "busy", "coco", "is running, so its regions are not complete: let it end"),
+        (tmp_path / "busy", "coco", "is running, so its regions are not complete: let it end .*run --resume"),
         (empty, "coco", "described no page"),
         (world.run_dir, "yolo", "there is no format 'yolo'; choose coco, label-studio, fiftyone, docling"),
     ):
@@ -177,9 +178,7 @@ def test_what_cannot_be_exported_is_one_sentence_and_nothing_written(tmp_path: P
         export(world.run_dir, "coco", tmp_path / "file")
 
 
-def test_the_command_exports_a_run_by_the_beginning_of_its_id(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_exports_a_run_by_the_beginning_of_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
     from console.cli import app
@@ -194,6 +193,9 @@ def test_the_command_exports_a_run_by_the_beginning_of_its_id(
     told = json.loads(done.stdout)
     assert (told["pages"], told["regions"], told["files"]) == (3, 7, ["coco.json"])
     assert (workspace.root / "out" / "exports" / "01run" / "coco" / "coco.json").is_file()
+    monkeypatch.setattr("console.commands.export.FILES_SHOWN", 1)
+    told = CliRunner().invoke(app, ["-C", str(workspace.root), "export", "last", "--format", "docling"]).stdout
+    assert re.search(r"docling: \S+\.json and 1 more\n", told), told
     wrong = CliRunner().invoke(app, ["-C", str(workspace.root), "export", "last", "--format", "yolo"])
     assert wrong.exit_code == 2
     assert "there is no format 'yolo'" in wrong.stderr

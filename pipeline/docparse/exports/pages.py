@@ -53,7 +53,7 @@ def open_run(run_dir: Path) -> RunInfo:
     if info.state not in ENDED:
         raise UsageError(
             f"run {info.run_id} is {info.state}, so its regions are not complete: let it end "
-            f"(spotter watch {info.run_id})"
+            f"(spotter watch {info.run_id}), or go on with it where nobody does (spotter run --resume {info.run_id})"
         )
     return info
 
