@@ -32,6 +32,7 @@ from console.operations.signals import stop_on_signals
 if TYPE_CHECKING:
     from console.models.runs import RunRow
     from console.operations.plan import Plan
+    from console.operations.run_place import RunPlace
     from console.operations.runbook import Runbook, RunEntry
     from console.operations.session import Session
     from console.workspace import Workspace
@@ -71,6 +72,7 @@ def run(
     from console.operations.plan import forget, plan
     from console.operations.run import Wishes
     from console.operations.run_needs import CannotBeDone
+    from console.operations.run_place import run_place
     from console.operations.runbook import Runbook
     from console.operations.taking import take_over
     from console.words import visible
@@ -102,9 +104,10 @@ def run(
             if dry_run:
                 for problem in planned.problems:
                     print(f"        ✗ {visible(problem.path)}: {problem.message}", file=sys.stderr)
-                refusals = list(_refusals(here, entry, on_this_machine=on_this_machine))
                 try:
-                    return _show_plan(here, planned, profile, refusals, as_json=as_json, rents=not on_this_machine)
+                    refusals = list(_refusals(here, entry, on_this_machine=on_this_machine))
+                    place = run_place(here, profile, instance, here=on_this_machine)
+                    return _show_plan(here, planned, place, refusals, as_json)
                 finally:
                     if not planned.known:
                         forget(here, entry)
@@ -153,30 +156,18 @@ def _refusals(here: Session, entry: RunEntry, *, on_this_machine: bool) -> Itera
             yield str(refused)
 
 
-def _show_plan(
-    here: Session, planned: Plan, profile: str | None, refusals: list[str], *, as_json: bool, rents: bool
-) -> int:
+def _show_plan(here: Session, planned: Plan, place: RunPlace, refusals: list[str], as_json: bool) -> int:
     """Print what a run would do and cost; ends with 2 when it would be refused."""
     from console.models.run_estimate import plan_details
-    from console.operations.offers import find_offers
-    from console.words import count, usd_per_hour
+    from console.words import count
 
-    found = find_offers(here, profile) if rents else None
-    best = found.offers[0] if found is not None and found.offers else None
-    price = best.price(found.disk_gb).usd_per_hour if found is not None and best is not None else None
-    items, documents = planned.items, planned.documents
     if as_json:
-        figures = {"pages": items, "documents": documents, "usd_per_hour": price, "forecasts": planned.forecasts}
-        more = plan_details(here.workspace, planned, price)
-        print_json({"run": planned.entry.run_id, **figures, "rents": rents, "refused": refusals, **more})
+        figures = {"pages": planned.items, "documents": planned.documents, "forecasts": planned.forecasts}
+        machine = {"usd_per_hour": place.usd_per_hour, "rents": place.rents, "instance": place.instance_id}
+        more = plan_details(here.workspace, planned, place.usd_per_hour)
+        print_json({"run": planned.entry.run_id, **figures, **machine, "refused": refusals, **more})
         return WRONG_INPUT if refusals else 0
-    work = f"{count(items, 'page')} of {count(documents, 'document')}"
-    if found is None:
-        print(f"{work}; it rents nothing: this machine does the work")
-    elif best is not None and price is not None:
-        print(f"{work}; cheapest machine: {best.gpu_name}, {usd_per_hour(price)}")
-    else:
-        print(f"{work}; no machine on offer: {found.note}")
+    print(f"{count(planned.items, 'page')} of {count(planned.documents, 'document')}; {place.words}")
     for refusal in refusals:
         print(f"spotter: the run would be refused: {refusal}", file=sys.stderr)
     return WRONG_INPUT if refusals else 0

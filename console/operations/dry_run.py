@@ -27,7 +27,7 @@ class DryRun:
     pages: int
     documents: int
     usd_per_hour: float | None
-    """Of the cheapest machine on offer; None when there is none."""
+    """Of `instance`, or of the cheapest machine on offer; None when there is none."""
     refused: tuple[str, ...]
     """Why it would be refused before anything is rented."""
     forecasts: tuple[str, ...] = ()
@@ -40,7 +40,9 @@ class DryRun:
     known: bool = False
     """Whether a run has done the same work, or was planned for it."""
     rents: bool = True
-    """False: it works on this machine."""
+    """False: it works on this machine, or on `instance`."""
+    instance: int | None = None
+    """The one that was named, and is rented already."""
     run_id: str = ""
     """That run's id, when it is known."""
     estimate: Mapping[str, Any] | None = field(default=None)
@@ -73,6 +75,6 @@ def dry_run(workspace: Workspace, arguments: Sequence[str]) -> DryRun:
         int(told["pages"]), int(told["documents"]), told["usd_per_hour"], tuple(told["refused"]),
         tuple(told["forecasts"]), tuple((each["name"], each["place"]) for each in told["stages"]),
         tuple((each["path"], each["message"]) for each in told["problems"]), tuple(told["warnings"]),
-        bool(told["known"]), bool(told["rents"]), str(told["run"]),
+        bool(told["known"]), bool(told["rents"]), told["instance"], str(told["run"]),
         told["estimate"],
     )  # fmt: skip

@@ -10,9 +10,9 @@ from console.operations.here_run import HereDriver
 from console.operations.laptop_stages import check_secrets
 from console.operations.letting_go import LetGo, may_let_go, stay
 from console.operations.run_needs import check_checkpoints, check_cloud, check_this_machine
-from console.operations.run_terms import InstanceTaken, Wishes
+from console.operations.run_terms import InstanceTaken, Wishes, named_instance
 from console.operations.runbook import Phase, Runbook, RunEntry
-from console.operations.session import InstanceGone, Session
+from console.operations.session import Session
 from console.operations.signals import deaf_to_signals
 from console.operations.single_run import SingleDriver
 
@@ -86,10 +86,7 @@ def _noted(session: Session, runbook: Runbook, run_id: str, wishes: Wishes) -> R
         gpus = session.settings.profile(wishes.profile or entry.profile).gpu_count
     else:
         instances = 1
-        try:
-            gpus = session.instance(wishes.instance_id).gpu_count
-        except InstanceGone as gone:
-            raise InstanceTaken(f"{gone}: `spotter ps` lists what is rented") from gone
+        gpus = named_instance(session, wishes.instance_id).gpu_count
     return runbook.update(run_id, instances=instances, sharded=instances > 1 or gpus > 1)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from console.errors import WrongInput
 from console.models.run_view import EventFile
 from console.operations.runbook import RunEntry
-from console.operations.session import Session
+from console.operations.session import InstanceGone, Session
+
+if TYPE_CHECKING:
+    from remote.cloud import Instance
 
 STOPPED = "stopped by Ctrl-C"
 STATE_OF_EXIT = {0: "succeeded", 1: "failed", 2: "failed", 3: "incomplete", 4: "cancelled", 5: "interrupted"}
@@ -36,6 +40,18 @@ class Wishes:
     """Do it on this machine, and rent none."""
     may_rent: bool = True
     """False: work with the machines that there are, and rent none."""
+
+
+def named_instance(session: Session, instance_id: int) -> Instance:
+    """The instance that the operator named, as the cloud describes it.
+
+    Raises:
+        InstanceTaken: there is none.
+    """
+    try:
+        return session.instance(instance_id)
+    except InstanceGone as gone:
+        raise InstanceTaken(f"{gone}: `spotter ps` lists what is rented") from gone
 
 
 def only_final_failures(session: Session, entry: RunEntry, say: Callable[[str], None]) -> bool:

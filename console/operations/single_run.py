@@ -20,7 +20,14 @@ from console.operations.prepare import GRACE_S, launch, push_code, push_data
 from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.run_needs import box_needs_of
-from console.operations.run_terms import STATE_OF_EXIT, STOPPED, InstanceTaken, Wishes, only_final_failures
+from console.operations.run_terms import (
+    STATE_OF_EXIT,
+    STOPPED,
+    InstanceTaken,
+    Wishes,
+    named_instance,
+    only_final_failures,
+)
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.signals import deaf_to_signals
@@ -69,7 +76,7 @@ class SingleDriver:
                     f"run {entry.run_id} works on instance {entry.instance_id}: "
                     f"`spotter cancel {entry.run_id}` stops that first"
                 )
-            self._check_there_is(wishes.instance_id)
+            named_instance(self._session, wishes.instance_id)
             if entry.phase is Phase.DONE and entry.state != "succeeded":
                 self._start_over()
             self._update(instance_id=wishes.instance_id, phase=Phase.RENTED, job_id=None, keep_instance=True)
@@ -77,12 +84,6 @@ class SingleDriver:
             self._update(keep_instance=True)
         if wishes.profile is not None and not entry.phase.reached(Phase.RENTED):
             self._update(profile=wishes.profile)
-
-    def _check_there_is(self, instance_id: int) -> None:
-        try:
-            self._session.instance(instance_id)
-        except InstanceGone as gone:
-            raise InstanceTaken(f"{gone}: `spotter ps` lists what is rented") from gone
 
     def drive(self) -> RunEntry:
         """From the phase on disk to the last."""

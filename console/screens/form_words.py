@@ -80,7 +80,10 @@ def plan_text(plan: DryRun | None, failed: str, *, fresh: bool, planning: bool) 
     text.append(f"{pages}, {documents}\n")
     if plan.known:
         text.append(_("the same work as run {run}").format(run=plan.run_id[-8:]) + "\n", style="yellow")
-    if plan.rents:
+    if plan.instance is not None and plan.usd_per_hour is not None:
+        price = usd_per_hour(plan.usd_per_hour)
+        text.append(_("instance {id}: {price}").format(id=plan.instance, price=price) + "\n")
+    elif plan.rents:
         price = _("none on offer") if plan.usd_per_hour is None else usd_per_hour(plan.usd_per_hour)
         text.append(_("cheapest machine: {price}").format(price=price) + "\n")
     _append_estimate(text, plan)

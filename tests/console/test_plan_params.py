@@ -185,3 +185,10 @@ def test_a_dry_run_shows_the_first_warnings_and_no_machine_where_none_is_rented(
     assert "⚠ warning 4\n… and 2 more" in shown
     assert "cheapest machine" not in shown
     assert "cheapest machine" in plan_text(DryRun(1, 1, None, ()), "", fresh=True, planning=False).plain
+
+
+def test_a_dry_run_shows_the_price_of_the_instance_that_was_named() -> None:
+    plan = DryRun(1, 1, 0.4, (), rents=False, instance=31245)
+    shown = plan_text(plan, "", fresh=True, planning=False).plain
+    assert "instance 31245: $0.400/h" in shown
+    assert "cheapest machine" not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from console.cli import app
-from console.operations import destroy
+from console.operations import destroy, offers
 from console.operations.doctor import examine
 from console.operations.events import OperationEvent
 from console.operations.fleet_work import FleetWork
@@ -23,9 +24,11 @@ from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session, open_session
 from console.operations.shell import shell_command
 from console.terminal import PlainReport
+from console.words import usd_per_hour
 from console.workspace import create_workspace
 from remote.cloud import CloudUnreachable, Endpoint
 from remote.localcloud.daemon import address
+from tests.end_to_end.driving import draw_pdf
 
 RUN = "01jtestrun00000000abcdefgh"
 Say = Callable[..., Result]
@@ -81,6 +84,24 @@ def test_services_are_listed_by_either_way_of_naming_the_machine(say: Say, insta
         assert f"on instance {instance}" in say("service", "list", *arguments).output, arguments
     refused = say("service", "list", instance, "--on", 7)
     assert (refused.exit_code, "name one instance" in refused.output) == (2, True)
+
+
+def test_a_dry_run_on_an_instance_tells_that_one_and_its_price(
+    here: Session, say: Say, instance: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offers, "find_offers", lambda *_: pytest.fail("it asked for machines, and wants none"))
+    page = here.workspace.data / "page.pdf"
+    draw_pdf(page, 1, "Value stack")
+    machine = here.instance(instance)
+    dry = ("run", page, "--instance", instance, "--dry-run")
+    said = say(*dry).output
+    assert f"instance {instance} does the work, {machine.gpu_name}, {usd_per_hour(machine.usd_per_hour)}" in said
+    told = json.loads(say(*dry, "--json").stdout)
+    assert (told["instance"], told["usd_per_hour"], told["rents"]) == (instance, machine.usd_per_hour, False)
+    gone = say("run", page, "--instance", 7, "--dry-run")
+    assert (gone.exit_code, "spotter: there is no instance 7: " in gone.output) == (2, True)
+    assert Runbook(here.workspace).entries() == []
+    page.unlink()
 
 
 @pytest.mark.parametrize(
