@@ -26,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# What tests read is English, whatever the shell speaks; names are UTF-8 there as here.
+if [name for name in ("SPOTTER_LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE", "LANG") if os.environ.pop(name, None)]:
+    os.environ["LANG"] = "C.UTF-8"
+
 # Several workers share few processors: threads of BLAS would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
