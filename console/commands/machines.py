@@ -188,8 +188,8 @@ def rerent(
     """Rent another machine in an instance's place, on the same terms, and move its run; the old one is destroyed."""
     from console.commands.bootstrap import drive_and_decide
     from console.commands.runs import EXIT_OF_STATE
-    from console.operations.rerent import plan_rerent
     from console.operations.rerent import rerent as rerent_instance
+    from console.operations.rerent_plan import plan_rerent
     from console.operations.run import Wishes
 
     here = session()

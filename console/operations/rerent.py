@@ -11,21 +11,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from console.errors import WrongInput
 from console.operations.destroy import StillNeeded, check_may_go, check_nothing_is_lost, destroy
 from console.operations.events import OperationEvent, Report, Step, silent
 from console.operations.letting_go import take_over
-from console.operations.offers import OfferNotThere, Wishes
+from console.operations.offers import OfferNotThere
 from console.operations.prepare import GRACE_S
 from console.operations.pull import pull
 from console.operations.rent import rent
 from console.operations.rerent_book import RerentBook, RerentEntry, where_it_stands
 from console.operations.rerent_book import Step as Stage
-from console.operations.rerent_offers import RankedOffer, has_room, in_turn, offers_like, same_terms
+from console.operations.rerent_offers import RankedOffer, has_room, in_turn, offers_like
+from console.operations.rerent_plan import CannotRerent, RerentPlan, old_machine, run_on, still_movable
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session
 from console.operations.watch import watch
-from console.words import usd_per_hour
 from remote.states import IN_USE
 
 if TYPE_CHECKING:
@@ -33,79 +32,6 @@ if TYPE_CHECKING:
     from remote.ledger import RentedInstance
 
 SWEEP_S = 15.0
-
-
-class CannotRerent(WrongInput):
-    """There is nothing to put in this machine's place; the text says what can be done instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class RerentPlan:
-    """What a re-rent would do, as things stand."""
-
-    old: RentedInstance
-    run: RunEntry | None
-    """The run that moves."""
-    driver: int | None
-    """The process that follows it now, and is ended."""
-    wishes: Wishes
-    offers: tuple[RankedOffer, ...]
-    """The best first."""
-    note: str
-    """The market's words, when there is none."""
-    named: bool = False
-    """Whether the operator chose the offer: then it is that one or none."""
-
-    @property
-    def most_usd_per_hour(self) -> float:
-        """What another offer may cost when the best is gone: the limit that was given, or else the dearer of the two
-        prices that the question names."""
-        shown = [self.old.usd_per_hour, *(each.usd_per_hour for each in self.offers[:1])]
-        return self.wishes.max_usd_per_hour or max(shown)
-
-    def check_run(self, meant: str | None) -> None:
-        """Hold what would move against the run that the operator was asked about; None stands for any.
-
-        Raises:
-            CannotRerent: it is another run, or there is none any more.
-        """
-        on = self.run.run_id if self.run is not None else "no run"
-        if meant is not None and meant != on:
-            raise CannotRerent(
-                f"{on} is on instance {self.old.instance_id} by now, not {meant}: nothing was touched; look again"
-            )
-
-    @property
-    def words(self) -> str:
-        """For the question before it."""
-        if not self.offers:
-            return f"instance {self.old.instance_id}: go on where it stood"
-        best = self.offers[0]
-        place = f"{best.offer.gpu_name} in {best.offer.location} (offer {best.offer.id}, {best.history.words})"
-        words = f"instance {self.old.instance_id} at {usd_per_hour(self.old.usd_per_hour)} by {place} at "
-        words += usd_per_hour(best.usd_per_hour)
-        if self.run is not None:
-            words += f", and move run {self.run.run_id} there"
-        return words + (f" (process {self.driver}, which follows it, is ended)" if self.driver is not None else "")
-
-
-def plan_rerent(
-    session: Session, instance_id: int, *, offer_id: int | None = None, max_usd_per_hour: float | None = None
-) -> RerentPlan:
-    """What a re-rent of this instance would do; nothing is changed.
-
-    Raises:
-        CannotRerent: it was not rented from here, the run on it cannot move, or it is gone and was of no run.
-        remote.cloud.CloudError: the cloud does not answer.
-    """
-    old = _old(session, instance_id)
-    entry = RerentBook(session).read(instance_id)
-    run = _run_on(session, old, entry)
-    wishes = same_terms(session, old, max_usd_per_hour=max_usd_per_hour)
-    rented = entry is not None and entry.step.reached(Stage.RENTED)
-    offers, note = ([], "") if rented else offers_like(session, old, run, wishes, offer_id)
-    driver = Runbook(session.workspace).holder(run.run_id) if run is not None else None
-    return RerentPlan(old, run, driver, wishes, tuple(offers), note, named=offer_id is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +68,14 @@ def rerent(session: Session, plan: RerentPlan, report: Report = silent, *, give_
         begun = book.read(old_id)
         if not plan.offers and not (begun is not None and begun.step.reached(Stage.RENTING)):
             raise OfferNotThere(f"nothing like instance {old_id} is on offer, so nothing was touched: {plan.note}")
-        now_on = _run_on(session, _old(session, old_id), begun)  # another re-rent may have been through since the plan
+        # another re-rent may have been through since the plan
+        now_on = run_on(session, old_machine(session, old_id), begun)
         if (now_on and now_on.run_id) != (run and run.run_id):
             raise CannotRerent(f"what works on instance {old_id} has changed since: look again")
         if run is not None and not (begun is not None and begun.step.reached(Stage.MOVED)):
             take_over(runbook, run.run_id, lambda words: report(OperationEvent("rerent", "progress", words)))
             stack.enter_context(runbook.hold(run.run_id))
-            run = _still_movable(runbook.read(run.run_id), old_id)
+            run = still_movable(runbook.read(run.run_id), old_id)
         entry = book.begin(old_id, run.run_id if run is not None else None)
         try:
             return _Move(session, book, replace(plan, run=run), entry, report, give_up).do()
@@ -351,54 +278,6 @@ class _Move:
             )  # fmt: skip
             return False
         return True
-
-
-def _old(session: Session, instance_id: int) -> RentedInstance:
-    row = session.ledger.instance(session.cloud_name, instance_id)
-    if row is None:
-        raise CannotRerent(
-            f"instance {instance_id} was not rented from this workspace: its terms are not known here; "
-            "`spotter offers` and `spotter rent` take any"
-        )
-    return row
-
-
-def _run_on(session: Session, old: RentedInstance, begun: RerentEntry | None) -> RunEntry | None:
-    """The run that moves.
-
-    Raises:
-        CannotRerent: it is spread over several machines, is through with this one, or went on with another; or there
-            is none, and the machine is gone.
-    """
-    runbook, instance_id = Runbook(session.workspace), old.instance_id
-    if begun is not None and begun.run_id is not None:
-        run = runbook.read(begun.run_id)
-        return run if begun.step.reached(Stage.MOVED) else _still_movable(run, instance_id)
-    for run in runbook.entries():
-        if instance_id not in run.machines or run.phase is Phase.DONE:
-            continue
-        return _still_movable(run, instance_id)
-    if begun is None and not old.alive:
-        raise CannotRerent(f"instance {instance_id} is gone and no run is on it: there is nothing to put in its place")
-    return None
-
-
-def _still_movable(run: RunEntry, instance_id: int) -> RunEntry:
-    if run.sharded:
-        raise CannotRerent(
-            f"run {run.run_id} is spread over several machines, which are replaced by themselves: "
-            f"`spotter destroy {instance_id} --force` gives this one up"
-        )
-    if run.machines and instance_id not in run.machines:
-        raise CannotRerent(
-            f"run {run.run_id} went on with instance {run.instance_id}: `spotter ps` shows what is still rented"
-        )
-    if run.phase.reached(Phase.ENDED):
-        raise CannotRerent(
-            f"run {run.run_id} is through with instance {instance_id}: `spotter run --resume {run.run_id}` "
-            "fetches what is there and finishes"
-        )
-    return run
 
 
 def _seen(session: Session, instance_id: int) -> Instance | None:

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from console.operations import rerent as operation
+from console.operations import rerent_plan
 from console.operations.destroy import StillNeeded
 from console.operations.events import OperationEvent
 from console.operations.offers import NO_WISHES, OfferNotThere
-from console.operations.rerent import CannotRerent, RerentPlan, plan_rerent, rerent
+from console.operations.rerent import rerent
 from console.operations.rerent_book import RerentBook, RerentBusy, Step
 from console.operations.rerent_offers import MachineHistory, RankedOffer, histories, ranked, same_terms
+from console.operations.rerent_plan import CannotRerent, RerentPlan, plan_rerent
 from console.operations.runbook import Phase, Runbook, RunEntry
 from console.operations.session import InstanceGone, Session, open_session
 from console.workspace import create_workspace
@@ -119,7 +121,8 @@ Planned = Callable[..., RerentPlan]
 @pytest.fixture
 def planned(session: Session, world: World, monkeypatch: pytest.MonkeyPatch) -> Planned:
     def made(*offers: RankedOffer) -> RerentPlan:
-        monkeypatch.setattr(operation, "offers_like", lambda *_: (list(offers), "the market is empty"))
+        for module in (operation, rerent_plan):
+            monkeypatch.setattr(module, "offers_like", lambda *_: (list(offers), "the market is empty"))
         return plan_rerent(session, OLD)
 
     return made
