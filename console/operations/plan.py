@@ -55,7 +55,8 @@ class Plan:
     stages: tuple[str, ...] = ()
     """In their order; `entry.laptop_stages` says which of them are done on this machine."""
     warnings: tuple[str, ...] = ()
-    """What of the sources will not be found again in the results: elements of pages that do not exist, for example."""
+    """What of the sources will not be found again in the results, beyond problems: elements of pages that do not exist,
+    for example."""
     passed_over: int = 0
     """Files of kinds that the pipeline does not take."""
 
@@ -206,7 +207,8 @@ def plan(
             step.summary += f", {count(len(problems), 'document')} cannot be parsed"
         if skipped := len(answer["skipped"]):
             step.summary += f", {count(skipped, 'file')} of other kinds passed over"
-        warnings = tuple(answer["warnings"])
+        told = {f"{problem.path!r}: {problem.message}" for problem in problems}
+        warnings = tuple(warning for warning in answer["warnings"] if warning not in told)
         forecasts = tuple(answer["forecasts"])
         if known:
             step.summary += f" · the same work as run {entry.run_id}"

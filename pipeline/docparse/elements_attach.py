@@ -134,10 +134,14 @@ def _misplaced(one: PartitionFile, document: str, pages: int) -> Iterator[str]:
     beyond = {page: count for page, count in counts.items() if page is not None and page > pages}
     if beyond:
         yield (
-            f"{one.source.path!r} has {sum(beyond.values())} elements on pages up to {max(beyond)}, but {document!r} "
-            f"has {pages}: they are left out"
+            f"{one.source.path!r} has {_counted(sum(beyond.values()))} on pages up to {max(beyond)}, but {document!r} "
+            f"has {pages}: left out"
         )
     if pages > 1 and counts[None]:
-        yield f"{one.source.path!r} has {counts[None]} elements that name no page of {document!r}: they are left out"
+        yield f"{one.source.path!r} has {_counted(counts[None])} without a page of {document!r}: left out"
     if not counts:
         yield f"{one.source.path!r} holds no element"
+
+
+def _counted(elements: int) -> str:
+    return "1 element" if elements == 1 else f"{elements} elements"

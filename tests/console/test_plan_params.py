@@ -168,11 +168,14 @@ def test_what_of_the_sources_will_not_be_found_in_the_results_is_said(session: S
     draw_pdf(data / "doc.pdf", 1, "Value stack")
     beyond = {"type": "Title", "text": "Lost", "metadata": {"page_number": 9, "filename": "doc.pdf"}}
     (data / "doc.pdf.json").write_text(json.dumps([beyond]))
+    beyond["metadata"] = {"page_number": 1, "filename": "absent.pdf"}
+    (data / "absent.pdf.json").write_text(json.dumps([beyond]))
     (data / "notes.txt").write_text("nothing to parse")
     said: list[OperationEvent] = []
     planned = plan(session, report=said.append)
     (warning,) = planned.warnings
-    assert "'data/doc.pdf.json' has 1 elements on pages up to 9, but 'data/doc.pdf' has 1" in warning
+    assert [problem.path for problem in planned.problems] == ["data/absent.pdf.json"], "a problem is told as one"
+    assert "'data/doc.pdf.json' has 1 element on pages up to 9, but 'data/doc.pdf' has 1: left out" in warning
     assert [event.message for event in said if event.state == "progress"] == [f"⚠ {warning}"]
     assert any(event.message.endswith(", 1 file of other kinds passed over") for event in said)
     told = plan_details(session.workspace, planned, None)

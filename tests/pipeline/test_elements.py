@@ -157,8 +157,8 @@ def test_what_would_be_lost_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text('[{"a": 1}]')
     found = scanned(tmp_path)
     said = "\n".join(found.warnings)
-    assert "1 elements on pages up to 7, but 'two.pdf' has 2" in said
-    assert "1 elements that name no page of 'two.pdf'" in said
+    assert "1 element on pages up to 7, but 'two.pdf' has 2" in said
+    assert "1 element without a page of 'two.pdf'" in said
     assert "'other/two.pdf.json' is left out: the elements of 'two.pdf' are in 'two.pdf.json'" in said
     assert [skipped.path for skipped in found.skipped] == ["notes.json", "other/two.pdf.json"]
 
