@@ -35,6 +35,7 @@ from tests.console.worlds import BUSY, DONE, FAILED, NOW, World, frozen, world
 
 pytestmark = [
     pytest.mark.xdist_group("snapshots"),  # they share one world
+    pytest.mark.timeout(900),  # of whoever comes second: the pictures of another run of the tests may take long
     pytest.mark.filterwarnings("ignore:.*Can not relate snapshot name:UserWarning"),
 ]
 

@@ -97,13 +97,14 @@ def test_a_service_comes_back_and_tells_when_it_can_be_used(agent: Agent) -> Non
     port = free_port()
     program = (
         "import os, socket, time\n"
-        "time.sleep(0.5)\n"
+        "while not os.path.exists('go'): time.sleep(0.05)\n"
         f"server = socket.create_server(('127.0.0.1', {port}))\n"
         "while True: server.accept()\n"
     )
     api = JobSpec("api", ("python3", "-c", program), restart="always", ready=Ready(port=port, every_s=0.1))
     assert agent.launch(api).ready is False
     assert agent.status("api").ready is False
+    agent.write("go", b"")
     eventually(lambda: agent.status("api").ready, what="the service is ready")
     with socket.create_connection(("127.0.0.1", port), timeout=5):
         first = agent.status("api")
