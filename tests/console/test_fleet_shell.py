@@ -62,8 +62,8 @@ async def test_a_shell_takes_the_consoles_place_counts_as_use_and_gives_it_back(
 ) -> None:
     monkeypatch.setattr(shell, "run_in_terminal", lambda _command: terminal.append("ssh") or 0)
     app = app_of(workspace)
-    async with app.run_test(size=(100, 30)) as pilot:
-        put(await opened(pilot), FREE.id)
+    async with opened(app, size=(100, 30)) as (pilot, made):
+        put(made, FREE.id)
         await pilot.press("s")
         await until(pilot, lambda: "back" in terminal, "the console back")
     assert terminal == ["left", "using 31245", "ssh", "done", "back"]
@@ -88,8 +88,7 @@ async def test_what_goes_wrong_in_the_shell_brings_the_console_back_and_is_said(
 
     monkeypatch.setattr(shell, "run_in_terminal", run)
     app = app_of(workspace)
-    async with app.run_test(size=(100, 30)) as pilot:
-        made = await opened(pilot)
+    async with opened(app, size=(100, 30)) as (pilot, made):
         put(made, FREE.id)
         await pilot.press("s")
         await until(pilot, lambda: notes, "what went wrong")
@@ -118,8 +117,8 @@ async def test_inside_tmux_it_is_a_window_of_its_own_and_the_console_stays(
     workspace: Workspace, terminal: list[str], windows: list[list[str]], notes: list[str]
 ) -> None:
     app = app_of(workspace)
-    async with app.run_test(size=(100, 30)) as pilot:
-        put(await opened(pilot), FREE.id)
+    async with opened(app, size=(100, 30)) as (pilot, made):
+        put(made, FREE.id)
         await pilot.press("s")
         await until(pilot, lambda: notes, "what was opened")
     (command,) = [each for each in windows if each[0] == "tmux"]
@@ -141,8 +140,8 @@ async def test_no_window_opens_for_a_shell_that_cannot_begin_and_its_reason_is_s
 
     monkeypatch.setattr(shell, "shell_command", refused)
     app = app_of(workspace)
-    async with app.run_test(size=(100, 30)) as pilot:
-        put(await opened(pilot), FREE.id)
+    async with opened(app, size=(100, 30)) as (pilot, made):
+        put(made, FREE.id)
         await pilot.press("s")
         await until(pilot, lambda: notes, "what went wrong")
     assert notes == ["no endpoint of 31245 answers"]
