@@ -17,6 +17,8 @@ MIN_LETTER_INK = 0.12
 MAX_RUN_ASPECT = 10.0
 MAX_WORD_PX = 260
 WORD_ASPECT = 2.2
+LOW_LETTER = 0.4
+"""Low letters reach over so much of the height of a word that has higher ones, and ones that reach below."""
 SWATCH_LEAST_PX = 12
 SWATCH_MOST_PX = (50.0, 32.0)
 OUTLINE_AREA_PX = 1300
@@ -24,8 +26,12 @@ DISC_INK = 0.73
 DISC_LEAST_PX = 15
 DISC_OUT_OF_ROUND_PX = 3
 """A dot of a legend is full of ink, so large, and as wide as high."""
+SOLID_EDGE_PX = 8
+"""Ink of a solid shape reaches no further than the shape but for so much."""
 RIM_INK = 0.25
 """Of a dot whose inside was looked at for light letters, no more is left."""
+INSIDE_INK = 0.4
+"""Of a dot that has an edge darker than its inside, so much seems light."""
 BOLD_GAP = 0.35
 """Letters of a bold word stand no further apart than this share of their height; a swatch stands alone."""
 DASH_REACH_PX = 8
@@ -43,7 +49,8 @@ def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
     ink = sheet.faint.astype(np.uint8)
     width, height = sheet.size
     for shape in shapes:
-        if not shape.dark or shape.height < HOLDER_PX[1] or shape.width < HOLDER_PX[0]:
+        # A dark area that is not solid is paper between letters of a bold heading.
+        if not shape.dark or shape.source == "tinted" or shape.height < HOLDER_PX[1] or shape.width < HOLDER_PX[0]:
             continue
         if shape.height < HEADING_PX and shape.solidity < HOLDER_SOLIDITY:
             # Letters of a bold heading that blur ran together.
@@ -77,7 +84,8 @@ def letters_of(labels: Pixels, stats: Pixels) -> tuple[Pixels, Pixels]:
         & (np.maximum(w, h) > 1.15 * np.minimum(w, h))
     )
     kept &= ~(bar & (h < 13.0))
-    kept &= ~((density > 0.7) & (h < 9.0) & (w > 2.2 * h))
+    # Low letters that run together are nearly as full of ink, but for what their bows leave out.
+    kept &= ~((density > np.where(h < 7.0, 0.7, 0.8)) & (h < 9.0) & (w > 2.2 * h))
     for index in np.flatnonzero(kept & (w > WORD_ASPECT * h)):
         left, top, wide, tall = (int(value) for value in stats[index, :4])
         kept[index] = _upright_all_along(labels[top : top + tall, left : left + wide] == index + 1)
@@ -104,7 +112,7 @@ def _upright_all_along(word: Pixels) -> bool:
     """Whether ink reaches over much of the height in many columns, as in a word; an arrow is a line with a head."""
     tall = word.shape[0]
     reach = tall - word.argmax(axis=0) - word[::-1].argmax(axis=0)
-    return bool((reach[word.any(axis=0)] >= 0.5 * tall).mean() >= 0.4)
+    return bool((reach[word.any(axis=0)] >= LOW_LETTER * tall).mean() >= 0.4)
 
 
 def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> Pixels:
@@ -123,6 +131,9 @@ def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]
             & (letters[:, 2] >= right - 8)
             & (letters[:, 3] >= bottom - 8)
         )
+        if shape.source == "dark":
+            # Ink that reaches further on than a swatch does is a word, of which some letters are solid.
+            around &= np.abs(letters - np.array(shape.box)).max(axis=1) <= SOLID_EDGE_PX
         kept &= ~(around & (size >= 0.45 * tall * wide) & (tall >= SWATCH_LEAST_PX))
     for shape in shapes:
         left, top, right, bottom = shape.box
@@ -134,6 +145,9 @@ def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]
             edges = np.abs(letters - np.array([left, top, right, bottom])).max(axis=1)
             # Full, or, where its inside was looked at for light letters, its rim alone.
             kept &= ~((edges <= 5) & ((densities >= 0.7) | (densities <= RIM_INK)) & (wide >= 0.7 * tall))
+            if abs(shape.width - shape.height) <= DISC_OUT_OF_ROUND_PX and shape.solidity > HOLDER_SOLIDITY:
+                # The inside of a dot whose edge is darker.
+                kept &= ~((edges <= 8) & (densities >= INSIDE_INK))
         elif shape.source == "lined" and shape.boxy and shape.width >= 1.3 * shape.height and shape.width >= 22:
             shared_x = np.minimum(letters[:, 2], right) - np.maximum(letters[:, 0], left)
             shared_y = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top)

@@ -35,6 +35,9 @@ FILLED_BY_CLEAN = 4
 """The same on a page that was drawn, where paper has one colour."""
 COLOUR_SAMPLE = 400
 """Of a shape's box, about so many pixels tell its colour."""
+SPECK_PX = 60
+SPECK_BY = 24
+"""On a scan, a tinted area that is smaller, and no further from the paper, is a spot."""
 TRIM_PX = 7
 SAME_SHARE = 0.75
 DARK_BY = 60
@@ -92,8 +95,15 @@ def find_shapes(sheet: Sheet) -> list[Shape]:
     for mask, source in ((dark, "dark"), (sheet.flat, "lined"), (sheet.tint, "tinted")):
         found[source] = _of_mask(mask, sheet, source)  # type: ignore[index,arg-type]
     lined = _unlike(found["lined"], found["dark"])
-    tinted = _unlike(found["tinted"], [*found["dark"], *lined])
+    tinted = [shape for shape in found["tinted"] if not (sheet.noisy and _is_speck(shape, sheet))]
+    tinted = _unlike(tinted, [*found["dark"], *lined])
     return sorted([*found["dark"], *lined, *tinted], key=lambda shape: -area(shape.box))
+
+
+def _is_speck(shape: Shape, sheet: Sheet) -> bool:
+    """Whether a small area hardly differs from the paper of a scan: a spot, not a fill."""
+    away = max(abs(a - b) for a, b in zip(shape.colour, sheet.paper, strict=True))
+    return max(shape.width, shape.height) < SPECK_PX and away < SPECK_BY
 
 
 def _unlike(shapes: Sequence[Shape], others: Sequence[Shape]) -> list[Shape]:

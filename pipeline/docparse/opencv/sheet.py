@@ -33,6 +33,12 @@ FLAT_STEP = 4.0
 TINT_STEP = 4.0
 TINT_STEP_NOISY = 8.5
 """An area that differs from the paper by more, in any channel, is tinted."""
+FAINT_BLUR_PX = 7
+FAINT_TINT_STEP = 5.5
+FAINT_TINT_MEANS = (7.5, 20.0)
+"""Of an area so faint, what blur adds at its edge is narrow."""
+FAINT_LEAST_PX = 400
+FAINT_LEAST_FLAT = 0.6
 INK_SHARE = 0.27
 FAINT_SHARE = 0.68
 MOST_INK_CONTRAST = 46.0
@@ -44,6 +50,11 @@ LINE_THICK_PX = 9
 LINE_CONTRAST = 12.0
 LINE_CONTRAST_PER_GRAIN = 3.0
 SOLID_CONTRAST = 38
+SOLID_CONTRAST_MOST = 56
+"""Where many pixels have just that contrast, as a fill may, noise would tear it: the limit rises so far at most."""
+SOLID_MARGIN = 4
+SOLID_TORN_SHARE = 0.002
+"""Share of the page that is torn by a limit within its noise."""
 SOLID_SIDE_PX = 7
 NOISY_ABOVE = 0.3
 """Grain above which a page counts as a scan or photo."""
@@ -130,9 +141,10 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
     strokes = inked | across | down
     paper = (_most_common(half[:, :, 0]), _most_common(half[:, :, 1]), _most_common(half[:, :, 2]))
     paper_grey = _most_common(grey)
-    dark_area = (smooth < paper_grey - SOLID_CONTRAST).view(np.uint8)
+    dark_area = (smooth < paper_grey - _solid_contrast(smooth, paper_grey, grain)).view(np.uint8)
     solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).view(bool)
-    flat, tint = _flat(half, strokes, solid, grain), _tint(half, paper, solid, grain)
+    flat = _flat(half, strokes, solid, grain)
+    tint = _tint(half, paper, solid, flat, grain)
     return Sheet(
         grey, half, strokes, inked, faint, solid, flat, tint, across, down, paper, paper_grey, contrast, grain, way
     )
@@ -147,6 +159,20 @@ def _ink_contrast(lifted: Pixels, contrast: float, grain: float) -> float:
     return (
         contrast if seen.size < 50 else float(np.clip(INK_SHARE * np.quantile(seen, 0.9), contrast, MOST_INK_CONTRAST))
     )
+
+
+def _solid_contrast(grey: Pixels, paper_grey: int, grain: float) -> int:
+    """Grey levels from which an area is dark: the usual ones, or on a noisy page the next that no fill is at: a fill
+    so light has dark letters, which show as strokes on an area that is not solid."""
+    if grain <= NOISY_ABOVE:
+        return SOLID_CONTRAST
+    seen = np.ascontiguousarray(grey[::3, ::3])
+    counts = np.convolve(np.bincount(seen.ravel(), minlength=256), np.ones(2 * SOLID_MARGIN + 1), "same")
+    at = [float(counts[paper_grey - away]) for away in range(SOLID_CONTRAST, min(SOLID_CONTRAST_MOST, paper_grey) + 1)]
+    if not at or at[0] <= SOLID_TORN_SHARE * seen.size:
+        return SOLID_CONTRAST
+    few = max(1.5 * min(at), SOLID_TORN_SHARE * seen.size)
+    return SOLID_CONTRAST + next(index for index, count in enumerate(at) if count <= few)
 
 
 def _long_lines(grey: Pixels, grain: float) -> tuple[Pixels, Pixels]:
@@ -232,7 +258,7 @@ def _flat(half: Pixels, strokes: Pixels, solid: Pixels, grain: float) -> Pixels:
     return flat
 
 
-def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, grain: float) -> Pixels:
+def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, flat: Pixels, grain: float) -> Pixels:
     """Lightly coloured areas: what differs from paper after lines and letters were closed and light was evened out."""
     height, width = half.shape[:2]
     closed = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
@@ -244,7 +270,28 @@ def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, grain: float
         away = _strongest(cv2.absdiff(closed, np.full_like(closed, paper)))
     tinted = ((away > least) & (_half_size(solid, width, height) < 60)).astype(np.uint8)
     tinted = cv2.morphologyEx(tinted, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    if grain > NOISY_ABOVE:
+        tinted |= _faint_tint(away, flat)
     found: Pixels = tinted.view(bool)
+    return found
+
+
+def _faint_tint(away: Pixels, flat: Pixels) -> Pixels:
+    """uint8: areas that noise would tear were each of their pixels asked alone: smoothed, and judged by their mean."""
+    smooth = cv2.blur(away, (FAINT_BLUR_PX, FAINT_BLUR_PX))
+    above = cv2.morphologyEx((smooth > FAINT_TINT_STEP).view(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=4, ltype=cv2.CV_32S)
+    faint = np.zeros(count, np.uint8)
+    for index in range(1, count):
+        left, top, wide, tall, size = (int(value) for value in stats[index])
+        if size < FAINT_LEAST_PX:
+            continue
+        part = np.s_[top : top + tall, left : left + wide]
+        own = labels[part] == index
+        mean = float(smooth[part][own].mean())
+        # A bold heading is mostly ink.
+        faint[index] = FAINT_TINT_MEANS[0] <= mean <= FAINT_TINT_MEANS[1] and flat[part][own].mean() >= FAINT_LEAST_FLAT
+    found: Pixels = faint[labels]
     return found
 
 

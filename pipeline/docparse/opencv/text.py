@@ -21,6 +21,11 @@ TALL_ASPECT = 2.6
 WORD_DENSITY = 0.33
 LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
+ALONE_PX = 40
+GRAIN_PX = 5
+MARK_LETTERS = 3
+MARK_OFF = 0.15
+"""Of the height of a line, room between its letters and a mark above them."""
 LAYER_HEIGHT = 0.62
 """Of the room that a text layer gives a line, what its larger letters fill."""
 
@@ -190,9 +195,37 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
         if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])
     ]
     places = _places(shapes, ink.shape)
-    joined = [found for found in _joined(words, places) if len(found) > 1 or not _may_be_head(found[0], places)]
-    lines = [_line_of_letters(found) for found in joined if _reads(found)]
-    return [*lines, *_last_words(lines, [_line_of_letters(found) for found in joined if not _reads(found)])]
+    joined = [
+        found
+        for found in _joined(words, places)
+        if len(found) > 1 or not _may_be_head(found[0], places) or _stands_alone(found[0], parts[1])
+    ]
+    reads = [_reads(found, _on_dark(found, places, shapes)) for found in joined]
+    lines = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if well]
+    pieces = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if not well]
+    return [*_without_accents(lines), *_last_words(lines, pieces)]
+
+
+def _without_accents(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Lines but for single marks that stand right above a letter of another one: й, ё, Ö."""
+    marks = [line for line in lines if line.letters <= MARK_LETTERS]
+    of_words = np.array([line.box for line in lines if line.letters > MARK_LETTERS]).reshape(-1, 4)
+    heights = of_words[:, 3] - of_words[:, 1]
+    dropped = set()
+    for mark in marks:
+        left, top, right, bottom = mark.box
+        within = (of_words[:, 0] <= left) & (of_words[:, 2] >= right)
+        over = (top < of_words[:, 1] + 0.3 * heights) & (bottom >= of_words[:, 1] - MARK_OFF * heights)
+        if (within & over & (bottom - top < 0.5 * heights)).any():
+            dropped.add(id(mark))
+    return [line for line in lines if id(line) not in dropped]
+
+
+def _on_dark(letters: Sequence[Box], places: Pixels, shapes: Sequence[Shape]) -> bool:
+    """Whether letters stand in a dark shape, where no line is drawn."""
+    box = union(letters)
+    number = int(places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)])
+    return number > 0 and shapes[number - 1].dark
 
 
 def _may_be_head(box: Box, places: Pixels) -> bool:
@@ -200,6 +233,17 @@ def _may_be_head(box: Box, places: Pixels) -> bool:
     wide, tall = box[2] - box[0], box[3] - box[1]
     outside = places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)] == 0
     return bool(outside and 1.2 * tall <= wide < LONE_WORD_ASPECT * tall)
+
+
+def _stands_alone(box: Box, stats: Pixels) -> bool:
+    """Whether no ink is near but of its own size beside it, as none is around a page number; a head has a line."""
+    left, top, right, bottom = box
+    x, y, w, h = (stats[1:, column] for column in range(4))
+    near = (x < right + ALONE_PX) & (x + w > left - ALONE_PX) & (y < bottom + ALONE_PX) & (y + h > top - ALONE_PX)
+    near &= np.maximum(w, h) >= GRAIN_PX
+    # A thin digit beside it may have been taken for a dash.
+    beside = (np.abs(y - top) <= 2) & (np.abs(y + h - bottom) <= 2) & (x < right + 8) & (x + w > left - 8)
+    return not (near & ~beside).any()
 
 
 def _last_words(lines: Sequence[TextLine], pieces: Sequence[TextLine]) -> list[TextLine]:
@@ -268,9 +312,11 @@ def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
     return [letters for _, letters, _ in lines]
 
 
-def _reads(letters: Sequence[Box]) -> bool:
-    """Whether components look like writing: several side by side, or one word, and not mostly dashes."""
+def _reads(letters: Sequence[Box], on_dark: bool) -> bool:
+    """Whether components look like writing: several side by side, or one word, and not mostly dashes of a line."""
     dashes = sum((box[2] - box[0]) > 2.4 * (box[3] - box[1]) and box[3] - box[1] < 8 for box in letters)
+    if on_dark and len(letters) > 1:
+        dashes = 0
     box = union(letters)
     wide, tall = box[2] - box[0], box[3] - box[1]
     return dashes < len(letters) / 2 and wide >= (0.8 if len(letters) > 1 else 1.2) * tall
