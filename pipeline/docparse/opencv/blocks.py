@@ -19,13 +19,14 @@ SIZE_RATIO_SMALL = 1.5
 SMALL_PX = 14.0
 """Of letters so small, a line of low ones counts as much lower than the next."""
 HEADING_PITCH = 1.15
-HEADING_SIZE = 1.1
-HEADING_OFF = 2.4
-"""From line to line in a block are about two letter heights."""
-HIGH_SHARE = 0.7
-"""High letters take so much of a line that has letters reaching below it as well."""
-LINE_LETTERS = 16
-"""Among so many letters are high ones."""
+CORE_PITCH = 3.5
+"""Lines of one block follow one another within so many heights of their low letters; a heading stands further off."""
+CORE_RATIO = 1.25
+"""Low letters of one block differ by no more, and a pixel."""
+CORE_RATIO_SHORT = 1.5
+CORE_EVENNESS = 1.15
+LINE_LETTERS = 10
+"""Of fewer letters all may be high ones."""
 LINE_GAP = 1.2
 """Lines of one block have no more room between them than so many letter heights."""
 LINE_GAP_PIXELS = 1.95
@@ -56,6 +57,7 @@ def in_rows(lines: Sequence[TextLine]) -> list[TextLine]:
         joined[home] = replace(
             other, box=union([other.box, line.box]), letters=other.letters + line.letters,
             height=max(other.height, line.height), middle=(other.middle + line.middle) / 2,
+            core=max(other, line, key=lambda piece: piece.letters).core,
         )  # fmt: skip
     return joined
 
@@ -85,8 +87,6 @@ def group_lines(lines: Sequence[TextLine], from_layer: bool) -> list[TextBlock]:
 
 def _without_heading(block: list[TextLine]) -> list[list[TextLine]]:
     """The block, or its first line and the rest when that line stands further off than the others do."""
-    if len(block) == 2 and _stands_off(*block):
-        return [block[:1], block[1:]]
     if len(block) < 3:
         return [block]
     pitches = [b.middle - a.middle for a, b in pairwise(block)]
@@ -98,45 +98,45 @@ def _without_heading(block: list[TextLine]) -> list[list[TextLine]]:
     return [block]
 
 
-def _stands_off(first: TextLine, second: TextLine) -> bool:
-    """Whether the first of two lines is larger and further off than lines of one block are: a heading.
-
-    Of few letters all may be low ones, and their height then says little.
-    """
-    sure = second.letters >= LINE_LETTERS
-    return (
-        sure
-        and _size(first) >= HEADING_SIZE * _size(second)
-        and second.middle - first.middle > HEADING_OFF * _size(second)
-    )
-
-
-def _size(line: TextLine) -> float:
-    """Height of a line's high letters, judged by its whole extent where most of its letters are low ones."""
-    return max(line.height, HIGH_SHARE * min(line.box[3] - line.box[1], 2 * line.height))
-
-
 def _follows(block: Sequence[TextLine], line: TextLine, from_layer: bool) -> bool:
     last = block[-1]
-    height, larger = min(last.height, line.height), max(last.height, line.height)
-    if from_layer:
-        room = LINE_GAP * height
-    else:
-        sizes = _size(last), _size(line)
-        # Of two lines of running text, one may have low letters only.
-        room = LINE_GAP_PIXELS * (max(sizes) if min(last.letters, line.letters) >= LINE_LETTERS else min(sizes))
-    if larger > _size_ratio(larger, from_layer) * height:
-        return False
     if shared_span(last.box[0], last.box[2], line.box[0], line.box[2]) <= 0.3:
+        return False
+    if last.core is not None and line.core is not None:
+        return _next_by_core(block, line)
+    height, larger = min(last.height, line.height), max(last.height, line.height)
+    if larger > _size_ratio(larger, from_layer) * height:
         return False
     pitch = line.middle - last.middle
     down = pitch - (last.height + line.height) / 2
-    if not -0.2 * height <= down <= room:
+    if not -0.2 * height <= down <= (LINE_GAP if from_layer else LINE_GAP_PIXELS) * height:
         return False
     if len(block) == 1:
         return True
     least = min(b.middle - a.middle for a, b in pairwise(block))
     return pitch <= least + PITCH_SLACK * height
+
+
+def _next_by_core(block: Sequence[TextLine], line: TextLine) -> bool:
+    """Whether a line seen in pixels is the next of a block, by its low letters and what they stand on.
+
+    Which of its letters are high differs from line to line; how low ones stand does not.
+    """
+    last = block[-1]
+    (top, bottom), (upper, lower) = _core(last), _core(line)
+    small, large = sorted((bottom - top, lower - upper))
+    larger = last if bottom - top > lower - upper else line
+    if large > (CORE_RATIO_SHORT if larger.letters < LINE_LETTERS else CORE_RATIO) * small + 1:
+        return False
+    pitch = lower - bottom
+    if not 1.2 * large <= pitch <= CORE_PITCH * small:
+        return False
+    least = min((_core(b)[1] - _core(a)[1] for a, b in pairwise(block)), default=pitch)
+    return pitch <= CORE_EVENNESS * least + 1
+
+
+def _core(line: TextLine) -> tuple[float, float]:
+    return line.core or (line.box[1], line.box[3])
 
 
 def _size_ratio(height: float, from_layer: bool) -> float:

@@ -23,6 +23,8 @@ LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
 ALONE_PX = 40
 GRAIN_PX = 5
+CORE_INK = 0.45
+"""A row of pixels through a line's low letters has so much of the ink of its fullest row."""
 MARK_LETTERS = 3
 MARK_OFF = 0.15
 """Of the height of a line, room between its letters and a mark above them."""
@@ -63,6 +65,8 @@ class TextLine:
     """y of its middle, with the page's tilt taken out."""
     marked: bool = False
     """It begins with a bullet or a number."""
+    core: tuple[float, float] | None = None
+    """Top and bottom of its low letters, of which most of it consists; None where a text layer tells its size."""
 
 
 def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[TextLine]:
@@ -73,7 +77,7 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
     if text.words:
         lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
     else:
-        lines = _lines_of_pixels(ink, parts, shapes)
+        lines = [_with_core(line, ink) for line in _lines_of_pixels(ink, parts, shapes)]
     dots = _dots(parts[1])
     dots = dots[_clear_before(ink, dots)]
     return _with_markers(
@@ -92,6 +96,16 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     return replace(
         line, box=(float(left + xs[0]), float(top + ys[0]), float(left + xs[-1] + 1), float(top + ys[-1] + 1))
     )
+
+
+def _with_core(line: TextLine, ink: Pixels) -> TextLine:
+    """The line with the rows told that have much of its ink: few letters reach above or below them."""
+    left, top, right, bottom = (max(0, round(side)) for side in line.box)
+    rows = ink[top:bottom, left:right].sum(axis=1, dtype=np.int32)
+    if not rows.size or bottom - top > right - left:
+        return replace(line, core=(line.box[1], line.box[3]))
+    much = np.flatnonzero(rows >= CORE_INK * rows.max())
+    return replace(line, core=(float(top + much[0]), float(top + much[-1] + 1)))
 
 
 def _dots(stats: Pixels) -> Pixels:
