@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from pipeline.docparse.opencv.geometry import grown
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 
@@ -19,6 +20,7 @@ MAX_WORD_PX = 260
 WORD_ASPECT = 2.2
 LOW_LETTER = 0.4
 """Low letters reach over so much of the height of a word that has higher ones, and ones that reach below."""
+OPEN_COLUMNS = 0.2
 SWATCH_LEAST_PX = 12
 SWATCH_MOST_PX = (50.0, 32.0)
 OUTLINE_AREA_PX = 1300
@@ -28,6 +30,10 @@ DISC_OUT_OF_ROUND_PX = 3
 """A dot of a legend is full of ink, so large, and as wide as high."""
 SOLID_EDGE_PX = 8
 """Ink of a solid shape reaches no further than the shape but for so much."""
+DOT_PX = (22.0, 50.0)
+DOT_SOLIDITY = 0.96
+DOT_FILL = 0.95
+RIM_PX = 4.0
 RIM_INK = 0.25
 """Of a dot whose inside was looked at for light letters, no more is left."""
 INSIDE_INK = 0.4
@@ -39,6 +45,11 @@ DASHES_REACH_PX = 30
 """At an arrow's head is a dash so near, and two dashes within so much."""
 HOLDER_PX = (32.0, 24.0)
 """Width and height from which a dark shape may hold light letters."""
+MIDDLING = 90.0
+"""A fill that is no darker than so, in grey levels under paper, may have dark letters."""
+LETTER_BY = 50.0
+LIGHT_SHARE = 0.3
+"""Light letters stand out of their fill by so much of its distance from paper."""
 HEADING_PX = 48.0
 HOLDER_SOLIDITY = 0.9
 """A lower dark shape with more bays is letters of a bold heading."""
@@ -49,6 +60,10 @@ def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
     ink = sheet.faint.astype(np.uint8)
     width, height = sheet.size
     for shape in shapes:
+        if _is_dot(shape):
+            # Its outline, and an arrow's head that touches it, would pass for a letter.
+            left, top, right, bottom = (round(side) for side in grown(shape.box, RIM_PX))
+            ink[max(0, top) : bottom, max(0, left) : right] = 0
         # A dark area that is not solid is paper between letters of a bold heading.
         if not shape.dark or shape.source == "tinted" or shape.height < HOLDER_PX[1] or shape.width < HOLDER_PX[0]:
             continue
@@ -60,12 +75,34 @@ def letter_ink(sheet: Sheet, shapes: Sequence[Shape]) -> Pixels:
         within = np.zeros((bottom - top, right - left), np.uint8)
         cv2.drawContours(within, [shape.contour], -1, 1, -1, offset=(-left, -top))
         crop = sheet.grey[top:bottom, left:right]
-        light = cv2.morphologyEx(crop, cv2.MORPH_TOPHAT, np.ones((17, 17), np.uint8)) > sheet.contrast
         inner = cv2.erode(within, np.ones((5, 5), np.uint8))
         part = ink[top:bottom, left:right]
+        fill = _grey_of(shape)
+        if sheet.paper_grey - fill < MIDDLING and _has_dark_letters(crop[inner > 0], fill):
+            part[(within > 0) & (inner == 0)] = 0
+            continue
+        # Rings around letters of a scan are lighter than the fill as well, but far from as light as paper.
+        least = max(sheet.contrast, LIGHT_SHARE * (sheet.paper_grey - fill))
+        light = cv2.morphologyEx(crop, cv2.MORPH_TOPHAT, np.ones((17, 17), np.uint8)) > least
         part[within > 0] = 0
         part[light & (inner > 0)] = 1
     return ink
+
+
+def _is_dot(shape: Shape) -> bool:
+    """Whether it is a solid disc of the size of a node without text."""
+    round_enough = abs(shape.width - shape.height) <= DISC_OUT_OF_ROUND_PX and shape.solidity > DOT_SOLIDITY
+    return shape.source == "dark" and round_enough and DOT_PX[0] <= shape.width <= DOT_PX[1] and shape.fill < DOT_FILL
+
+
+def _grey_of(shape: Shape) -> float:
+    blue, green, red = shape.colour
+    return 0.114 * blue + 0.587 * green + 0.299 * red
+
+
+def _has_dark_letters(grey: Pixels, fill: float) -> bool:
+    """Whether more of a fill's pixels are much darker than it than are much lighter."""
+    return bool(np.count_nonzero(grey < fill - LETTER_BY) > np.count_nonzero(grey > fill + 0.6 * LETTER_BY))
 
 
 def letters_of(labels: Pixels, stats: Pixels) -> tuple[Pixels, Pixels]:
@@ -112,13 +149,20 @@ def _upright_all_along(word: Pixels) -> bool:
     """Whether ink reaches over much of the height in many columns, as in a word; an arrow is a line with a head."""
     tall = word.shape[0]
     reach = tall - word.argmax(axis=0) - word[::-1].argmax(axis=0)
-    return bool((reach[word.any(axis=0)] >= LOW_LETTER * tall).mean() >= 0.4)
+    seen = word.any(axis=0)
+    if (reach[seen] >= 0.5 * tall).mean() >= 0.4:
+        return True
+    # Low letters reach less far in a word that has high ones; but unlike a thick line, they have openings.
+    open_there = np.count_nonzero(word, axis=0)[seen] < reach[seen]
+    return bool((reach[seen] >= LOW_LETTER * tall).mean() >= 0.4 and open_there.mean() >= OPEN_COLUMNS)
 
 
 def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]) -> Pixels:
     """Which letters (n, 4) are no outline of a closed shape, nor a filled one: a swatch, a small node."""
     kept = np.ones(len(letters), bool)
     tall, wide = letters[:, 3] - letters[:, 1], letters[:, 2] - letters[:, 0]
+    # A dark area that is not solid is what lies between letters.
+    shapes = [shape for shape in shapes if not (shape.dark and shape.source == "tinted")]
     for shape in shapes:
         size = shape.width * shape.height
         swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= 1.4 * shape.height

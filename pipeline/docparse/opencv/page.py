@@ -16,6 +16,7 @@ from pipeline.docparse.opencv.bays import with_lids, without_bays
 from pipeline.docparse.opencv.blocks import group_lines, in_rows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
+from pipeline.docparse.opencv.enclosed import without_enclosed
 from pipeline.docparse.opencv.frames import find_frames
 from pipeline.docparse.opencv.geometry import area, gap, grown, overlap, share_inside, union
 from pipeline.docparse.opencv.grids import (
@@ -67,7 +68,7 @@ class PageFinds:
             np.array([line.box for line in self._lines]).reshape(-1, 4),
             np.array([line.height for line in self._lines]),
         )
-        whole = with_lids([shape for shape in shapes if not self._is_letter(shape)])
+        whole = with_lids(without_enclosed([shape for shape in shapes if not self._is_letter(shape)]))
         most = NODE_MAX_PAGE_SHARE * self._page_area
         self._shapes = [
             without_bays(s, self._lines) if s.solidity < NODE_SOLIDITY and area(s.box) < most else s for s in whole
@@ -250,11 +251,12 @@ class PageFinds:
                 or any(share_inside(frame.box, box) > 0.7 for box in [*taken, *boards])
             ):
                 continue
-            zones = [zone for zone in crowd(self._shapes, frame) if self._text_in(zone.box)]
+            notes = crowd(self._shapes, frame)
+            zones = [zone for zone in notes if self._text_in(zone.box)]
             if len(zones) < 3:
                 continue
             sparse = filled_share(zones, frame) < BOARD_FILL
-            if self._ink_between(frame, zones) > (SPARSE_MOST_INK_PX if sparse else BOARD_MOST_INK_PX):
+            if self._ink_between(frame, notes) > (SPARSE_MOST_INK_PX if sparse else BOARD_MOST_INK_PX):
                 continue
             boards.append(frame.box)
             self._zones += [zone.box for zone in zones]

@@ -156,7 +156,7 @@ def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
             strip, last = strips[other], chain[-1]
             aligned = abs(strip.box[0] - first.box[0]) <= ALIGNED_PX and abs(strip.box[2] - first.box[2]) <= ALIGNED_PX
             away = strip.box[1] - last.box[3]
-            if aligned and -4 <= away <= 2.2 * max(strip.height, last.height):
+            if aligned and -4 <= away <= 2.2 * max(strip.height, last.height) and _row_between(last, strip, lines):
                 chain.append(strip)
                 used.add(other)
         box = union([strip.box for strip in chain])
@@ -171,6 +171,14 @@ def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
             box = union([box, *(line.box for line in first_row)])
         found.append(box)
     return found
+
+
+def _row_between(upper: Shape, lower: Shape, lines: Sequence[TextLine]) -> bool:
+    """Whether two strips touch, or what lies between them is a row of the table: text stands in it."""
+    between = (upper.box[0], upper.box[3], upper.box[2], lower.box[1])
+    return lower.box[1] - upper.box[3] < STRIPE_HEIGHT_PX[0] or any(
+        share_inside(line.box, between) > 0.6 for line in lines
+    )
 
 
 def _aligned(lines: Sequence[TextLine]) -> list[Box]:

@@ -25,6 +25,12 @@ ALONE_PX = 40
 GRAIN_PX = 5
 CORE_INK = 0.45
 """A row of pixels through a line's low letters has so much of the ink of its fullest row."""
+DASH_MOST_PX = 36.0
+DASH_LETTERS = 4
+DASH_APART_PX = 12.0
+DASH_ALIKE = 1.4
+DASH_SLANT = 0.2
+"""Tangent of the least slant; what is more level, or more upright, may be letters of a line or of a column."""
 MARK_LETTERS = 3
 MARK_OFF = 0.15
 """Of the height of a line, room between its letters and a mark above them."""
@@ -217,7 +223,43 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
     reads = [_reads(found, _on_dark(found, places, shapes)) for found in joined]
     lines = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if well]
     pieces = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if not well]
-    return [*_without_accents(lines), *_last_words(lines, pieces)]
+    return [*_without_dashes(_without_accents(lines), parts[1]), *_last_words(lines, pieces)]
+
+
+def _without_dashes(lines: Sequence[TextLine], stats: Pixels) -> list[TextLine]:
+    """Lines but for dashes of slanting lines: marks that go on, alike, at two opposite corners."""
+    x, y, w, h = (stats[1:, column].astype(np.float64) for column in range(4))
+    large = np.maximum(w, h)
+    marks = (large >= GRAIN_PX) & (large <= DASH_MOST_PX)
+    boxes = np.stack([x, y, x + w, y + h], axis=1)[marks]
+    return [
+        line
+        for line in lines
+        if line.letters > DASH_LETTERS or line.box[2] - line.box[0] > 2 * DASH_MOST_PX or not _goes_on(line.box, boxes)
+    ]
+
+
+def _goes_on(box: Box, marks: Pixels) -> bool:
+    """Whether a box of one to three marks lies on a slanting line of marks (n, 4), with more of them on both sides."""
+    left, top, right, bottom = box
+    x, y = (marks[:, 0] + marks[:, 2]) / 2, (marks[:, 1] + marks[:, 3]) / 2
+    across, down = x - (left + right) / 2, y - (top + bottom) / 2
+    inside = (np.abs(across) <= (right - left) / 2) & (np.abs(down) <= (bottom - top) / 2)
+    apart_x = np.maximum(marks[:, 0] - right, left - marks[:, 2])
+    apart_y = np.maximum(marks[:, 1] - bottom, top - marks[:, 3])
+    near = ~inside & (np.maximum(apart_x, apart_y) <= DASH_APART_PX)
+    near &= (np.abs(down) >= DASH_SLANT * np.abs(across)) & (np.abs(across) >= DASH_SLANT * np.abs(down))
+    for way in (1, -1):
+        side = near & (way * across * down > 0)
+        if not (side & (across > 0)).any() or not (side & (across < 0)).any():
+            continue
+        own_x, own_y = x[inside], y[inside]
+        if len(own_x) < 2:
+            # A label of one mark in the gap of a dashed line is wider than its dashes.
+            return bool(right - left <= DASH_ALIKE * float(np.median((marks[:, 2] - marks[:, 0])[side])))
+        first, last = own_x.argmin(), own_x.argmax()
+        return bool(way * (own_y[last] - own_y[first]) >= DASH_SLANT * (own_x[last] - own_x[first]))
+    return False
 
 
 def _without_accents(lines: Sequence[TextLine]) -> list[TextLine]:
