@@ -126,3 +126,49 @@ def test_a_ruled_table_of_numbers_is_no_chart(tmp_path: Path) -> None:
     regions = found(tmp_path / "ruled.pdf", ruled)
     assert iou(only(regions, "table"), (54, 100, 504, 244)) > 0.95
     assert not [one for one in regions if one.label == "diagram"]
+
+
+def test_a_dot_with_a_dark_edge_and_a_head_at_it_is_a_node(tmp_path: Path) -> None:
+    ink = (0.1, 0.12, 0.15)
+
+    def start(page: Any) -> None:
+        notes(page, [(200, 100)], 80, 30)
+        page.draw_circle((120, 115), 7, color=ink, fill=(0.45, 0.3, 0.55), width=1.5)
+        page.draw_line((200, 115), (134, 115), color=ink, width=1.5)
+        page.draw_polyline([(136, 111), (136, 119), (127, 115)], color=ink, fill=ink, closePath=True)
+
+    regions = found(tmp_path / "start.pdf", start)
+    assert len([one for one in regions if one.label == "node"]) == 2
+    assert not [one for one in regions if one.label == "textbox"]
+
+
+def test_a_stamp_is_no_text(tmp_path: Path) -> None:
+    ink = (0.7, 0.45, 0.1)
+
+    def stamp(page: Any) -> None:
+        page.draw_circle((500, 780), 30, color=ink, width=1.6)
+        page.draw_circle((500, 780), 26, color=ink, width=0.7)
+        page.insert_text((480, 786), "APPROVED", fontsize=7, fontname="hebo", color=ink)
+
+    assert not [one for one in found(tmp_path / "stamp.pdf", stamp) if one.label == "textbox"]
+
+
+def test_names_at_the_left_and_numbers_at_the_right_of_columns_are_a_table(tmp_path: Path) -> None:
+    def table(page: Any) -> None:
+        for y, row in (
+            (100, ("Delivery", "Payment", "Audit log")),
+            (124, ("Cache", 65, 97)),
+            (148, ("Mobile", 7, 833)),
+        ):
+            page.insert_text((60, y), row[0], fontsize=8.5)
+            for left, right, cell in ((200, 260, row[1]), (290, 360, row[2])):
+                text = str(cell)
+                place = left if isinstance(cell, str) else right - 4.7 * len(text)
+                page.insert_text((place, y), text, fontsize=8.5)
+        for y, cells in ((172, ("Stream", "Forecast", 45)), (196, ("Refund", "Storage", 221))):
+            page.insert_text((60, y), cells[0], fontsize=8.5)
+            page.insert_text((200, y), cells[1], fontsize=8.5)
+            page.insert_text((360 - 4.7 * len(str(cells[2])), y), str(cells[2]), fontsize=8.5)
+
+    box = only(found(tmp_path / "table.pdf", table), "table")
+    assert iou(box, (60, 94, 360, 196)) > 0.85

@@ -34,6 +34,7 @@ from pipeline.docparse.opencv.legends import find_legends
 from pipeline.docparse.opencv.rules import level_lines, upright_lines
 from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
 from pipeline.docparse.opencv.sheet import Sheet
+from pipeline.docparse.opencv.stamps import find_stamps
 from pipeline.docparse.opencv.tables import find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, held
 from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained, with_ring, without_outlines
@@ -324,10 +325,12 @@ class PageFinds:
 
     def _add_texts(self, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> None:
         """Add what is left of shapes with text, and text without a shape."""
+        stamps = find_stamps(shapes)
         for shape in shapes:
-            if self._text_in(shape.box):
+            if self._text_in(shape.box) and not any(share_inside(shape.box, stamp) > 0.9 for stamp in stamps):
                 self._add("textbox", self._with_bar(shape), 0.9 * min(1.0, shape.fill))
-        free = [line for line in lines if not any(share_inside(line.box, zone) > 0.8 for zone in self._zones)]
+        said = [*self._zones, *stamps]
+        free = [line for line in lines if not any(share_inside(line.box, zone) > 0.8 for zone in said)]
         for block in group_lines(in_rows(free), self._from_layer):
             self._add_group("textbox", block.box, score.of_text(block), [line.box for line in block.lines])
 

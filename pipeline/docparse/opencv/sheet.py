@@ -52,6 +52,8 @@ LINE_CONTRAST_PER_GRAIN = 3.0
 SOLID_CONTRAST = 38
 SOLID_CONTRAST_MOST = 56
 """Where many pixels have just that contrast, as a fill may, noise would tear it: the limit rises so far at most."""
+SOLID_CONTRAST_DARK = 64
+"""On a dark page, a fill is a little lighter than it and has light letters, or bright and has dark ones."""
 SOLID_MARGIN = 4
 SOLID_TORN_SHARE = 0.002
 """Share of the page that is torn by a limit within its noise."""
@@ -141,7 +143,7 @@ def make_sheet(pixels: Pixels, dpi: int | None) -> Sheet:
     strokes = inked | across | down
     paper = (_most_common(half[:, :, 0]), _most_common(half[:, :, 1]), _most_common(half[:, :, 2]))
     paper_grey = _most_common(grey)
-    dark_area = (smooth < paper_grey - _solid_contrast(smooth, paper_grey, grain)).view(np.uint8)
+    dark_area = (smooth < paper_grey - _solid_contrast(smooth, paper_grey, grain, dark)).view(np.uint8)
     solid = cv2.morphologyEx(dark_area, cv2.MORPH_OPEN, np.ones((SOLID_SIDE_PX, SOLID_SIDE_PX), np.uint8)).view(bool)
     flat = _flat(half, strokes, solid, grain)
     tint = _tint(half, paper, solid, flat, grain)
@@ -161,9 +163,11 @@ def _ink_contrast(lifted: Pixels, contrast: float, grain: float) -> float:
     )
 
 
-def _solid_contrast(grey: Pixels, paper_grey: int, grain: float) -> int:
+def _solid_contrast(grey: Pixels, paper_grey: int, grain: float, dark: bool) -> int:
     """Grey levels from which an area is dark: the usual ones, or on a noisy page the next that no fill is at: a fill
     so light has dark letters, which show as strokes on an area that is not solid."""
+    if dark:
+        return SOLID_CONTRAST_DARK
     if grain <= NOISY_ABOVE:
         return SOLID_CONTRAST
     seen = np.ascontiguousarray(grey[::3, ::3])

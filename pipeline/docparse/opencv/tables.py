@@ -194,16 +194,21 @@ def _aligned(lines: Sequence[TextLine]) -> list[Box]:
             runs.append(run)
             run = [b]
         runs.append(run)
-    rows = sorted((run for run in runs if len(run) >= 3), key=lambda run: run[0].middle)
+    rows = sorted((run for run in runs if len(run) >= 2), key=lambda run: run[0].middle)
     chains: list[list[list[TextLine]]] = []
     for row in rows:
-        home = next((c for c in chains if _stacked(c, row)), None)
-        if home is None:
-            chains.append([row])
-        else:
+        home = max(chains, key=lambda chain: _shared(chain, row), default=None)
+        if home is not None and _shared(home, row) >= (1 if len(home[-1]) == len(row) >= 3 else 2):
             home.append(row)
+        elif len(row) >= 3:
+            chains.append([row])
     found = []
     for chain in chains:
+        if sum(len(row) >= 3 for row in chain) < 3:
+            continue
+        # Where names stand at the left of a column and numbers at its right, a row may share little with the last.
+        if sum(_shared(chain[:index], chain[index]) for index in range(1, len(chain))) < 2 * (len(chain) - 1):
+            continue
         chain = _without_strays(chain)
         if len(chain) < 3:
             continue
@@ -251,16 +256,13 @@ def _running(line: TextLine, lines: Sequence[TextLine]) -> bool:
     )
 
 
-def _stacked(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> bool:
-    """Whether a row is near the last one of a chain and has at least two columns in common with its rows."""
+def _shared(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> int:
+    """How many cells of a row begin or end where one of a chain's does; 0 where it is far below the chain's last."""
     last = chain[-1]
     if row[0].middle - last[0].middle > ROW_REACH * median(line.height for line in last):
-        return False
-    lefts = [line.box[0] for line in row]
-    rights = [line.box[2] for line in row]
+        return 0
     above = [line.box for upper in chain for line in upper]
-    shared = sum(
-        any(abs(left - box[0]) <= ALIGNED_PX or abs(right - box[2]) <= ALIGNED_PX for box in above)
-        for left, right in zip(lefts, rights, strict=True)
+    return sum(
+        any(abs(line.box[0] - box[0]) <= ALIGNED_PX or abs(line.box[2] - box[2]) <= ALIGNED_PX for box in above)
+        for line in row
     )
-    return shared >= 2

@@ -31,6 +31,8 @@ DASH_APART_PX = 12.0
 DASH_ALIKE = 1.4
 DASH_SLANT = 0.2
 """Tangent of the least slant; what is more level, or more upright, may be letters of a line or of a column."""
+SPREAD_PX = 0.7
+"""Ink of a scan spreads so far on either side."""
 MARK_LETTERS = 3
 MARK_OFF = 0.15
 """Of the height of a line, room between its letters and a mark above them."""
@@ -83,7 +85,7 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
     if text.words:
         lines = [_tight(line, ink) for line in _lines_of_layer(text, sheet)]
     else:
-        lines = [_with_core(line, ink) for line in _lines_of_pixels(ink, parts, shapes)]
+        lines = [_with_core(line, ink, sheet.noisy) for line in _lines_of_pixels(ink, parts, shapes)]
     dots = _dots(parts[1])
     dots = dots[_clear_before(ink, dots)]
     return _with_markers(
@@ -104,14 +106,15 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     )
 
 
-def _with_core(line: TextLine, ink: Pixels) -> TextLine:
+def _with_core(line: TextLine, ink: Pixels, noisy: bool) -> TextLine:
     """The line with the rows told that have much of its ink: few letters reach above or below them."""
+    spread = SPREAD_PX if noisy else 0.0
     left, top, right, bottom = (max(0, round(side)) for side in line.box)
     rows = ink[top:bottom, left:right].sum(axis=1, dtype=np.int32)
     if not rows.size or bottom - top > right - left:
         return replace(line, core=(line.box[1], line.box[3]))
     much = np.flatnonzero(rows >= CORE_INK * rows.max())
-    return replace(line, core=(float(top + much[0]), float(top + much[-1] + 1)))
+    return replace(line, core=(top + much[0] + spread, top + much[-1] + 1 - spread))
 
 
 def _dots(stats: Pixels) -> Pixels:
