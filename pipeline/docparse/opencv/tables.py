@@ -198,7 +198,7 @@ def _aligned(lines: Sequence[TextLine]) -> list[Box]:
     chains: list[list[list[TextLine]]] = []
     for row in rows:
         home = max(chains, key=lambda chain: _shared(chain, row), default=None)
-        if home is not None and _shared(home, row) >= (1 if len(home[-1]) == len(row) >= 3 else 2):
+        if home is not None and _belongs(home, row):
             home.append(row)
         elif len(row) >= 3:
             chains.append([row])
@@ -254,6 +254,14 @@ def _running(line: TextLine, lines: Sequence[TextLine]) -> bool:
         and 0 < abs(other.middle - line.middle) <= 2.6 * line.height
         for other in lines
     )
+
+
+def _belongs(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> bool:
+    """Whether a row shares two columns with a chain; it may share less, or have less, where it begins as the last."""
+    shared, begins = _shared(chain, row), abs(row[0].box[0] - chain[-1][0].box[0]) <= ALIGNED_PX
+    if len(row) < 3:
+        return shared >= 2 and begins
+    return shared >= 2 or (shared == 1 and begins and len(row) == len(chain[-1]))
 
 
 def _shared(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> int:
