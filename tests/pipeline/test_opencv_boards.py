@@ -128,20 +128,6 @@ def test_a_ruled_table_of_numbers_is_no_chart(tmp_path: Path) -> None:
     assert not [one for one in regions if one.label == "diagram"]
 
 
-def test_a_dot_with_a_dark_edge_and_a_head_at_it_is_a_node(tmp_path: Path) -> None:
-    ink = (0.1, 0.12, 0.15)
-
-    def start(page: Any) -> None:
-        notes(page, [(200, 100)], 80, 30)
-        page.draw_circle((120, 115), 7, color=ink, fill=(0.45, 0.3, 0.55), width=1.5)
-        page.draw_line((200, 115), (134, 115), color=ink, width=1.5)
-        page.draw_polyline([(136, 111), (136, 119), (127, 115)], color=ink, fill=ink, closePath=True)
-
-    regions = found(tmp_path / "start.pdf", start)
-    assert len([one for one in regions if one.label == "node"]) == 2
-    assert not [one for one in regions if one.label == "textbox"]
-
-
 def test_a_stamp_is_no_text(tmp_path: Path) -> None:
     ink = (0.7, 0.45, 0.1)
 

@@ -13,7 +13,10 @@ from pipeline.docparse.documents import draw_page
 from pipeline.docparse.labels import LABELS
 from pipeline.docparse.media import PDF
 from pipeline.docparse.opencv.detector import OpenCvDetector
+from pipeline.docparse.opencv.enclosed import without_enclosed
 from pipeline.docparse.opencv.geometry import iou
+from pipeline.docparse.opencv.shapes import find_shapes
+from pipeline.docparse.opencv.sheet import make_sheet
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
 from tests.pipeline.documents import new_page, save
@@ -120,50 +123,53 @@ def test_a_heading_over_one_line_is_a_block_of_its_own(tmp_path: Path) -> None:
 def test_lines_of_which_some_have_low_letters_only_are_one_block(tmp_path: Path) -> None:
     lines = (
         "Модель а отчёт уходит в совет до начала квартала",
-        "становится понятно, кто платит и какие связи рвутся",
+        "становится понятно, кто сам моет окна, а кто не моет",
         "и почему они рвутся на своём месте или на чужом.",
     )
 
     def text(page: Any) -> None:
         for number, line in enumerate(lines):
-            style = "margin:0;font-family:serif;font-size:10.5px"
-            place = (54, 100 + 14.5 * number, 500, 120 + 14.5 * number)
-            page.insert_htmlbox(place, f'<p style="{style}">{line}</p>')
+            place = (54, 100 + 13.8 * number, 500, 120 + 13.8 * number)
+            page.insert_htmlbox(place, f'<p style="margin:0;font-family:serif;font-size:10px">{line}</p>')
 
-    regions = scanned(tmp_path / "text.pdf", text, blur=0.01, grain=0.0, paper=255, toner=0, quality=100)
-    assert len(boxes(regions, "textbox")) == 1
+    assert len(boxes(scanned(tmp_path / "text.pdf", text, paper=255), "textbox")) == 1
 
 
 def test_dashes_of_a_slanting_line_are_no_text(tmp_path: Path) -> None:
     def line(page: Any) -> None:
-        page.draw_rect((60, 100, 140, 140), color=(0.2, 0.2, 0.2), width=1.5)
-        page.insert_text((76, 124), "Gateway", fontsize=9)
-        page.draw_rect((400, 280, 480, 320), color=(0.2, 0.2, 0.2), width=1.5)
-        page.insert_text((416, 304), "Courier", fontsize=9)
-        page.draw_line((140, 130), (400, 290), color=(0.3, 0.3, 0.3), width=3.2, dashes="[6 5] 0")
+        for x, y, word in ((60, 100, "Gateway"), (400, 180, "Courier")):
+            page.draw_rect((x, y, x + 80, y + 40), color=(0.2, 0.2, 0.2), width=1.5)
+            page.insert_text((x + 16, y + 24), word, fontsize=9)
+        page.draw_line((142, 130), (398, 190), color=(0.3, 0.3, 0.3), width=2.4, dashes="[6 4] 0")
 
-    assert not boxes(scanned(tmp_path / "line.pdf", line, blur=1.3, grain=5.0), "textbox")
+    assert not boxes(scanned(tmp_path / "line.pdf", line, blur=1.0, grain=4.0), "textbox")
 
 
-def test_what_arrows_close_in_is_no_shape(tmp_path: Path) -> None:
-    grey, ink = (0.4, 0.4, 0.4), (0.1, 0.1, 0.1)
+def test_a_dot_with_a_dark_edge_and_a_head_at_it_is_no_letter(tmp_path: Path) -> None:
+    ink = (0.1, 0.12, 0.15)
 
-    def ring(page: Any) -> None:
-        for x, y, word in ((100, 100, "Client"), (340, 100, "Profile"), (100, 220, "Return"), (340, 220, "Audit")):
-            page.draw_rect((x, y, x + 60, y + 26), fill=grey, color=ink)
-            page.insert_text((x + 12, y + 16), word, fontsize=9, color=(1, 1, 1))
-        for y in (113, 233):
-            page.draw_line((160, y), (340, y), color=ink, width=1.5)
-        for x in (130, 370):
-            page.draw_line((x, 126), (x, 214), color=ink, width=1.5)
-            head(page, x, 220, ink)
-        for number in range(4):
-            page.insert_text((190, 150 + 12 * number), "and what it says there", fontsize=8)
+    def start(page: Any) -> None:
+        page.draw_rect((200, 100, 280, 130), color=(0.2, 0.3, 0.6), fill=(0.87, 0.91, 0.97))
+        page.insert_text((206, 116), "Note 0", fontsize=8)
+        page.draw_circle((120, 115), 7, color=ink, fill=(0.45, 0.3, 0.55), width=1.5)
+        page.draw_line((200, 115), (140, 115), color=ink, width=1.5)
+        page.draw_polyline([(136, 111), (136, 119), (127, 115)], color=ink, fill=ink, closePath=True)
 
-    regions = scanned(tmp_path / "ring.pdf", ring)
-    assert len(boxes(regions, "node")) == 4
-    assert not boxes(regions, "canvas")
-    assert not [box for box in boxes(regions, "textbox") if box[2] - box[0] > 100]
+    regions = scanned(tmp_path / "start.pdf", start, blur=0.01, grain=0.0, paper=255, toner=0, quality=100)
+    assert len(boxes(regions, "node")) == 2
+    assert not boxes(regions, "textbox")
+
+
+def test_what_arrows_close_in_is_no_shape() -> None:
+    page = np.full((500, 900, 3), 250, np.uint8)
+    cv2.rectangle(page, (150, 100), (750, 400), (20, 20, 20), 3)
+    for x, y in ((150, 100), (750, 100), (150, 400), (750, 400)):
+        cv2.rectangle(page, (x - 60, y - 30), (x + 60, y + 30), (90, 90, 90), -1)
+    for x in (300, 500):
+        cv2.rectangle(page, (x, 200), (x + 100, 260), (20, 20, 20), 2)
+    shapes = find_shapes(make_sheet(page, 150))
+    kept = without_enclosed(shapes)
+    assert [round(shape.width / 100) for shape in shapes if shape not in kept] == [6]
 
 
 def test_two_strips_without_a_row_between_them_are_no_table(tmp_path: Path) -> None:
