@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.docparse.lines import BULLETS
 from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
 from pipeline.docparse.opencv.letters import letter_ink, letters_of, without_outlines
+from pipeline.docparse.opencv.marks import DASH_MOST_PX, goes_on, small_marks, stands_alone
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box, PageText
@@ -21,21 +22,14 @@ TALL_ASPECT = 2.6
 WORD_DENSITY = 0.33
 LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
-ALONE_PX = 40
-GRAIN_PX = 5
 CORE_INK = 0.45
 """A row of pixels through a line's low letters has so much of the ink of its fullest row."""
-DASH_MOST_PX = 36.0
-DASH_LETTERS = 4
-DASH_APART_PX = 12.0
-DASH_ALIKE = 1.4
-DASH_SLANT = 0.2
-"""Tangent of the least slant; what is more level, or more upright, may be letters of a line or of a column."""
 SPREAD_PX = 0.7
 """Ink of a scan spreads so far on either side."""
 MARK_LETTERS = 3
 MARK_OFF = 0.15
 """Of the height of a line, room between its letters and a mark above them."""
+DASH_LETTERS = 4
 LAYER_HEIGHT = 0.62
 """Of the room that a text layer gives a line, what its larger letters fill."""
 
@@ -221,7 +215,7 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
     joined = [
         found
         for found in _joined(words, places)
-        if len(found) > 1 or not _may_be_head(found[0], places) or _stands_alone(found[0], parts[1])
+        if len(found) > 1 or not _may_be_head(found[0], places) or stands_alone(found[0], parts[1])
     ]
     reads = [_reads(found, _on_dark(found, places, shapes)) for found in joined]
     lines = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if well]
@@ -231,38 +225,12 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
 
 def _without_dashes(lines: Sequence[TextLine], stats: Pixels) -> list[TextLine]:
     """Lines but for dashes of slanting lines: marks that go on, alike, at two opposite corners."""
-    x, y, w, h = (stats[1:, column].astype(np.float64) for column in range(4))
-    large = np.maximum(w, h)
-    marks = (large >= GRAIN_PX) & (large <= DASH_MOST_PX)
-    boxes = np.stack([x, y, x + w, y + h], axis=1)[marks]
+    marks = small_marks(stats)
     return [
         line
         for line in lines
-        if line.letters > DASH_LETTERS or line.box[2] - line.box[0] > 2 * DASH_MOST_PX or not _goes_on(line.box, boxes)
+        if line.letters > DASH_LETTERS or line.box[2] - line.box[0] > 2 * DASH_MOST_PX or not goes_on(line.box, marks)
     ]
-
-
-def _goes_on(box: Box, marks: Pixels) -> bool:
-    """Whether a box of one to three marks lies on a slanting line of marks (n, 4), with more of them on both sides."""
-    left, top, right, bottom = box
-    x, y = (marks[:, 0] + marks[:, 2]) / 2, (marks[:, 1] + marks[:, 3]) / 2
-    across, down = x - (left + right) / 2, y - (top + bottom) / 2
-    inside = (np.abs(across) <= (right - left) / 2) & (np.abs(down) <= (bottom - top) / 2)
-    apart_x = np.maximum(marks[:, 0] - right, left - marks[:, 2])
-    apart_y = np.maximum(marks[:, 1] - bottom, top - marks[:, 3])
-    near = ~inside & (np.maximum(apart_x, apart_y) <= DASH_APART_PX)
-    near &= (np.abs(down) >= DASH_SLANT * np.abs(across)) & (np.abs(across) >= DASH_SLANT * np.abs(down))
-    for way in (1, -1):
-        side = near & (way * across * down > 0)
-        if not (side & (across > 0)).any() or not (side & (across < 0)).any():
-            continue
-        own_x, own_y = x[inside], y[inside]
-        if len(own_x) < 2:
-            # A label of one mark in the gap of a dashed line is wider than its dashes.
-            return bool(right - left <= DASH_ALIKE * float(np.median((marks[:, 2] - marks[:, 0])[side])))
-        first, last = own_x.argmin(), own_x.argmax()
-        return bool(way * (own_y[last] - own_y[first]) >= DASH_SLANT * (own_x[last] - own_x[first]))
-    return False
 
 
 def _without_accents(lines: Sequence[TextLine]) -> list[TextLine]:
@@ -292,17 +260,6 @@ def _may_be_head(box: Box, places: Pixels) -> bool:
     wide, tall = box[2] - box[0], box[3] - box[1]
     outside = places[int((box[1] + box[3]) / 4), int((box[0] + box[2]) / 4)] == 0
     return bool(outside and 1.2 * tall <= wide < LONE_WORD_ASPECT * tall)
-
-
-def _stands_alone(box: Box, stats: Pixels) -> bool:
-    """Whether no ink is near but of its own size beside it, as none is around a page number; a head has a line."""
-    left, top, right, bottom = box
-    x, y, w, h = (stats[1:, column] for column in range(4))
-    near = (x < right + ALONE_PX) & (x + w > left - ALONE_PX) & (y < bottom + ALONE_PX) & (y + h > top - ALONE_PX)
-    near &= np.maximum(w, h) >= GRAIN_PX
-    # A thin digit beside it may have been taken for a dash.
-    beside = (np.abs(y - top) <= 2) & (np.abs(y + h - bottom) <= 2) & (x < right + 8) & (x + w > left - 8)
-    return not (near & ~beside).any()
 
 
 def _last_words(lines: Sequence[TextLine], pieces: Sequence[TextLine]) -> list[TextLine]:
