@@ -24,7 +24,7 @@ LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
 CORE_INK = 0.45
 """A row of pixels through a line's low letters has so much of the ink of its fullest row."""
-SPREAD_PX = 0.7
+SPREAD_PX = 0.35
 """Ink of a scan spreads so far on either side."""
 MARK_LETTERS = 3
 MARK_OFF = 0.15
