@@ -33,7 +33,7 @@ class Arrow:
     tail: Stop
     head: Stop
     headed: float
-    """Ink at its head over ink at a bare end; 1 means that no head was seen."""
+    """1 means that no head was seen; more the further its head is wider than its line."""
     doubt: float = 0.0
     """What speaks against its ends being one arrow's: radians turned at junctions, and ends that are alike."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import cv2
@@ -16,8 +17,18 @@ import numpy as np
 
 from pipeline.docparse.opencv.arrow import Arrow, Stop, around
 from pipeline.docparse.opencv.behind import carried_behind
-from pipeline.docparse.opencv.ends import CONTACT_PX, HEAD_RADIUS_PX, HEAD_RATIO, End, Nearness, end_of, reaching
+from pipeline.docparse.opencv.ends import (
+    CONTACT_PX,
+    HEAD_RADIUS_PX,
+    HEAD_RATIO,
+    HEAD_SIDES_PX,
+    End,
+    Nearness,
+    end_of,
+    reaching,
+)
 from pipeline.docparse.opencv.geometry import gap, grown, union
+from pipeline.docparse.opencv.interrupted import mended
 from pipeline.docparse.opencv.routes import meeting_of, pairs_of, route
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels
@@ -43,12 +54,27 @@ MOST_WAYS = 12
 SHORT_PX = 36
 """Things so short that little is left of them when they are thinned are looked at as they are."""
 SHORT_LEAST_INK_PX = 25
+HIDDEN_HEAD = 1.4
+"""No head is seen at an end no wider than this."""
+TWIN_PX = 14.0
+"""Ends at one shape no further from one another are one that thinning has split."""
 ROUND_TRIP_PX = 60.0
 """An arrow that leads back to where it starts is at least so long; less is a remnant of the shape."""
 
 
-def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Arrow]:
-    """Arrows in ink (uint8) from which text, shapes and frames were taken out."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What arrows are read from."""
+
+    ink: Pixels
+    """uint8: lines without text, shapes and frames, closed over labels."""
+    whole: Pixels
+    """uint8: all ink."""
+    shapes: Sequence[Shape]
+
+
+def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine], whole: Pixels) -> list[Arrow]:
+    """Arrows in ink (uint8) from which text, shapes and frames were taken out; `whole` is the ink with them."""
     if not ink.any():
         return []
     joined = _over_labels(ink, lines)
@@ -58,17 +84,20 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine])
         np.uint8
     )
     near = Nearness(shapes, half.shape)
-    arrows, half = _short_ones(half, ink, near, shapes)
+    arrows, half = _short_ones(half, ink, near, shapes, whole)
     if not half.any():
         return arrows
     graph = graph_of(thinned(half))
     _pruned(graph, near)
+    mended(graph, near, _label_boxes(lines))
     for part in graph.parts():
-        arrows += _arrows_of(graph, part, near, joined, shapes)
-    return carried_behind(arrows, shapes)
+        arrows += _arrows_of(graph, part, near, Lines(joined, whole, shapes))
+    return [_with_head(arrow, arrows) for arrow in carried_behind(arrows, shapes)]
 
 
-def _short_ones(half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shape]) -> tuple[list[Arrow], Pixels]:
+def _short_ones(
+    half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shape], whole: Pixels
+) -> tuple[list[Arrow], Pixels]:
     """(arrows too short to be thinned, the mask without them, specks, blots and what is too large for a line)."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
     w, h, ink_px = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
@@ -80,7 +109,7 @@ def _short_ones(half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shap
         left, top, wide, tall = (int(value) for value in stats[index, :4])
         part = (labels[top : top + tall, left : left + wide] == index).repeat(2, axis=0).repeat(2, axis=1)
         ys, xs = np.nonzero(ink[2 * top : 2 * (top + tall), 2 * left : 2 * (left + wide)] & part)
-        short = _short(np.stack([xs + 2 * left, ys + 2 * top], axis=1).astype(np.float64), near, shapes)
+        short = _short(np.stack([xs + 2 * left, ys + 2 * top], axis=1).astype(np.float64), near, shapes, whole)
         if short is not None:
             arrows.append(short)
             kept[index] = False
@@ -88,7 +117,7 @@ def _short_ones(half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shap
     return arrows, mask
 
 
-def _short(points: Pixels, near: Nearness, shapes: Sequence[Shape]) -> Arrow | None:
+def _short(points: Pixels, near: Nearness, shapes: Sequence[Shape], whole: Pixels) -> Arrow | None:
     """The arrow that inked points (n, 2) between two shapes make; its head is where most of them are."""
     if len(points) < SHORT_LEAST_INK_PX:
         return None
@@ -104,7 +133,7 @@ def _short(points: Pixels, near: Nearness, shapes: Sequence[Shape]) -> Arrow | N
     if tail.shape is None or head.shape is None or tail.shape == head.shape:
         return None
     way = np.stack([middle, middle])
-    parts = [points, *(reaching(end, way, shapes[end.shape]) for end in ends if end.shape is not None)]
+    parts = [points, *(reaching(end, way, shapes[end.shape], whole) for end in ends if end.shape is not None)]
     onward = math.atan2(head.at[1] - tail.at[1], head.at[0] - tail.at[0])
     stops = Stop(tail.at, onward + math.pi), Stop(head.at, onward)
     return around(np.concatenate(parts), tail.shape, head.shape, False, stops, HEAD_RATIO)
@@ -227,21 +256,21 @@ def _leads(graph: Graph, way: object, root: int, near: Nearness, here: float) ->
     return False
 
 
-def _arrows_of(graph: Graph, part: Sequence[int], near: Nearness, ink: Pixels, shapes: Sequence[Shape]) -> list[Arrow]:
+def _arrows_of(graph: Graph, part: Sequence[int], near: Nearness, seen: Lines) -> list[Arrow]:
     members = set(part)
     ways = [way for way in graph.ways if way.start in members]
     pixels = [pixel for way in ways for pixel in way.pixels]
     if len(pixels) * 2 < MIN_LENGTH_PX:
         return []
-    width = _width(ink, pixels)
+    width = _width(seen.ink, pixels)
     if width > 10:
         return []
-    ends = [end_of(graph, node, near, ink, width) for node in part if len(graph.at(node)) == 1]
+    ends = [end_of(graph, node, ways, near, seen.ink, seen.whole, width) for node in part if len(graph.at(node)) == 1]
     if not 2 <= len(ends) <= MOST_WAYS:
         return []
     if len(ends) == 2:
-        return _single(ways, ends[0], ends[1], ink, width, shapes)
-    return _several(ways, ends, ink, width, shapes)
+        return _single(ways, ends[0], ends[1], seen, width)
+    return _several(ways, ends, seen, width)
 
 
 def _width(ink: Pixels, pixels: Sequence[Pixel]) -> float:
@@ -250,14 +279,14 @@ def _width(ink: Pixels, pixels: Sequence[Pixel]) -> float:
     low, high = (places.min(axis=0) - 8).clip(0), places.max(axis=0) + 9
     part = np.ascontiguousarray(ink[low[1] : high[1], low[0] : high[0]])
     # The graph is at half size: its pixels may lie beside the line's middle.
-    thickness = cv2.dilate(cv2.distanceTransform(part, cv2.DIST_L2, 3), np.ones((3, 3), np.uint8))
+    thickness = cv2.dilate(cv2.distanceTransform(part, cv2.DIST_L2, 3), np.ones((5, 5), np.uint8))
     height, width = part.shape
     core = thickness[(places[:, 1] - low[1]).clip(0, height - 1), (places[:, 0] - low[0]).clip(0, width - 1)]
     core = core[core > 0]
     return max(1.6, 2 * float(np.median(core)) - 0.7) if core.size else 2.0
 
 
-def _single(ways: Sequence[Way], a: End, b: End, ink: Pixels, width: float, shapes: Sequence[Shape]) -> list[Arrow]:
+def _single(ways: Sequence[Way], a: End, b: End, seen: Lines, width: float) -> list[Arrow]:
     tail, head = (a, b) if b.head >= a.head else (b, a)
     found = route(meeting_of(ways), tail.node, head.node)
     if found is None:
@@ -266,48 +295,63 @@ def _single(ways: Sequence[Way], a: End, b: End, ink: Pixels, width: float, shap
     length = 2.0 * len(pixels)
     touching = tail.shape is not None or head.shape is not None
     if tail.shape is not None and head.shape is not None and tail.shape != head.shape:
-        both = tail.headed and tail.head > 0.8 * head.head
-        return [_arrow(pixels, tail, head, both, ink, width, shapes)]
+        both = tail.headed
+        return [_arrow(pixels, tail, head, both, seen, width)]
     if not head.headed or length < (MIN_LENGTH_PX if touching else MIN_LOOSE_LENGTH_PX):
         return []
     if tail.shape is not None and tail.shape == head.shape and length < ROUND_TRIP_PX:
         return []
-    return [_arrow(pixels, tail, head, False, ink, width, shapes)]
+    return [_arrow(pixels, tail, head, False, seen, width)]
 
 
-def _several(
-    ways: Sequence[Way], ends: Sequence[End], ink: Pixels, width: float, shapes: Sequence[Shape]
-) -> list[Arrow]:
-    touching = [end for end in ends if end.shape is not None]
+def _several(ways: Sequence[Way], ends: Sequence[End], seen: Lines, width: float) -> list[Arrow]:
+    touching: list[End] = []
+    for end in sorted(ends, key=lambda end: -end.head):
+        twin = any(end.shape == one.shape and math.dist(end.at, one.at) <= TWIN_PX for one in touching)
+        if end.shape is not None and not twin:
+            touching.append(end)
     if len(touching) < 2:
         return []
     return [
-        _arrow(route.pixels, touching[tail], touching[head], False, ink, width, shapes, route.cost)
+        _arrow(route.pixels, touching[tail], touching[head], touching[tail].headed, seen, width, route.cost)
         for tail, head, route in pairs_of(ways, touching)
     ]
 
 
 def _arrow(
-    pixels: Sequence[Pixel], tail: End, head: End, both: bool, ink: Pixels, width: float, shapes: Sequence[Shape],
-    doubt: float = 0.0,
-) -> Arrow:  # fmt: skip
-    """The arrow along a way: the way's width, the ink of its heads, and what was taken off at the shapes."""
+    pixels: Sequence[Pixel], tail: End, head: End, both: bool, seen: Lines, width: float, doubt: float = 0.0
+) -> Arrow:
+    """The arrow along a way: its width, the ink of its heads, and what was taken off at the shapes."""
     way = np.array(pixels, np.float64) * 2 + 0.5
     half = width / 2
     corners = [way + offset for offset in ((-half, -half), (half, half), (-half, half), (half, -half))]
     parts = [*corners]
     for end in (head, tail) if both else (head,):
-        parts.append(_near(ink, end.at, HEAD_RADIUS_PX + 3))
+        parts.append(_near(seen.ink, end.at, HEAD_RADIUS_PX + 3))
         # Thinning may have gone to one corner of a head cut at the outline: the other lies beside the line.
         inner = way[min(len(way), 5) - 1] if end is tail else way[-min(len(way), 5)]
-        parts.append(_near(ink, (float(inner[0]), float(inner[1])), HEAD_RADIUS_PX))
+        parts.append(_near(seen.ink, (float(inner[0]), float(inner[1])), HEAD_RADIUS_PX))
     for end in (tail, head):
-        parts.append(_near(ink, end.at, 4))
+        parts.append(_near(seen.ink, end.at, 4))
         if end.shape is not None:
-            parts.append(reaching(end, way, shapes[end.shape]))
+            parts.append(reaching(end, way, seen.shapes[end.shape], seen.whole))
     stops = Stop(tail.at, _outward(pixels)), Stop(head.at, _outward(pixels[::-1]))
     together = np.concatenate([part for part in parts if len(part)])
     return around(together, tail.shape, head.shape, both, stops, head.head, doubt)
+
+
+def _with_head(arrow: Arrow, others: Sequence[Arrow]) -> Arrow:
+    """An arrow between two shapes whose head is hidden by what lies over it, as wide as the other heads are."""
+    if arrow.headed > HIDDEN_HEAD or arrow.start is None or arrow.end is None:
+        return arrow
+    seen = [1 + HEAD_SIDES_PX * (other.headed - 1) for other in others if other.headed > HEAD_RATIO]
+    if not seen:
+        return arrow
+    half, (x, y), angle = float(np.median(seen)) / 2, arrow.head.at, arrow.head.outward + math.pi / 2
+    aside = np.array([[half * math.cos(angle), half * math.sin(angle)]])
+    points = np.concatenate([arrow.points, np.array([[x, y]]) + aside, np.array([[x, y]]) - aside])
+    ends = arrow.tail, arrow.head
+    return around(points, arrow.start, arrow.end, arrow.both_ways, ends, arrow.headed, arrow.doubt)
 
 
 def _outward(pixels: Sequence[Pixel]) -> float:

@@ -12,7 +12,7 @@ from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.skeleton import turn
 
 BARE_MOST = 1.5
-"""A line that stops at a shape with no more ink than this over a bare end's may go on behind it."""
+"""A line that stops at a shape no wider than this (`End.head`) may go on behind it."""
 OFF_MIDDLE = 0.12
 """It stops so far from the middle of the shape's side, as a share of the side."""
 SLANT = 0.12

@@ -24,7 +24,7 @@ class OpenCvDetector:
     """
 
     name = "opencv"
-    version = "7"
+    version = "8"
 
     def __init__(self, min_score: float, labels: Sequence[Label]) -> None:
         self._min_score = min_score

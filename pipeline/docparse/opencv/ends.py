@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels
-from pipeline.docparse.opencv.skeleton import Graph, Pixel, direction
+from pipeline.docparse.opencv.skeleton import Graph, Pixel, Way, direction
 from pipeline.docparse.opencv.unexplained import ring_of
 
 CONTACT_PX = 25.0
@@ -19,10 +19,20 @@ CONTACT_PX = 25.0
 AHEAD_PX = 46
 """So does an end that points at a shape so far ahead: on a slanted way the same gap is longer."""
 HEAD_RADIUS_PX = 11.0
-HEAD_RATIO = 1.4
+HEAD_LENGTH_PX = 24
+"""How far behind its tip a head may be widest."""
+HEAD_SIDES_PX = 5.0
+"""So much beyond the line's width, both sides together, doubles an end's `head`; the smallest heads have that much."""
+HEAD_STEP = 4
+"""Pixels of the graph over which a line is evened out."""
+HEAD_POINTS = 4
+"""So many points of a head lie as far out as it is said to reach, on each side."""
+HEAD_RATIO = 1.6
 """An end with so much more ink than the bare line would have there carries a head."""
 TIP_REACH_PX = 26
 """Thinning takes no more than so much off an end."""
+HIDDEN_PX = 60
+"""The longest piece of a line that another thing hides."""
 TIP_GAP_PX = 3
 SLANTED_REACH = 2.5
 """How much further than straight across a slanted way to a shape may be."""
@@ -40,7 +50,7 @@ class End:
     away: float
     """From the tip to the nearest shape's inside, in pixels."""
     head: float
-    """Its ink over that of a bare end; 1 means that there is no head."""
+    """1 at a bare end; more the further it is wider than its line."""
 
     @property
     def headed(self) -> bool:
@@ -90,8 +100,11 @@ class Nearness:
         return None
 
 
-def end_of(graph: Graph, node: int, near: Nearness, ink: Pixels, width: float) -> End:
-    """The end of the line at a node of the graph that one way reaches; `width` is the line's, in pixels."""
+def end_of(
+    graph: Graph, node: int, ways: Sequence[Way], near: Nearness, ink: Pixels, whole: Pixels, width: float
+) -> End:
+    """The end of the line at a node of the graph that one of its part's `ways` reaches; `width` is the line's, `whole`
+    all ink."""
     (way,) = graph.at(node)
     pixels = way.seen_from(node)
     outward = direction(pixels) + math.pi
@@ -100,21 +113,66 @@ def end_of(graph: Graph, node: int, near: Nearness, ink: Pixels, width: float) -
     shape, away = near.of(pixel)
     if shape is None:
         shape = near.ahead(pixel, outward)
-    # The head's ink lies behind its tip.
-    inward = pixels[min(len(pixels) - 1, 2)]
-    x, y = 2 * inward[0], 2 * inward[1]
-    radius = round(HEAD_RADIUS_PX)
-    left, top = max(0, x - radius), max(0, y - radius)
-    ys, xs = np.nonzero(ink[top : y + radius + 1, left : x + radius + 1])
-    within = np.hypot(xs + left - x, ys + top - y) <= radius
-    return End(node, tip, shape, away, float(within.sum()) / (1.55 * radius * width))
+    if shape is None:
+        # Its last piece may have been taken out with a text, or a frame, that lies over it.
+        hidden = _tip(whole, tip, outward, HIDDEN_PX)
+        shape, beyond = near.of((round(hidden[0] / 2), round(hidden[1] / 2)))
+        if shape is not None:
+            tip, away = hidden, beyond
+    others = [place for other in ways if other is not way for place in other.pixels]
+    return End(node, tip, shape, away, 1 + _beside(ink, tip, pixels, others, width) / HEAD_SIDES_PX)
 
 
-def _tip(ink: Pixels, start: tuple[float, float], angle: float) -> tuple[float, float]:
+def _beside(
+    ink: Pixels, tip: tuple[float, float], pixels: Sequence[Pixel], others: Sequence[Pixel], width: float
+) -> float:
+    """How far a head reaches to both sides of its line, in pixels beyond the line's width; 0 at a bare end.
+
+    What other lines (`others`, pixels of the graph) have drawn there does not count, nor do a line's own bends.
+    """
+    x, y, reach = round(tip[0]), round(tip[1]), HEAD_LENGTH_PX
+    left, top = max(0, x - reach), max(0, y - reach)
+    ys, xs = np.nonzero(ink[top : y + reach + 1, left : x + reach + 1])
+    points = np.stack([xs + left, ys + top], axis=1).astype(np.float64)
+    axis = _axis(pixels)
+    if not len(points) or len(axis) < 2:
+        return 0.0
+    ahead = axis[np.maximum(np.arange(len(axis)) - 1, 0)] - axis[np.minimum(np.arange(len(axis)) + 1, len(axis) - 1)]
+    ahead /= np.maximum(1e-6, np.hypot(*ahead.T))[:, None]
+    apart = points[:, None] - axis
+    nearest = (apart**2).sum(axis=2).argmin(axis=1)
+    off, way = apart[np.arange(len(points)), nearest], ahead[nearest]
+    aside = way[:, 0] * off[:, 1] - way[:, 1] * off[:, 0]
+    kept = (abs(aside) <= HEAD_RADIUS_PX) & (np.hypot(*(points - tip).T) <= reach) & (nearest < len(axis) - 1)
+    lines = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+    for place in others:
+        column, row = 2 * place[0] - x + reach, 2 * place[1] - y + reach
+        if 0 <= column < lines.shape[1] and 0 <= row < lines.shape[0]:
+            cv2.circle(lines, (column, row), math.ceil(width / 2) + 2, 1, -1)
+    ys, xs = (points[:, 1] - y + reach).astype(int), (points[:, 0] - x + reach).astype(int)
+    aside = np.sort(aside[kept & (lines[ys, xs] == 0)])
+    if len(aside) < 2 * HEAD_POINTS:
+        return 0.0
+    return max(0.0, float(aside[-HEAD_POINTS] - aside[HEAD_POINTS - 1]) + 1 - width)
+
+
+def _axis(pixels: Sequence[Pixel]) -> Pixels:
+    """The middle of a line (n, 2) from its end inward, in pixels of the working page, evened out: thinning sways, most
+    of all at the very end."""
+    line = 2 * np.array(pixels[: HEAD_LENGTH_PX // 2 + 2 * HEAD_STEP], np.float64) + 0.5
+    if len(line) <= 3 * HEAD_STEP:
+        return line[[0, -1]] + (line[0] - line[-1]) / len(line) * np.array([[2.0], [0.0]]) if len(line) > 1 else line
+    total = np.cumsum(np.vstack([np.zeros((1, 2)), line[HEAD_STEP // 2 :]]), axis=0)
+    even = (total[HEAD_STEP:] - total[:-HEAD_STEP]) / HEAD_STEP
+    onward = (even[0] - even[HEAD_STEP]) / HEAD_STEP
+    return np.concatenate([even[0] + onward * np.arange(2 * HEAD_STEP, 0, -1)[:, None], even])
+
+
+def _tip(ink: Pixels, start: tuple[float, float], angle: float, reach: int = TIP_REACH_PX) -> tuple[float, float]:
     """The last inked point on the way outward: thinning ends before it does."""
     height, width = ink.shape
     tip, missed = start, 0
-    for step in range(1, TIP_REACH_PX):
+    for step in range(1, reach):
         x, y = round(start[0] + step * math.cos(angle)), round(start[1] + step * math.sin(angle))
         if not (0 < x < width - 1 and 0 < y < height - 1):
             break
@@ -127,8 +185,9 @@ def _tip(ink: Pixels, start: tuple[float, float], angle: float) -> tuple[float, 
     return tip
 
 
-def reaching(end: End, way: Pixels, shape: Shape) -> Pixels:
-    """The point (0 or 1, 2) at which an end that was cut with the shape's outline met it."""
+def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
+    """The point (0 or 1, 2) at which an end that was cut with the shape's outline met it, or stops before it in the
+    `whole` ink."""
     if end.away > ring_of(shape) + 4:
         return np.zeros((0, 2))
     from_last = np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at))
@@ -138,9 +197,17 @@ def reaching(end: End, way: Pixels, shape: Shape) -> Pixels:
     if length < 1:
         return np.zeros((0, 2))
     onward = along / length
+    last, missed = np.array(end.at), 0
     # On a slanted way it is further to the outline than straight across the gap.
-    for step in range(max(0, round(end.away) - 3), round(SLANTED_REACH * end.away) + 1):
+    for step in range(round(SLANTED_REACH * end.away) + 1):
         x, y = np.array(end.at) + onward * step
-        if cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True) >= -3:
-            return np.array([[x, y]])
-    return np.array([np.array(end.at) + onward * max(0.0, end.away - 3)])
+        row, column = round(y), round(x)
+        if whole[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any():
+            last, missed = np.array([x, y]), 0
+        else:
+            missed += 1
+        if missed > TIP_GAP_PX:
+            break
+        if step >= end.away - 3 and cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True) >= -3:
+            break
+    return last[None]

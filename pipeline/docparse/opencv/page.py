@@ -101,7 +101,7 @@ class PageFinds:
         strokes = without_outlines(inked, frames)
         boxes = [shape.box for shape in candidates]
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.6 for box in [*taken, *boxes])]
-        arrows = find_arrows(strokes, candidates, free)
+        arrows = find_arrows(strokes, candidates, free, self._ink)
         nodes: set[int] = set()
         framed = [
             box for box in containers if not any(share_inside(box, other) > 0.8 for other in [*taken, *self._zones])

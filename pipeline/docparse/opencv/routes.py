@@ -15,7 +15,7 @@ from functools import cache
 from pipeline.docparse.opencv.ends import End
 from pipeline.docparse.opencv.skeleton import Pixel, Way, direction, turn
 
-MOST_STEPS = 60
+MOST_STEPS = 300
 SHARPEST_TURN = 2.6
 """Radians; an arrow does not turn back at a junction."""
 CROSSING_PIXELS = 9
@@ -26,15 +26,20 @@ TWO_HEADS = 4.5
 NO_HEAD = 3.0
 SHARED = 0.4
 LEFT_OVER = 6.0
-BARE_HEAD = (1.0, 1.8)
-"""The end with the least ink, but for these bounds, shows how much ink bare ends have in a part."""
+BARE_HEAD = (1.0, 1.4)
+"""The narrowest end, but for these bounds, shows how wide bare ends are in a part."""
 JOG_PIXELS = 6
 """Arms of a T may leave its stem so far from one another."""
 ALIKE = 0.5
-"""Ends whose ink differs by no more of what makes a head both carry one, or neither does."""
+"""Ends that differ by no more, 1 being a head and 0 none, both carry one, or neither does."""
 T_STRAIGHT = 2.6
 T_SQUARE = 2.1
 """Radians: the arms of a T lead further apart than the first, its stem and an arm less than the second."""
+FORK_TURN = 0.8
+FORK_SLANT = 0.25
+SLANTED_FORK = 2.0
+"""Level and upright lines fork; slanted ones cross: to turn by more than the first between ways that are further off
+the page's sides than the second (radians) costs so many times as much."""
 HEAD_MORE = (0.3, 0.6)
 """An end with so much more is surely a head: the largest of a part, which outlines may all have cut, but for these
 bounds."""
@@ -60,7 +65,8 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
             if a.shape != ends[j].shape and (way := route(meeting, ends[j].node, a.node)) is not None:
                 found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare, more))
     arms = _arms(meeting, ends)
-    if arms is not None and abs(ends[arms[0]].head - ends[arms[1]].head) <= ALIKE * more:
+    sure = [min(1.0, max(0.0, (end.head - bare) / more)) for end in ends]
+    if arms is not None and abs(sure[arms[0]] - sure[arms[1]]) <= ALIKE:
         found = {
             pair: Route(way.pixels, way.cost - _unlikely(ends[pair[0]], ends[pair[1]], bare, more))
             for pair, way in found.items()
@@ -131,6 +137,11 @@ def meeting_of(ways: Sequence[Way]) -> dict[int, list[Way]]:
     return meeting
 
 
+def _slant(angle: float) -> float:
+    """Radians by which a direction is off the page's sides."""
+    return abs((angle + math.pi / 4) % (math.pi / 2) - math.pi / 4)
+
+
 def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[float, list[Pixel]] | None:
     """(cost, pixels) of the way from one node to another that turns least at junctions; None when there is none."""
     (first,) = meeting[start]
@@ -150,10 +161,12 @@ def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[f
             onward = way.seen_from(node)
             # Two lines that cross at a flat angle meet in a short way that leads in neither one's direction.
             passing = len(onward) <= CROSSING_PIXELS and min(len(meeting[way.start]), len(meeting[way.end])) > 1
-            bend = 0.0 if passing else turn(heading, direction(onward))
+            leads = direction(onward)
+            bend = 0.0 if passing else turn(heading, leads)
             if bend > SHARPEST_TURN:
                 continue
-            total = cost + bend + PER_PIXEL * len(onward)
+            slanted = bend > FORK_TURN and max(_slant(heading), _slant(leads)) > FORK_SLANT
+            total = cost + bend * (SLANTED_FORK if slanted else 1.0) + PER_PIXEL * len(onward)
             if seen.get((node, index), math.inf) <= total:
                 continue
             seen[node, index] = total

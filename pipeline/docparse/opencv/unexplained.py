@@ -24,6 +24,10 @@ REMNANT_MOST_PX = 40
 SHARP_COS = 0.17
 """Cosine of the widest sharp corner: 80°."""
 SHARP_PX = 4
+TRIMMED_PX = 22
+"""Trimming leaves a side no longer in place of a dark shape's tip, and takes away no more than twice that."""
+SHARP_FILL = 0.97
+"""A box that fills less of its box has round corners, in which an arrow's head may lie."""
 LINE_PX = 8
 """How far inward of a frame's edge its line may reach, and outward: the edge of a round one is known less well."""
 BEYOND_PX = 7
@@ -58,9 +62,11 @@ def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes:
         ring = ring_of(shape)
         cv2.drawContours(mask, [shape.contour], -1, 0, -1)
         cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring)
-        if shape.boxy:
+        if shape.fill >= SHARP_FILL:
             blank(shape.box, 1.5)
         else:
+            if shape.source == "dark":
+                cv2.drawContours(mask, [_with_tips(shape)], -1, 0, -1)
             for x, y in _sharp_corners(shape):
                 cv2.circle(mask, (x, y), ring + SHARP_PX, 0, -1)
     for shape in shapes:
@@ -100,6 +106,30 @@ def _sharp_corners(shape: Shape) -> list[tuple[int, int]]:
     return [
         (round(x), round(y)) for (x, y), cos in zip(corners.tolist(), along.tolist(), strict=True) if cos > SHARP_COS
     ]
+
+
+def _with_tips(shape: Shape) -> Pixels:
+    """The contour (n, 1, 2) of a dark shape with the tips that were trimmed off: where a short side lies between two
+    long ones that would meet a little further on."""
+    corners = cv2.approxPolyDP(cv2.convexHull(shape.contour), 4.0, True)[:, 0].astype(np.float64)
+    count = len(corners)
+    if not 4 <= count <= 12:
+        return shape.contour
+    lengths = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
+    tipped = []
+    for index, corner in enumerate(corners):
+        tipped.append(corner)
+        before, onward, after = corners[index - 1], corners[(index + 1) % count], corners[(index + 2) % count]
+        if lengths[index] > TRIMMED_PX or min(lengths[index - 1], lengths[(index + 1) % count]) < 2 * TRIMMED_PX:
+            continue
+        ways = np.stack([corner - before, after - onward], axis=1)
+        if abs(np.linalg.det(ways)) < 1e-6:
+            continue
+        ahead, _ = np.linalg.solve(ways, onward - corner)
+        tip = corner + ahead * (corner - before)
+        if ahead > 0 and np.hypot(*(tip - (corner + onward) / 2)) <= 2 * TRIMMED_PX:
+            tipped.append(tip)
+    return np.round(np.array(tipped)).astype(np.int32)[:, None]
 
 
 def without_outlines(mask: Pixels, boxes: Sequence[Box]) -> Pixels:
