@@ -136,3 +136,118 @@ def test_letters_that_touch_a_round_outline_take_no_node_away(tmp_path: Path) ->
     nodes = [tuple(side / ZOOM for side in one.box) for one in regions if one.label == "node"]
     assert len(nodes) == 2
     assert max(iou(box, (110, 100, 190, 148)) for box in nodes) > 0.85  # type: ignore[arg-type]
+
+
+def test_a_crossing_arrow_with_two_heads_is_not_parted_where_it_crosses(tmp_path: Path) -> None:
+    def crossing(page: Any) -> None:
+        for box, word in (
+            ((80, 90, 150, 118), "Gateway"),
+            ((300, 90, 370, 118), "Courier"),
+            ((80, 210, 150, 238), "Pricing"),
+            ((300, 210, 370, 238), "Partner"),
+        ):
+            node(page, box, word)
+        page.draw_line((150, 122), (300, 206), **LINE)
+        slanted_head(page, (300, 206), (150, 122))
+        page.draw_line((300, 122), (150, 206), **LINE)
+        slanted_head(page, (150, 206), (300, 122))
+        slanted_head(page, (300, 122), (150, 206))
+
+    regions = [one for one in found(tmp_path / "crossing.pdf", crossing) if one.label == "arrow"]
+    assert [among([box], (150, 122, 300, 206), 0.85) for box in arrows(regions)] == [True, True]
+    assert sorted(one.both_ways for one in regions) == [False, True]
+
+
+def slanted_head(
+    page: Any, tip: tuple[float, float], start: tuple[float, float], length: float = 8.0, colour: Any = LINE["color"]
+) -> None:
+    """A filled head at the end of a line."""
+    dx, dy = tip[0] - start[0], tip[1] - start[1]
+    size = (dx * dx + dy * dy) ** 0.5
+    dx, dy = dx / size, dy / size
+    back, half = (tip[0] - length * dx, tip[1] - length * dy), 0.45 * length
+    wings = [(back[0] - half * dy, back[1] + half * dx), (back[0] + half * dy, back[1] - half * dx)]
+    page.draw_polyline([*wings, tip], color=colour, fill=colour, closePath=True, width=0.1)
+
+
+def test_a_head_in_the_corner_that_a_round_outline_leaves_free_is_kept(tmp_path: Path) -> None:
+    def pill(page: Any) -> None:
+        node(page, (110, 100, 200, 130), "Gateway", radius=0.5)
+        node(page, (213, 103, 313, 133), "Courier", radius=0.5)
+        page.draw_bezier((182, 131), (192, 136), (206, 136), (215, 130), **LINE | {"dashes": "[4 3] 0"})
+        slanted_head(page, (218, 128.5), (206, 135))
+
+    assert among(arrows(found(tmp_path / "pill.pdf", pill)), (182, 128, 219, 136), 0.7)
+
+
+def test_a_short_arrow_ends_before_the_outlines_that_it_keeps_away_from(tmp_path: Path) -> None:
+    def chain(page: Any) -> None:
+        for left, word in ((90, "Gateway"), (200, "Courier")):
+            page.draw_oval((left, 100, left + 100, 140), color=(0.3, 0.2, 0.5), fill=(1, 1, 1), width=1.6)
+            page.insert_text((left + 30, 123), word, fontsize=9)
+        page.draw_line((187, 109), (197, 109), **LINE)
+        slanted_head(page, (203, 109), (187, 109), 6.5)
+
+    assert among(arrows(found(tmp_path / "chain.pdf", chain)), (187, 106, 203, 112), 0.75)
+
+
+def test_a_dashed_arrow_goes_on_behind_a_frame_and_its_name(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        dashed = LINE | {"dashes": "[4 3] 0"}
+        page.draw_rect((60, 80, 240, 150), color=(0.7, 0.3, 0.2), dashes="[5 3] 0", width=1.2)
+        node(page, (70, 105, 130, 135), "Gateway")
+        node(page, (160, 105, 220, 135), "Courier")
+        node(page, (250, 196, 330, 226), "Partner")
+        page.draw_line((130, 120), (160, 120), **LINE)
+        head(page, 160, 120, "right")
+        page.draw_line((200, 138), (284, 192), **dashed)
+        slanted_head(page, (290, 196), (200, 138))
+
+    assert among(arrows(found(tmp_path / "zone.pdf", zone)), (200, 138, 290, 196), 0.8)
+
+
+def test_an_arrow_whose_head_a_name_hides_is_as_wide_as_others(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((60, 150, 300, 220), color=(0.7, 0.3, 0.2), width=1)
+        node(page, (70, 175, 150, 205), "Gateway")
+        node(page, (200, 175, 280, 205), "Courier")
+        node(page, (70, 60, 150, 90), "Pricing")
+        page.draw_line((151, 190), (194, 190), **LINE)
+        head(page, 199, 190, "right")
+        page.draw_line((110, 91), (110, 168), **LINE)
+        head(page, 110, 173, "down")
+        page.insert_text((66, 171), "Schema registry unit", fontsize=10)
+
+    assert among(arrows(found(tmp_path / "zone.pdf", zone)), (106.5, 91, 113.5, 173), 0.7)
+
+
+def test_the_tip_of_a_dark_diamond_joins_no_arrows(tmp_path: Path) -> None:
+    dark = (0.2, 0.24, 0.3)
+    line = {"color": dark, "width": 2.2}
+
+    def tip(page: Any) -> None:
+        corners = [(305, 150), (350, 124), (395, 150), (350, 176)]
+        page.draw_polyline(corners, color=dark, fill=dark, closePath=True, width=1)
+        page.insert_text((332, 153), "Partner", fontsize=9, color=(1, 1, 1))
+        node(page, (110, 70, 180, 100), "Gateway", fill=dark, color=dark)
+        node(page, (110, 200, 180, 230), "Courier", fill=dark, color=dark)
+        page.draw_bezier((170, 100), (210, 135), (260, 145), (304, 145), **line)
+        slanted_head(page, (312, 146), (290, 144.5), colour=dark)
+        page.draw_bezier((312, 154), (260, 155), (220, 165), (175, 195), **line)
+        slanted_head(page, (170, 200), (190, 184), colour=dark)
+
+    boxes = arrows(found(tmp_path / "tip.pdf", tip))
+    assert among(boxes, (170, 100, 312, 147), 0.8)
+    assert among(boxes, (170, 154, 312, 200), 0.8)
+
+
+def test_an_elbow_whose_corner_a_label_hides_is_one_arrow(tmp_path: Path) -> None:
+    def elbow(page: Any) -> None:
+        node(page, (80, 100, 150, 130), "Gateway")
+        node(page, (210, 190, 290, 220), "Courier")
+        page.draw_polyline([(153, 115), (250, 115), (250, 186)], **LINE | {"dashes": "[4 3] 0"})
+        head(page, 250, 188, "down")
+        page.draw_rect((236, 110, 266, 124), color=(1, 1, 1), fill=(1, 1, 1))
+        page.insert_text((239, 121), "sends", fontsize=8)
+
+    assert among(arrows(found(tmp_path / "elbow.pdf", elbow)), (153, 115, 254, 188), 0.8)

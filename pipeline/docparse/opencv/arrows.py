@@ -56,6 +56,8 @@ SHORT_PX = 36
 SHORT_LEAST_INK_PX = 25
 HIDDEN_HEAD = 1.4
 """No head is seen at an end no wider than this."""
+HEAD_WIDE_PX = 11.0
+"""The width of a head where none is seen on a page."""
 TWIN_PX = 14.0
 """Ends at one shape no further from one another are one that thinning has split."""
 ROUND_TRIP_PX = 60.0
@@ -345,9 +347,7 @@ def _with_head(arrow: Arrow, others: Sequence[Arrow]) -> Arrow:
     if arrow.headed > HIDDEN_HEAD or arrow.start is None or arrow.end is None:
         return arrow
     seen = [1 + HEAD_SIDES_PX * (other.headed - 1) for other in others if other.headed > HEAD_RATIO]
-    if not seen:
-        return arrow
-    half, (x, y), angle = float(np.median(seen)) / 2, arrow.head.at, arrow.head.outward + math.pi / 2
+    half, (x, y), angle = float(np.median(seen or [HEAD_WIDE_PX])) / 2, arrow.head.at, arrow.head.outward + math.pi / 2
     aside = np.array([[half * math.cos(angle), half * math.sin(angle)]])
     points = np.concatenate([arrow.points, np.array([[x, y]]) + aside, np.array([[x, y]]) - aside])
     ends = arrow.tail, arrow.head

@@ -112,13 +112,13 @@ def end_of(
     pixel = (round(tip[0] / 2), round(tip[1] / 2))
     shape, away = near.of(pixel)
     if shape is None:
-        shape = near.ahead(pixel, outward)
-    if shape is None:
         # Its last piece may have been taken out with a text, or a frame, that lies over it.
         hidden = _tip(whole, tip, outward, HIDDEN_PX)
         shape, beyond = near.of((round(hidden[0] / 2), round(hidden[1] / 2)))
         if shape is not None:
             tip, away = hidden, beyond
+        else:
+            shape = near.ahead(pixel, outward)
     others = [place for other in ways if other is not way for place in other.pixels]
     return End(node, tip, shape, away, 1 + _beside(ink, tip, pixels, others, width) / HEAD_SIDES_PX)
 
@@ -197,17 +197,14 @@ def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
     if length < 1:
         return np.zeros((0, 2))
     onward = along / length
-    last, missed = np.array(end.at), 0
+    last = np.array(end.at)
     # On a slanted way it is further to the outline than straight across the gap.
     for step in range(round(SLANTED_REACH * end.away) + 1):
         x, y = np.array(end.at) + onward * step
         row, column = round(y), round(x)
-        if whole[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any():
-            last, missed = np.array([x, y]), 0
-        else:
-            missed += 1
-        if missed > TIP_GAP_PX:
+        if not whole[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any():
             break
+        last = np.array([x, y])
         if step >= end.away - 3 and cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True) >= -3:
             break
     return last[None]
