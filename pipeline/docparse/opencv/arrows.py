@@ -56,6 +56,7 @@ SHORT_PX = 36
 SHORT_LEAST_INK_PX = 25
 HIDDEN_HEAD = 1.4
 """No head is seen at an end no wider than this."""
+ALIKE_HEADS = 0.5
 HEAD_WIDE_PX = 11.0
 """The width of a head where none is seen on a page."""
 TWIN_PX = 14.0
@@ -297,13 +298,18 @@ def _single(ways: Sequence[Way], a: End, b: End, seen: Lines, width: float) -> l
     length = 2.0 * len(pixels)
     touching = tail.shape is not None or head.shape is not None
     if tail.shape is not None and head.shape is not None and tail.shape != head.shape:
-        both = tail.headed
+        both = _both_headed(tail, head)
         return [_arrow(pixels, tail, head, both, seen, width)]
     if not head.headed or length < (MIN_LENGTH_PX if touching else MIN_LOOSE_LENGTH_PX):
         return []
     if tail.shape is not None and tail.shape == head.shape and length < ROUND_TRIP_PX:
         return []
     return [_arrow(pixels, tail, head, False, seen, width)]
+
+
+def _both_headed(tail: End, head: End) -> bool:
+    """Whether an arrow has two heads: as they are alike, less at its tail is what an outline left there."""
+    return tail.headed and tail.head - 1 > ALIKE_HEADS * (head.head - 1)
 
 
 def _several(ways: Sequence[Way], ends: Sequence[End], seen: Lines, width: float) -> list[Arrow]:
@@ -315,7 +321,15 @@ def _several(ways: Sequence[Way], ends: Sequence[End], seen: Lines, width: float
     if len(touching) < 2:
         return []
     return [
-        _arrow(route.pixels, touching[tail], touching[head], touching[tail].headed, seen, width, route.cost)
+        _arrow(
+            route.pixels,
+            touching[tail],
+            touching[head],
+            _both_headed(touching[tail], touching[head]),
+            seen,
+            width,
+            route.cost,
+        )
         for tail, head, route in pairs_of(ways, touching)
     ]
 

@@ -11,7 +11,7 @@ from pipeline.docparse.opencv.arrow import Arrow, Stop, around
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.skeleton import turn
 
-BARE_MOST = 1.5
+BARE_MOST = 1.7
 """A line that stops at a shape no wider than this (`End.head`) may go on behind it."""
 OFF_MIDDLE = 0.12
 """It stops so far from the middle of the shape's side, as a share of the side."""
@@ -33,7 +33,7 @@ def carried_behind(arrows: Sequence[Arrow], shapes: Sequence[Shape]) -> list[Arr
                 (
                     (other, corner)
                     for other in kept
-                    if other is not line and other.start == index and other.headed > BARE_MOST and not other.both_ways
+                    if other is not line and other.start == index and other.headed > line.headed and not other.both_ways
                     if (corner := _behind(stop, other.tail, shapes[index])) is not None
                 ),
                 None,

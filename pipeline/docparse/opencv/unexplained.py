@@ -27,7 +27,8 @@ SHARP_PX = 4
 TRIMMED_PX = 22
 """Trimming leaves a side no longer in place of a dark shape's tip, and takes away no more than twice that."""
 SHARP_FILL = 0.97
-"""A box that fills less of its box has round corners, in which an arrow's head may lie."""
+"""A box that fills less of its box has round corners, in which an arrow's head may lie; where outlines could not be
+measured, so may what is left of them."""
 LINE_PX = 8
 """How far inward of a frame's edge its line may reach, and outward: the edge of a round one is known less well."""
 BEYOND_PX = 7
@@ -62,7 +63,7 @@ def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes:
         ring = ring_of(shape)
         cv2.drawContours(mask, [shape.contour], -1, 0, -1)
         cv2.drawContours(mask, [shape.contour], -1, 0, 2 * ring)
-        if shape.fill >= SHARP_FILL:
+        if shape.fill >= SHARP_FILL or (shape.ring is None and shape.boxy):
             blank(shape.box, 1.5)
         else:
             if shape.source == "dark":
