@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.docparse.opencv.arrow import Arrow, Stop, around
 from pipeline.docparse.opencv.behind import carried_behind
+from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.ends import (
     CONTACT_PX,
     HEAD_RADIUS_PX,
@@ -102,7 +103,7 @@ def _short_ones(
     half: Pixels, ink: Pixels, near: Nearness, shapes: Sequence[Shape], whole: Pixels
 ) -> tuple[list[Arrow], Pixels]:
     """(arrows too short to be thinned, the mask without them, specks, blots and what is too large for a line)."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(half, connectivity=8)
+    labels, stats = components(half, 8)
     w, h, ink_px = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
     longest = np.maximum(w, h)
     kept = (longest >= MIN_LENGTH_PX / 2) & (ink_px <= 9 * (w + h) + 80)

@@ -9,6 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.geometry import area, share_inside
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box
@@ -129,7 +130,7 @@ def _of_mask(mask: Pixels, sheet: Sheet, source: Source) -> list[Shape]:
     if not wide:
         return []
     part = np.ascontiguousarray(seen[top : top + tall, left : left + wide])
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4, ltype=cv2.CV_32S)
+    labels, stats = components(part, 4)
     w, h, ink = (stats[:, column] for column in (2, 3, 4))
     kept = (w >= MIN_SIDE_PX) & (h >= MIN_SIDE_PX) & (ink >= MIN_AREA_PX)
     least = np.full(len(stats), LEAST_INK)

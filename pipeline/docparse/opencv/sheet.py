@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.tilt import Straightening, straightening, tilt_degrees
 
 Pixels = np.ndarray[Any, Any]
@@ -268,7 +269,7 @@ def _tint(half: Pixels, paper: tuple[int, int, int], solid: Pixels, flat: Pixels
     closed = cv2.morphologyEx(half, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     least = TINT_STEP
     if grain > NOISY_ABOVE:
-        away = _strongest(_from_plane(cv2.blur(closed, (5, 5)), paper))
+        away = _from_plane(cv2.blur(closed, (5, 5)), paper)
         least = TINT_STEP_NOISY
     else:
         away = _strongest(cv2.absdiff(closed, np.full_like(closed, paper)))
@@ -284,19 +285,17 @@ def _faint_tint(away: Pixels, flat: Pixels) -> Pixels:
     """uint8: areas that noise would tear were each of their pixels asked alone: smoothed, and judged by their mean."""
     smooth = cv2.blur(away, (FAINT_BLUR_PX, FAINT_BLUR_PX))
     above = cv2.morphologyEx((smooth > FAINT_TINT_STEP).view(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=4, ltype=cv2.CV_32S)
-    faint = np.zeros(count, np.uint8)
-    for index in range(1, count):
-        left, top, wide, tall, size = (int(value) for value in stats[index])
-        if size < FAINT_LEAST_PX:
-            continue
+    labels, stats = components(above, 4)
+    faint = np.zeros_like(above)
+    for index in np.flatnonzero(stats[:, 4] >= FAINT_LEAST_PX):
+        left, top, wide, tall = (int(value) for value in stats[index, :4])
         part = np.s_[top : top + tall, left : left + wide]
         own = labels[part] == index
         mean = float(smooth[part][own].mean())
         # A bold heading is mostly ink.
-        faint[index] = FAINT_TINT_MEANS[0] <= mean <= FAINT_TINT_MEANS[1] and flat[part][own].mean() >= FAINT_LEAST_FLAT
-    found: Pixels = faint[labels]
-    return found
+        if FAINT_TINT_MEANS[0] <= mean <= FAINT_TINT_MEANS[1] and flat[part][own].mean() >= FAINT_LEAST_FLAT:
+            faint[part] |= own.view(np.uint8)
+    return faint
 
 
 def _strongest(image: Pixels) -> Pixels:
@@ -307,11 +306,12 @@ def _strongest(image: Pixels) -> Pixels:
 
 
 def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
-    """How far pixels are from paper under a lamp that stands to one side: per channel, a plane through the paper."""
+    """How far pixels are, in the channel that differs most, from paper under a lamp that stands to one side: a plane
+    through the paper's values in each channel."""
     height, width = image.shape[:2]
     ys, xs = np.mgrid[0:height:12, 0:width:12]
     sample = image[::12, ::12].astype(np.float64)
-    far = np.zeros_like(image)
+    far = np.zeros((height, width), np.uint8)
     terms = np.stack([np.ones(xs.size), xs.ravel() / width, ys.ravel() / height], axis=1)
     for channel in range(3):
         values = sample[:, :, channel].ravel()
@@ -326,7 +326,7 @@ def _from_plane(image: Pixels, paper: tuple[int, int, int]) -> Pixels:
         row = (plane[0] + plane[1] * np.arange(width) / width).astype(np.float32)
         column = (plane[2] * np.arange(height) / height).astype(np.float32)
         lit = cv2.convertScaleAbs(np.add.outer(column, row))
-        far[:, :, channel] = cv2.absdiff(np.ascontiguousarray(image[:, :, channel]), lit)
+        far = cv2.max(far, cv2.absdiff(cv2.extractChannel(image, channel), lit))
     return far
 
 
@@ -338,5 +338,7 @@ def noise(grey: Pixels) -> float:
     """
     kernel = np.array([1, -2, 1], np.float32)
     laplacian = cv2.convertScaleAbs(cv2.sepFilter2D(grey, cv2.CV_16S, kernel, kernel))
-    tiles = cv2.resize(laplacian, (grey.shape[1] // 16 or 1, grey.shape[0] // 16 or 1), interpolation=cv2.INTER_AREA)
+    # Whole tiles of whole pixels: shares of pixels take ten times as long.
+    height, width = (max(side // 16, 1) for side in grey.shape)
+    tiles = cv2.resize(laplacian[: 16 * height, : 16 * width], (width, height), interpolation=cv2.INTER_AREA)
     return float(np.quantile(tiles, 0.25)) / 6
