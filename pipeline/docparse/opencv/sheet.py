@@ -286,7 +286,7 @@ def _faint_tint(away: Pixels, flat: Pixels) -> Pixels:
     smooth = cv2.blur(away, (FAINT_BLUR_PX, FAINT_BLUR_PX))
     above = cv2.morphologyEx((smooth > FAINT_TINT_STEP).view(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
     labels, stats = components(above, 4)
-    faint = np.zeros_like(above)
+    faint: Pixels = np.zeros_like(above)
     for index in np.flatnonzero(stats[:, 4] >= FAINT_LEAST_PX):
         left, top, wide, tall = (int(value) for value in stats[index, :4])
         part = np.s_[top : top + tall, left : left + wide]
