@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.end_to_end.driving import Operator, draw_pdf, wait_for
+from tests.end_to_end.driving import Operator, draw_pdf, held_in_mid_run, wait_for
 from tests.end_to_end.test_main_job import box_events, events_of, worker_processes
 
 
@@ -33,6 +33,7 @@ def test_a_run_whose_box_is_lost_goes_on_with_another_and_repeats_nothing_that_w
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
             return int(ledger.execute("SELECT count(*) FROM executions WHERE outcome = 'ok'").fetchone()[0])
 
+    held_in_mid_run(operator, 3)
     wait_for(
         lambda: fetched() > 3 or console.poll() is not None, "a part of the work to be fetched with its ledger", 90
     )

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 
-from tests.end_to_end.driving import Operator, draw_pdf, wait_for
+from tests.end_to_end.driving import Operator, draw_pdf, held_in_mid_run, wait_for
 
 
 def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_leaves_nothing_rented(
@@ -22,13 +22,10 @@ def test_a_run_that_is_driven_moves_to_another_machine_keeps_what_is_done_and_le
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
             return int(ledger.execute("SELECT count(*) FROM executions WHERE outcome = 'ok'").fetchone()[0])
 
+    working = held_in_mid_run(operator, 1)
     wait_for(lambda: fetched() > 1 or driver.poll() is not None, "a part of the work, here", 90)
     assert driver.poll() is None, operator.log()
     old = operator.run_entry()["instance_id"]
-    working = [each for each in operator.on_boxes() if "pipeline" in each.cmdline()]
-    for each in working:
-        each.suspend()  # so that the run is not through before anybody asks
-    assert driver.poll() is None, operator.log()
     moving = operator.start("rerent", str(old), "--yes", "--json")
     assert driver.wait(timeout=60) != 0  # it was ended, and told so
     for each in working:
