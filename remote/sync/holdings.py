@@ -1,7 +1,8 @@
 """What this machine holds of a run: the box's list of artifacts, and which of them were verified here.
 
 All of it lives in the run's `.incoming/`: `listing.jsonl` (the box's list, byte for byte), `held.sqlite`
-(what was verified, with the size and time that the file had then) and half-fetched parts.
+(what was verified, with the size and time that the file had then) and half-fetched parts. While files arrive there
+is `unpublished` too: who finds it without its pull lists what landed.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class Holdings:
         self.run_dir = run_dir
         self.incoming = run_dir / INCOMING
         self.listing_path = self.incoming / "listing.jsonl"
+        self._unpublished = self.incoming / "unpublished"
         self._notes = notes
         notes.execute("CREATE TABLE IF NOT EXISTS held (path TEXT PRIMARY KEY, sha256 TEXT, size INT, mtime_ns INT)")
         rows = notes.execute("SELECT path, sha256, size, mtime_ns FROM held")
@@ -122,12 +124,27 @@ class Holdings:
         with self._notes:
             self._notes.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", rows)
 
+    def expect_files(self) -> None:
+        """Say that files will land which `artifacts.jsonl` does not list yet; `publish` takes it back."""
+        self._unpublished.touch()
+
     def publish(self, listed: Iterable[Listed]) -> None:
         """Write `artifacts.jsonl` here: the lines of the box's list whose files are held."""
         lines = b"".join(item.line + b"\n" for item in listed)
         path = self.run_dir / "artifacts.jsonl"
         if not path.exists() or path.read_bytes() != lines:
             write_atomically(path, lines)
+        self._unpublished.unlink(missing_ok=True)
+
+    def list_what_landed(self) -> None:
+        """Do what a pull that was killed between landing its files and listing them did not come to.
+
+        Its ledger may have landed too, and calls work done whose files no list names: who goes on from here would
+        do all of it again.
+        """
+        if self._unpublished.exists():
+            listed, _refused = parse_listing(self.listing())
+            self.publish(item for item in listed.values() if self.holds(item))
 
 
 @contextmanager
@@ -156,3 +173,14 @@ def open_holdings(run_dir: Path) -> Iterator[Holdings]:
             yield Holdings(run_dir, notes)
         finally:
             notes.close()
+
+
+def list_what_landed(run_dir: Path) -> None:
+    """List what a killed pull left unlisted in a run's folder that nobody may be pulling any more.
+
+    Raises:
+        PullBusy: another process keeps the folder for ten minutes.
+    """
+    if (run_dir / INCOMING).is_dir():
+        with open_holdings(run_dir) as holdings:
+            holdings.list_what_landed()

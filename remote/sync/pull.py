@@ -61,6 +61,8 @@ def pull_artifacts(transport: Transport, remote_run_dir: str, local_run_dir: Pat
         with _session(transport, remote_run_dir) as session:
             listed, refused = parse_listing(_fetch_listing(session, remote_run_dir, holdings))
             wanted = [item for item in listed.values() if not holdings.holds(item)]
+            if wanted:
+                holdings.expect_files()
             with _Fetch(holdings, wanted, report) as fetch:
                 batches = list(_batches(fetch, wanted))
                 try:

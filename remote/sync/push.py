@@ -18,6 +18,7 @@ from remote.agent.files import TreeEntry, check_name, sha256_of, tree_hash
 from remote.progress import Progress, Report, silent
 from remote.release import ReleaseFile
 from remote.sync.hashes import HashCache
+from remote.sync.holdings import list_what_landed
 from remote.sync.session import Session, TransferError
 from remote.transport import Transport, TransportError
 
@@ -162,9 +163,11 @@ def push_run(transport: Transport, root: str, local_run_dir: Path, report: Repor
 
     Raises:
         RunDiverged: both sides have events that the other lacks.
+        PullBusy: another process has been pulling this run for ten minutes.
         ConnectionLost, TransferError: nothing became visible; push again, it goes on where it stopped.
     """
     run_id = str(json.loads((local_run_dir / "run.json").read_text(encoding="utf-8"))["run_id"])
+    list_what_landed(local_run_dir)
     events = local_run_dir / "events.jsonl"
     events_bytes = events.stat().st_size if events.exists() else 0
     with (

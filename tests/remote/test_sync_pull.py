@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from remote.agent.files import UnsafePath
 from remote.progress import Progress
 from remote.sync import pull
-from remote.sync.holdings import parse_listing
+from remote.sync.holdings import Holdings, parse_listing
 from remote.sync.pull import pull_artifacts, pull_complete
 from remote.sync.push import push_run
 from remote.transport import Transport, TransportError
@@ -264,6 +265,25 @@ def test_a_pulled_run_can_be_pushed_to_another_box(sshd: Sshd, transport: Transp
     pushed = push_run(transport, "second box", local)
     assert files_of(Path(pushed.path)) == files_of(local)
     assert (Path(pushed.path) / "artifacts.jsonl").read_bytes() == (local / "artifacts.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("call", ["publish", "note"])
+def test_what_a_killed_pull_had_landed_is_listed_before_the_run_goes_to_another_box(
+    transport: Transport, box: BoxRun, local: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    box.write("run.json", b'{"run_id": "01run"}')
+    box.write("artifacts/a", b"1")
+    box.write("ledger.sqlite", b"says that a is done")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Holdings, call, Mock(side_effect=KeyboardInterrupt))
+        pull_artifacts(transport, box.path, local)
+    assert (local / "ledger.sqlite").exists()
+    listed = local / "artifacts.jsonl"
+    assert not listed.exists() or not listed.read_bytes()
+    push_run(transport, "second box", local)
+    assert b"artifacts/a" in (local / "artifacts.jsonl").read_bytes()
+    pushed = push_run(transport, "third box", local)
+    assert files_of(Path(pushed.path)) == files_of(box.folder)
 
 
 @given(
