@@ -23,6 +23,7 @@ from pipeline.docparse.opencv.ends import (
     HEAD_RADIUS_PX,
     HEAD_RATIO,
     HEAD_SIDES_PX,
+    Drawn,
     End,
     Nearness,
     end_of,
@@ -75,6 +76,7 @@ class Lines:
     whole: Pixels
     """uint8: all ink."""
     shapes: Sequence[Shape]
+    drawn: Drawn
 
 
 def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine], whole: Pixels) -> list[Arrow]:
@@ -94,8 +96,9 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine],
     graph = graph_of(thinned(half))
     _pruned(graph, near)
     mended(graph, near, _label_boxes(lines))
+    seen = Lines(joined, whole, shapes, Drawn(graph))
     for part in graph.parts():
-        arrows += _arrows_of(graph, part, near, Lines(joined, whole, shapes))
+        arrows += _arrows_of(graph, part, near, seen)
     return [_with_head(arrow, arrows) for arrow in carried_behind(arrows, shapes)]
 
 
@@ -269,7 +272,8 @@ def _arrows_of(graph: Graph, part: Sequence[int], near: Nearness, seen: Lines) -
     width = _width(seen.ink, pixels)
     if width > 10:
         return []
-    ends = [end_of(graph, node, ways, near, seen.ink, seen.whole, width) for node in part if len(graph.at(node)) == 1]
+    tips = [node for node in part if len(graph.at(node)) == 1]
+    ends = [end_of(graph, node, ways, near, seen.ink, seen.whole, width, seen.drawn) for node in tips]
     if not 2 <= len(ends) <= MOST_WAYS:
         return []
     if len(ends) == 2:

@@ -11,7 +11,7 @@ from pipeline.docparse.opencv.arrow import Arrow, Stop, around
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.skeleton import turn
 
-BARE_MOST = 1.7
+BARE_MOST = 1.5
 """A line that stops at a shape no wider than this (`End.head`) may go on behind it."""
 OFF_MIDDLE = 0.12
 """It stops so far from the middle of the shape's side, as a share of the side."""
@@ -20,6 +20,8 @@ SLANT = 0.12
 STRAIGHT = 0.3
 """Radians by which lines that meet behind a shape may be off a right angle, or off one line."""
 BESIDE_PX = 4.0
+CORNER_PX = 12.0
+"""A corner may lie so far outside of the shape: a dash's gap may be there."""
 
 
 def carried_behind(arrows: Sequence[Arrow], shapes: Sequence[Shape]) -> list[Arrow]:
@@ -76,5 +78,5 @@ def _behind(a: Stop, b: Stop, shape: Shape) -> tuple[float, float] | None:
         return None
     along = np.linalg.solve(np.stack([ways[0], -ways[1]], axis=1), apart)
     x, y = np.array(a.at) + along[0] * ways[0]
-    inside = left - BESIDE_PX <= x <= right + BESIDE_PX and top - BESIDE_PX <= y <= bottom + BESIDE_PX
+    inside = left - CORNER_PX <= x <= right + CORNER_PX and top - CORNER_PX <= y <= bottom + CORNER_PX
     return (float(x), float(y)) if inside and along.min() > -BESIDE_PX else None

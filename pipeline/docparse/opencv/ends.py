@@ -21,6 +21,10 @@ AHEAD_PX = 46
 HEAD_RADIUS_PX = 11.0
 HEAD_LENGTH_PX = 24
 """How far behind its tip a head may be widest."""
+OTHERS_PX = 8
+"""Other lines reach so far to their sides."""
+BLOT_PX = 22
+"""What is no longer than this and alone is no line."""
 HEAD_SIDES_PX = 5.0
 """So much beyond the line's width, both sides together, doubles an end's `head`; the smallest heads have that much."""
 HEAD_STEP = 4
@@ -34,6 +38,9 @@ TIP_REACH_PX = 26
 HIDDEN_PX = 60
 """The longest piece of a line that another thing hides."""
 TIP_GAP_PX = 3
+MOST_DASH_GAP_PX = 8
+LEAST_APPROACH = 0.3
+"""A line that comes to a shape gets so much nearer with each pixel."""
 SLANTED_REACH = 2.5
 """How much further than straight across a slanted way to a shape may be."""
 
@@ -100,11 +107,33 @@ class Nearness:
         return None
 
 
+class Drawn:
+    """The pixels of a graph's lines, in pixels of the working page: what they have drawn is no head of another."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._number = {id(way): number for number, way in enumerate(graph.ways)}
+        self._owner = np.repeat(np.arange(len(graph.ways)), [len(way.pixels) for way in graph.ways])
+        self._places = 2 * np.array([place for way in graph.ways for place in way.pixels]).reshape(-1, 2)
+        self._lines = np.array([2 * len(way.pixels) > BLOT_PX for way in graph.ways])
+
+    def by_others(self, way: Way, part: Sequence[Way], at: tuple[float, float]) -> Pixels:
+        """Places (n, 2) near a point that belong to other ways than `way`: of its own part, and lines of others.
+
+        A blot that hangs together with no line may be the head itself, a dash further on.
+        """
+        counted = self._lines.copy()
+        counted[[self._number[id(one)] for one in part]] = True
+        counted[self._number[id(way)]] = False
+        close = (abs(self._places - at) <= HEAD_LENGTH_PX + OTHERS_PX).all(axis=1)
+        places: Pixels = self._places[close]
+        return places[counted[self._owner[close]]]
+
+
 def end_of(
-    graph: Graph, node: int, ways: Sequence[Way], near: Nearness, ink: Pixels, whole: Pixels, width: float
+    graph: Graph, node: int, ways: Sequence[Way], near: Nearness, ink: Pixels, whole: Pixels, width: float, drawn: Drawn
 ) -> End:
     """The end of the line at a node of the graph that one of its part's `ways` reaches; `width` is the line's, `whole`
-    all ink."""
+    all ink, `drawn` what all lines of the graph have drawn."""
     (way,) = graph.at(node)
     pixels = way.seen_from(node)
     outward = direction(pixels) + math.pi
@@ -119,16 +148,16 @@ def end_of(
             tip, away = hidden, beyond
         else:
             shape = near.ahead(pixel, outward)
-    others = [place for other in ways if other is not way for place in other.pixels]
+    others = drawn.by_others(way, ways, tip)
     return End(node, tip, shape, away, 1 + _beside(ink, tip, pixels, others, width) / HEAD_SIDES_PX)
 
 
 def _beside(
-    ink: Pixels, tip: tuple[float, float], pixels: Sequence[Pixel], others: Sequence[Pixel], width: float
+    ink: Pixels, tip: tuple[float, float], pixels: Sequence[Pixel], others: Pixels, width: float
 ) -> float:
     """How far a head reaches to both sides of its line, in pixels beyond the line's width; 0 at a bare end.
 
-    What other lines (`others`, pixels of the graph) have drawn there does not count, nor do a line's own bends.
+    What other lines (`others`, places (n, 2)) have drawn there does not count, nor do a line's own bends.
     """
     x, y, reach = round(tip[0]), round(tip[1]), HEAD_LENGTH_PX
     left, top = max(0, x - reach), max(0, y - reach)
@@ -145,10 +174,9 @@ def _beside(
     aside = way[:, 0] * off[:, 1] - way[:, 1] * off[:, 0]
     kept = (abs(aside) <= HEAD_RADIUS_PX) & (np.hypot(*(points - tip).T) <= reach) & (nearest < len(axis) - 1)
     lines = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
-    for place in others:
-        column, row = 2 * place[0] - x + reach, 2 * place[1] - y + reach
+    for column, row in others + (reach - x, reach - y):
         if 0 <= column < lines.shape[1] and 0 <= row < lines.shape[0]:
-            cv2.circle(lines, (column, row), math.ceil(width / 2) + 2, 1, -1)
+            cv2.circle(lines, (int(column), int(row)), math.ceil(width / 2) + 2, 1, -1)
     ys, xs = (points[:, 1] - y + reach).astype(int), (points[:, 0] - x + reach).astype(int)
     aside = np.sort(aside[kept & (lines[ys, xs] == 0)])
     if len(aside) < 2 * HEAD_POINTS:
@@ -187,9 +215,7 @@ def _tip(ink: Pixels, start: tuple[float, float], angle: float, reach: int = TIP
 
 def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
     """The point (0 or 1, 2) at which an end that was cut with the shape's outline met it, or stops before it in the
-    `whole` ink."""
-    if end.away > ring_of(shape) + 4:
-        return np.zeros((0, 2))
+    `whole` ink; dashes in which it goes on up to the outline are its own."""
     from_last = np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at))
     inner = way[-8] if from_last and len(way) > 8 else way[min(7, len(way) - 1)]
     along = np.array(end.at) - inner
@@ -197,14 +223,23 @@ def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
     if length < 1:
         return np.zeros((0, 2))
     onward = along / length
-    last = np.array(end.at)
+    cut = end.away <= ring_of(shape) + 4
+    last, missed, nearest = np.array(end.at), 0, math.inf
     # On a slanted way it is further to the outline than straight across the gap.
     for step in range(round(SLANTED_REACH * end.away) + 1):
         x, y = np.array(end.at) + onward * step
+        away = -cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True)
+        # What comes no nearer is the outline itself, at which the line only glances.
+        if away > nearest - LEAST_APPROACH * step or (not cut and away <= ring_of(shape)):
+            break
+        nearest = away if step == 0 else nearest
         row, column = round(y), round(x)
         if not whole[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].any():
+            missed += 1
+            if cut or missed > MOST_DASH_GAP_PX:
+                break
+            continue
+        last, missed = np.array([x, y]), 0
+        if step >= end.away - 3 and away <= 3:
             break
-        last = np.array([x, y])
-        if step >= end.away - 3 and cv2.pointPolygonTest(shape.contour, (float(x), float(y)), True) >= -3:
-            break
-    return last[None]
+    return last[None] if cut or (last != end.at).any() else np.zeros((0, 2))

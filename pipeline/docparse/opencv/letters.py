@@ -17,7 +17,7 @@ MAX_LETTER_ASPECT = 4.0
 MIN_LETTER_INK = 0.12
 MAX_RUN_ASPECT = 10.0
 MAX_WORD_PX = 260
-WORD_ASPECT = 2.2
+WORD_ASPECT = 1.9
 LOW_LETTER = 0.4
 """Low letters reach over so much of the height of a word that has higher ones, and ones that reach below."""
 OPEN_COLUMNS = 0.2
@@ -43,6 +43,9 @@ BOLD_GAP = 0.35
 DASH_REACH_PX = 8
 DASHES_REACH_PX = 30
 """At an arrow's head is a dash so near, and two dashes within so much."""
+LABELLED_REACH_PX = 150
+"""Or three alike, where a label stands between them."""
+DASH_ALIKE_PX = 3.0
 HOLDER_PX = (32.0, 24.0)
 """Width and height from which a dark shape may hold light letters."""
 MIDDLING = 90.0
@@ -138,10 +141,15 @@ def _after_dashes(letters: Pixels, dashes: Pixels) -> Pixels:
     middle = (letters[:, 1] + letters[:, 3])[:, None] / 2
     level = np.abs((dashes[:, 1] + dashes[:, 3])[None, :] / 2 - middle) <= 1.5
     before, after = letters[:, :1] - dashes[None, :, 2], dashes[None, :, 0] - letters[:, 2:3]
+    long = dashes[:, 2] - dashes[:, 0]
     found: Pixels = np.zeros(len(letters), bool)
     for away in (before, after):
-        near = level & (away >= -2) & (away <= DASHES_REACH_PX)
-        found |= (near.sum(axis=1) >= 2) & (near & (away <= DASH_REACH_PX)).any(axis=1)
+        on_line = level & (away >= -2)
+        next_one = on_line & (away <= DASH_REACH_PX)
+        first = next_one.argmax(axis=1)
+        alike = on_line & (away <= LABELLED_REACH_PX) & (np.abs(long[None, :] - long[first, None]) <= DASH_ALIKE_PX)
+        many = ((on_line & (away <= DASHES_REACH_PX)).sum(axis=1) >= 2) | (alike.sum(axis=1) >= 3)
+        found |= next_one.any(axis=1) & many
     return found
 
 

@@ -19,6 +19,8 @@ MOST_STEPS = 300
 SHARPEST_TURN = 2.6
 """Radians; an arrow does not turn back at a junction."""
 CROSSING_PIXELS = 9
+FLAT_CROSSING_PIXELS = 20
+"""The longest way in which lines that cross lie on one another: the flatter they cross, the longer."""
 PER_PIXEL = 0.002
 """What a pixel of way costs, in radians."""
 TWO_HEADS = 4.5
@@ -66,7 +68,9 @@ def pairs_of(ways: Sequence[Way], ends: Sequence[End]) -> list[tuple[int, int, R
                 found[j, i] = Route(way[1], way[0] + _unlikely(ends[j], a, bare, more))
     arms = _arms(meeting, ends)
     sure = [min(1.0, max(0.0, (end.head - bare) / more)) for end in ends]
-    if arms is not None and abs(sure[arms[0]] - sure[arms[1]]) <= ALIKE:
+    # An end that only the other arm is left for belongs to a line that passes behind its shape.
+    needed = arms is None or any(all(arm not in pair for pair in found if pair != arms) for arm in arms)
+    if arms is not None and not needed and abs(sure[arms[0]] - sure[arms[1]]) <= ALIKE:
         found = {
             pair: Route(way.pixels, way.cost - _unlikely(ends[pair[0]], ends[pair[1]], bare, more))
             for pair, way in found.items()
@@ -160,8 +164,9 @@ def route(meeting: Mapping[int, Sequence[Way]], start: int, end: int) -> tuple[f
         for index, way in enumerate(meeting[node]):
             onward = way.seen_from(node)
             # Two lines that cross at a flat angle meet in a short way that leads in neither one's direction.
-            passing = len(onward) <= CROSSING_PIXELS and min(len(meeting[way.start]), len(meeting[way.end])) > 1
             leads = direction(onward)
+            longest = FLAT_CROSSING_PIXELS if turn(heading, leads) <= FORK_TURN else CROSSING_PIXELS
+            passing = len(onward) <= longest and min(len(meeting[way.start]), len(meeting[way.end])) > 1
             bend = 0.0 if passing else turn(heading, leads)
             if bend > SHARPEST_TURN:
                 continue

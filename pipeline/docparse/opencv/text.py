@@ -83,7 +83,7 @@ def find_lines(sheet: Sheet, text: PageText, shapes: Sequence[Shape]) -> list[Te
     dots = _dots(parts[1])
     dots = dots[_clear_before(ink, dots)]
     return _with_markers(
-        sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0]))
+        sorted((_with_bullet(line, dots) for line in lines), key=lambda line: (line.middle, line.box[0])), shapes
     )
 
 
@@ -334,6 +334,8 @@ def _reads(letters: Sequence[Box], on_dark: bool) -> bool:
     if on_dark and len(letters) > 1:
         dashes = 0
     box = union(letters)
+    if not on_dark and len(letters) == 2 and any(share_inside(a, b) > 0.9 for a, b in (letters, letters[::-1])):
+        return False  # an open head with the last dash of its line in it
     wide, tall = box[2] - box[0], box[3] - box[1]
     return dashes < len(letters) / 2 and wide >= (0.8 if len(letters) > 1 else 1.2) * tall
 
@@ -349,8 +351,9 @@ def _line_of_letters(letters: Sequence[Box]) -> TextLine:
     return TextLine(box, count, height, middle)
 
 
-def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
-    """Join a bullet or number that stands on its own with the line to its right."""
+def _with_markers(lines: Sequence[TextLine], shapes: Sequence[Shape]) -> list[TextLine]:
+    """Join a bullet or number that stands on its own with the line to its right, but not into a shape: that is no
+    bullet, but the head of an arrow."""
     joined: list[TextLine] = []
     used: set[int] = set()
     for index, line in enumerate(lines):
@@ -363,13 +366,18 @@ def _with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
         ]
         if beside:
             nearest = min(beside, key=lambda other: lines[other].box[0])
-            if nearest not in used:
+            if nearest not in used and not _enters(line.box, lines[nearest].box, shapes):
                 used |= {index, nearest}
                 text = lines[nearest]
                 letters = line.letters + text.letters
                 joined.append(replace(text, box=union([line.box, text.box]), letters=letters, marked=True))
     rest = [line for index, line in enumerate(lines) if index not in used]
     return sorted([*rest, *joined], key=lambda line: (line.middle, line.box[0]))
+
+
+def _enters(marker: Box, text: Box, shapes: Sequence[Shape]) -> bool:
+    """Whether a shape holds a text and not what stands before it."""
+    return any(share_inside(text, shape.box) > 0.9 and share_inside(marker, shape.box) < 0.1 for shape in shapes)
 
 
 def _same_row(marker: TextLine, line: TextLine) -> bool:

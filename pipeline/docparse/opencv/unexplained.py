@@ -24,6 +24,8 @@ REMNANT_MOST_PX = 40
 SHARP_COS = 0.17
 """Cosine of the widest sharp corner: 80°."""
 SHARP_PX = 4
+LEAST_HALF_SINE = 0.2
+"""Sine of half an angle under which drawn corners are cut off: a mitre is no longer than five times its line."""
 TRIMMED_PX = 22
 """Trimming leaves a side no longer in place of a dark shape's tip, and takes away no more than twice that."""
 SHARP_FILL = 0.97
@@ -68,8 +70,9 @@ def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes:
         else:
             if shape.source == "dark":
                 cv2.drawContours(mask, [_with_tips(shape)], -1, 0, -1)
-            for x, y in _sharp_corners(shape):
+            for (x, y), tip in _sharp_corners(shape, ring):
                 cv2.circle(mask, (x, y), ring + SHARP_PX, 0, -1)
+                cv2.fillConvexPoly(mask, tip, 0)
     for shape in shapes:
         if shape.ring is not None:
             _without_remnants(mask, shape, shape.ring)
@@ -97,16 +100,25 @@ def _without_remnants(mask: Pixels, shape: Shape, ring: int) -> None:
     part[ys[going], xs[going]] = 0
 
 
-def _sharp_corners(shape: Shape) -> list[tuple[int, int]]:
-    """Corners at which an outline's point reaches further out than its ring, as a diamond's does."""
+def _sharp_corners(shape: Shape, ring: int) -> list[tuple[tuple[int, int], Pixels]]:
+    """Corners at which an outline's point reaches further out than its ring, as a diamond's does, each with the
+    triangle (3, 2) in which the outer edges of a ring so wide meet."""
     corners = cv2.approxPolyDP(shape.contour, 4.0, True)[:, 0].astype(np.float64)
     if not 3 <= len(corners) <= 8:
         return []
-    before, after = np.roll(corners, 1, axis=0) - corners, np.roll(corners, -1, axis=0) - corners
-    along = (before * after).sum(axis=1) / np.maximum(1e-6, np.hypot(*before.T) * np.hypot(*after.T))
-    return [
-        (round(x), round(y)) for (x, y), cos in zip(corners.tolist(), along.tolist(), strict=True) if cos > SHARP_COS
-    ]
+    sides = [np.roll(corners, turn, axis=0) - corners for turn in (1, -1)]
+    before, after = (side / np.maximum(1e-6, np.hypot(*side.T))[:, None] for side in sides)
+    found = []
+    for corner, one, other, cos in zip(corners, before, after, (before * after).sum(axis=1).tolist(), strict=True):
+        if cos <= SHARP_COS:
+            continue
+        half_sine = max(LEAST_HALF_SINE, ((1 - cos) / 2) ** 0.5)
+        outward = -(one + other) / max(1e-6, float(np.hypot(*(one + other))))
+        tip = corner + outward * ring / half_sine
+        foot = ring * np.array([-outward[1], outward[0]])
+        x, y = (round(value) for value in corner.tolist())
+        found.append(((x, y), np.round(np.array([tip, corner + foot, corner - foot])).astype(np.int32)))
+    return found
 
 
 def _with_tips(shape: Shape) -> Pixels:
