@@ -109,7 +109,7 @@ def _short_ones(
     labels, stats = components(half, 8)
     w, h, ink_px = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
     longest = np.maximum(w, h)
-    kept = (longest >= MIN_LENGTH_PX / 2) & (ink_px <= 9 * (w + h) + 80)
+    kept = (longest >= MIN_LENGTH_PX / 2) & (ink_px <= 14 * (w + h) + 80)
     kept[0] = False
     arrows = []
     for index in np.flatnonzero(kept & (2 * longest <= SHORT_PX + DASH_GAP_PX)):
@@ -140,7 +140,9 @@ def _short(points: Pixels, near: Nearness, shapes: Sequence[Shape], whole: Pixel
     if tail.shape is None or head.shape is None or tail.shape == head.shape:
         return None
     way = np.stack([middle, middle])
-    parts = [points, *(reaching(end, way, shapes[end.shape], whole) for end in ends if end.shape is not None)]
+    # Of so little it is not sure which end carries the head.
+    ways = [reaching(end, way, shapes[end.shape], whole, bare=True) for end in ends if end.shape is not None]
+    parts = [points, *ways]
     onward = math.atan2(head.at[1] - tail.at[1], head.at[0] - tail.at[0])
     stops = Stop(tail.at, onward + math.pi), Stop(head.at, onward)
     return around(np.concatenate(parts), tail.shape, head.shape, False, stops, HEAD_RATIO)
@@ -289,7 +291,10 @@ def _width(ink: Pixels, pixels: Sequence[Pixel]) -> float:
     # The graph is at half size: its pixels may lie beside the line's middle.
     thickness = cv2.dilate(cv2.distanceTransform(part, cv2.DIST_L2, 3), np.ones((5, 5), np.uint8))
     height, width = part.shape
-    core = thickness[(places[:, 1] - low[1]).clip(0, height - 1), (places[:, 0] - low[0]).clip(0, width - 1)]
+    # Where ink fills all of it, nothing says how thick it is.
+    core = thickness.clip(0, 100)[
+        (places[:, 1] - low[1]).clip(0, height - 1), (places[:, 0] - low[0]).clip(0, width - 1)
+    ]
     core = core[core > 0]
     return max(1.6, 2 * float(np.median(core)) - 0.7) if core.size else 2.0
 
@@ -355,7 +360,7 @@ def _arrow(
     for end in (tail, head):
         parts.append(_near(seen.ink, end.at, 4))
         if end.shape is not None:
-            parts.append(reaching(end, way, seen.shapes[end.shape], seen.whole))
+            parts.append(reaching(end, way, seen.shapes[end.shape], seen.whole, bare=not end.headed))
     stops = Stop(tail.at, _outward(pixels)), Stop(head.at, _outward(pixels[::-1]))
     together = np.concatenate([part for part in parts if len(part)])
     return around(together, tail.shape, head.shape, both, stops, head.head, doubt)

@@ -38,6 +38,8 @@ TIP_REACH_PX = 26
 HIDDEN_PX = 60
 """The longest piece of a line that another thing hides."""
 TIP_GAP_PX = 3
+HIDDEN_GAP_PX = 1
+"""A line that something hides goes on there at once; behind a wider gap is a shape's outline."""
 MOST_DASH_GAP_PX = 8
 LEAST_APPROACH = 0.3
 """A line that comes to a shape gets so much nearer with each pixel."""
@@ -102,8 +104,10 @@ class Nearness:
             x, y = round(pixel[0] + step * math.cos(angle)), round(pixel[1] + step * math.sin(angle))
             if not (0 <= x < width and 0 <= y < height):
                 return None
-            if self._labels[y, x]:
-                return int(self._labels[y, x]) - 1
+            # A tip may be a pixel beside the way.
+            here = int(self._labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].max())
+            if here:
+                return here - 1
         return None
 
 
@@ -125,8 +129,9 @@ class Drawn:
         counted[[self._number[id(one)] for one in part]] = True
         counted[self._number[id(way)]] = False
         close = (abs(self._places - at) <= HEAD_LENGTH_PX + OTHERS_PX).all(axis=1)
-        places: Pixels = self._places[close]
-        return places[counted[self._owner[close]]]
+        places = self._places[close]
+        by_others: Pixels = places[counted[self._owner[close]]]
+        return by_others
 
 
 def end_of(
@@ -142,7 +147,7 @@ def end_of(
     shape, away = near.of(pixel)
     if shape is None:
         # Its last piece may have been taken out with a text, or a frame, that lies over it.
-        hidden = _tip(whole, tip, outward, HIDDEN_PX)
+        hidden = _tip(whole, tip, outward, HIDDEN_PX, gap=HIDDEN_GAP_PX)
         shape, beyond = near.of((round(hidden[0] / 2), round(hidden[1] / 2)))
         if shape is not None:
             tip, away = hidden, beyond
@@ -152,9 +157,7 @@ def end_of(
     return End(node, tip, shape, away, 1 + _beside(ink, tip, pixels, others, width) / HEAD_SIDES_PX)
 
 
-def _beside(
-    ink: Pixels, tip: tuple[float, float], pixels: Sequence[Pixel], others: Pixels, width: float
-) -> float:
+def _beside(ink: Pixels, tip: tuple[float, float], pixels: Sequence[Pixel], others: Pixels, width: float) -> float:
     """How far a head reaches to both sides of its line, in pixels beyond the line's width; 0 at a bare end.
 
     What other lines (`others`, places (n, 2)) have drawn there does not count, nor do a line's own bends.
@@ -174,7 +177,7 @@ def _beside(
     aside = way[:, 0] * off[:, 1] - way[:, 1] * off[:, 0]
     kept = (abs(aside) <= HEAD_RADIUS_PX) & (np.hypot(*(points - tip).T) <= reach) & (nearest < len(axis) - 1)
     lines = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
-    for column, row in others + (reach - x, reach - y):
+    for column, row in others - (x - reach, y - reach):
         if 0 <= column < lines.shape[1] and 0 <= row < lines.shape[0]:
             cv2.circle(lines, (int(column), int(row)), math.ceil(width / 2) + 2, 1, -1)
     ys, xs = (points[:, 1] - y + reach).astype(int), (points[:, 0] - x + reach).astype(int)
@@ -196,7 +199,9 @@ def _axis(pixels: Sequence[Pixel]) -> Pixels:
     return np.concatenate([even[0] + onward * np.arange(2 * HEAD_STEP, 0, -1)[:, None], even])
 
 
-def _tip(ink: Pixels, start: tuple[float, float], angle: float, reach: int = TIP_REACH_PX) -> tuple[float, float]:
+def _tip(
+    ink: Pixels, start: tuple[float, float], angle: float, reach: int = TIP_REACH_PX, gap: int = TIP_GAP_PX
+) -> tuple[float, float]:
     """The last inked point on the way outward: thinning ends before it does."""
     height, width = ink.shape
     tip, missed = start, 0
@@ -208,14 +213,14 @@ def _tip(ink: Pixels, start: tuple[float, float], angle: float, reach: int = TIP
             tip, missed = (float(x), float(y)), 0
             continue
         missed += 1
-        if missed > TIP_GAP_PX:
+        if missed > gap:
             break
     return tip
 
 
-def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
+def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels, *, bare: bool) -> Pixels:
     """The point (0 or 1, 2) at which an end that was cut with the shape's outline met it, or stops before it in the
-    `whole` ink; dashes in which it goes on up to the outline are its own."""
+    `whole` ink; dashes in which a `bare` end goes on up to the outline are its own."""
     from_last = np.hypot(*(way[-1] - end.at)) < np.hypot(*(way[0] - end.at))
     inner = way[-8] if from_last and len(way) > 8 else way[min(7, len(way) - 1)]
     along = np.array(end.at) - inner
@@ -224,6 +229,8 @@ def reaching(end: End, way: Pixels, shape: Shape, whole: Pixels) -> Pixels:
         return np.zeros((0, 2))
     onward = along / length
     cut = end.away <= ring_of(shape) + 4
+    if not cut and not bare:
+        return np.zeros((0, 2))
     last, missed, nearest = np.array(end.at), 0, math.inf
     # On a slanted way it is further to the outline than straight across the gap.
     for step in range(round(SLANTED_REACH * end.away) + 1):

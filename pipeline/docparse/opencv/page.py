@@ -106,7 +106,10 @@ class PageFinds:
         framed = [
             box for box in containers if not any(share_inside(box, other) > 0.8 for other in [*taken, *self._zones])
         ]
+        stamps = find_stamps(candidates)
         for drawing in find_drawings(boxes, arrows, [*frames, *framed], lanes):
+            if any(share_inside(drawing.box, stamp) > 0.9 for stamp in stamps):
+                continue  # a ring with a word across it, seen as areas and the line around them
             self._add_drawing(drawing, candidates)
             nodes |= set(drawing.nodes)
         self._add_texts([shape for index, shape in enumerate(candidates) if index not in nodes], free)

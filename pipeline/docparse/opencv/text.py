@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.docparse.lines import BULLETS
 from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
-from pipeline.docparse.opencv.letters import letter_ink, letters_of, without_outlines
+from pipeline.docparse.opencv.letters import WORD_ASPECT, letter_ink, letters_of, without_outlines
 from pipeline.docparse.opencv.marks import DASH_MOST_PX, goes_on, small_marks, stands_alone
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
@@ -21,6 +21,8 @@ from pipeline.docparse.words import Box, PageText
 TALL_ASPECT = 2.6
 """What is higher than so many times its width and than its neighbours is a line or an arrow, no letter."""
 WORD_DENSITY = 0.33
+THIN_WORD_DENSITY = 0.25
+"""Of what is so wide that its columns were looked at: an arrow is gone already."""
 LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
 CORE_INK = 0.45
@@ -290,7 +292,7 @@ def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
 def _is_word(box: Box, density: float) -> bool:
     """Whether a component may be a whole word that blur ran together; an arrow is as wide, but thinner."""
     wide, tall = box[2] - box[0], box[3] - box[1]
-    return wide >= 1.2 * tall and density >= WORD_DENSITY
+    return wide >= 1.2 * tall and density >= (THIN_WORD_DENSITY if wide > WORD_ASPECT * tall else WORD_DENSITY)
 
 
 def _may_join(box: Box) -> bool:

@@ -72,7 +72,8 @@ def unexplained(ink: Pixels, texts: Sequence[Box], taken: Sequence[Box], shapes:
                 cv2.drawContours(mask, [_with_tips(shape)], -1, 0, -1)
             for (x, y), tip in _sharp_corners(shape, ring):
                 cv2.circle(mask, (x, y), ring + SHARP_PX, 0, -1)
-                cv2.fillConvexPoly(mask, tip, 0)
+                cv2.drawContours(mask, [tip], -1, 0, -1)
+                cv2.drawContours(mask, [tip], -1, 0, 5)
     for shape in shapes:
         if shape.ring is not None:
             _without_remnants(mask, shape, shape.ring)
