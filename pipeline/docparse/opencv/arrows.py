@@ -56,6 +56,7 @@ MOST_WAYS = 12
 SHORT_PX = 36
 """Things so short that little is left of them when they are thinned are looked at as they are."""
 SHORT_LEAST_INK_PX = 25
+STRAIGHT = 0.9
 HIDDEN_HEAD = 1.4
 """No head is seen at an end no wider than this."""
 ALIKE_HEADS = 0.5
@@ -381,6 +382,8 @@ def _with_head(arrow: Arrow, others: Sequence[Arrow]) -> Arrow:
 def _outward(pixels: Sequence[Pixel]) -> float:
     """Angle in which a line leaves by its first pixel, but for what its very end does at an outline."""
     near, far = pixels[min(4, len(pixels) - 1)], pixels[min(18, len(pixels) - 1)]
+    if math.dist(near, far) < STRAIGHT * (min(18, len(pixels) - 1) - 4):
+        near, far = pixels[min(1, len(pixels) - 1)], pixels[min(8, len(pixels) - 1)]  # a corner is right behind it
     if near == far:
         near = pixels[0]
     return math.atan2(near[1] - far[1], near[0] - far[0])

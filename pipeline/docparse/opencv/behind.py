@@ -15,7 +15,7 @@ BARE_MOST = 1.5
 """A line that stops at a shape no wider than this (`End.head`) may go on behind it."""
 OFF_MIDDLE = 0.12
 """It stops so far from the middle of the shape's side, as a share of the side."""
-SLANT = 0.12
+SLANT = 0.2
 """Sine of the largest angle that such lines make with the page's sides."""
 STRAIGHT = 0.3
 """Radians by which lines that meet behind a shape may be off a right angle, or off one line."""

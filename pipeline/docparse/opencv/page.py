@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
-from pipeline.docparse.opencv.bays import with_lids, without_bays
+from pipeline.docparse.opencv.bays import pieces_of, with_lids, without_bays
 from pipeline.docparse.opencv.blocks import group_lines, in_rows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
@@ -33,7 +33,7 @@ from pipeline.docparse.opencv.grids import (
 from pipeline.docparse.opencv.legends import find_legends
 from pipeline.docparse.opencv.rules import level_lines, upright_lines
 from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
-from pipeline.docparse.opencv.sheet import Sheet
+from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.opencv.stamps import find_stamps
 from pipeline.docparse.opencv.tables import find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, held
@@ -69,11 +69,11 @@ class PageFinds:
             np.array([line.box for line in self._lines]).reshape(-1, 4),
             np.array([line.height for line in self._lines]),
         )
-        whole = with_lids(without_enclosed([shape for shape in shapes if not self._is_letter(shape)]))
+        drawn = [shape for shape in shapes if not self._is_letter(shape)]
+        whole = with_lids(without_enclosed(drawn))
         most = NODE_MAX_PAGE_SHARE * self._page_area
-        self._shapes = [
-            without_bays(s, self._lines) if s.solidity < NODE_SOLIDITY and area(s.box) < most else s for s in whole
-        ]
+        of_all = np.array([shape.box for shape in whole]).reshape(-1, 4)
+        self._shapes = [self._without_bays(s, whole, of_all) if area(s.box) < most else s for s in whole]
         self._ink = ink_of(sheet)
         self._found: list[Detection] = []
         self._zones: list[Box] = []
@@ -114,6 +114,10 @@ class PageFinds:
             nodes |= set(drawing.nodes)
         self._add_texts([shape for index, shape in enumerate(candidates) if index not in nodes], free)
         return self._found
+
+    def _without_bays(self, shape: Shape, shapes: Sequence[Shape], boxes: Pixels) -> Shape:
+        pieces = pieces_of(shape, shapes, boxes) if shape.height >= CONTAINER_MIN_HEIGHT_PX else []
+        return without_bays(shape, self._lines, pieces) if pieces or shape.solidity < NODE_SOLIDITY else shape
 
     def _is_letter(self, shape: Shape) -> bool:
         """Whether it is a letter's inside, or a thick letter."""

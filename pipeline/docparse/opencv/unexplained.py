@@ -39,6 +39,10 @@ CROSSING_REACH_PX = 10
 CROSSING_WIDEST_PX = 40
 CROSSING_LEAN = 2.2
 """A crossing arrow goes no more than so far aside for each pixel that it goes across."""
+CROSSING_SEEN_PX = 5
+CROSSING_SLACK_PX = 8.0
+CROSSING_SLACK = 0.6
+"""What was seen over so many rows goes on as it leans, but for so much, or for this share of the way across."""
 CORNER_PX = 26
 OUTLINE_COVER = 0.8
 """Share of each side of a box that a line must cover to be its outline."""
@@ -173,9 +177,14 @@ def _clear_side(page: Pixels, low: int, high: int, edge: int, inward: int) -> No
     above = page[first - CROSSING_REACH_PX : first, low:high][::-1]
     below = page[last : last + CROSSING_REACH_PX, low:high]
     starts, ends = _coming(above), _coming(below)
-    for x, away in starts:
-        nearest = min(ends, key=lambda end: abs(end[0] - x), default=None)
-        if nearest is None or abs(nearest[0] - x) > CROSSING_LEAN * (last - first + away + nearest[1]):
+    for x, away, lean in starts:
+        across = last - first + away
+        aim = x + (lean or 0.0) * across
+        nearest = min(ends, key=lambda end: abs(end[0] - aim), default=None)
+        most = CROSSING_LEAN * (across + (nearest[1] if nearest else 0))
+        if lean is not None:
+            most = min(most, max(CROSSING_SLACK_PX, CROSSING_SLACK * across))
+        if nearest is None or abs(nearest[0] - aim) > most:
             continue
         steps = last - first + away + nearest[1]
         for step in range(steps + 1):
@@ -183,8 +192,11 @@ def _clear_side(page: Pixels, low: int, high: int, edge: int, inward: int) -> No
             page[first - away - 1 + step, max(0, column - 1) : column + 2] = 1
 
 
-def _coming(band: Pixels) -> list[tuple[int, int]]:
-    """(column, rows away) of the nearest ink of each narrow thing that comes to a line; `band` from the line."""
+def _coming(band: Pixels) -> list[tuple[int, int, float | None]]:
+    """(column, rows away, lean) of the nearest ink of each narrow thing that comes to a line; `band` from the line.
+
+    The lean is in columns for each row towards the line; None where too little is there to tell.
+    """
     columns = np.flatnonzero(band.any(axis=0))
     if not len(columns):
         return []
@@ -193,7 +205,10 @@ def _coming(band: Pixels) -> list[tuple[int, int]]:
         if len(run) <= CROSSING_WIDEST_PX:
             away = band[:, run].argmax(axis=0) + CROSSING_REACH_PX * ~band[:, run].any(axis=0)
             nearest = int(away.min())
-            found.append((int(np.median(run[away == nearest])), nearest))
+            rows = np.flatnonzero(band[:, run].any(axis=1))
+            low, high = (float(run[band[row, run] > 0].mean()) for row in (rows[0], rows[-1]))
+            lean = (low - high) / (rows[-1] - rows[0]) if rows[-1] - rows[0] >= CROSSING_SEEN_PX else None
+            found.append((int(np.median(run[away == nearest])), nearest, lean))
     return found
 
 
