@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pipeline.docparse.opencv.ends import End, reaching
+from pipeline.docparse.opencv.shapes import Shape
 from tests.pipeline.test_opencv_arrows import LINE, among, arrows, head, node
 from tests.pipeline.test_opencv_boards import found
 from tests.pipeline.test_opencv_scans import boxes, scanned
@@ -82,16 +86,16 @@ def test_a_head_before_the_tip_of_a_thick_outline_ends_before_it(tmp_path: Path)
     assert seen[3] - seen[1] <= 9
 
 
-def test_a_bow_that_glances_at_an_outline_does_not_go_on_along_it(tmp_path: Path) -> None:
-    def bow(page: Any) -> None:
-        page.draw_bezier((200, 131.5), (190, 136), (172, 136), (162, 131.5), color=INK, width=2)
-        page.draw_polyline([(168, 129), (165, 136), (158, 129.5)], color=INK, fill=INK, closePath=True)
-        node(page, (90, 90, 162, 128), "Gateway")
-        node(page, (198, 90, 270, 130), "Courier")
-
-    (seen,) = arrows(found(tmp_path / "bow.pdf", bow))
-    assert 152 <= seen[0] <= 162
-    assert seen[2] <= 204
+def test_a_line_that_glances_at_an_outline_ends_where_it_meets_it() -> None:
+    contour = np.array([[100, 50], [200, 50], [200, 100], [100, 100]], np.int32)[:, None]
+    inside = (100.0, 50.0, 200.0, 100.0)
+    shape = Shape(inside, inside, contour, 1.0, 1.0, (255, 255, 255), False, False, "lined", 8)
+    whole = np.zeros((150, 300), np.uint8)
+    whole[101:109, 92:208] = 1
+    whole[104:107, 180:260] = 1
+    way = np.stack([np.linspace(250, 190, 31), np.full(31, 105.0)], axis=1)
+    ((x, y),) = reaching(End(0, (190.0, 105.0), 0, 8.0, 1.0), way, shape, whole, bare=True)
+    assert (x, y) == (190.0, 105.0)
 
 
 def test_the_first_dash_of_a_short_arrow_is_its_own(tmp_path: Path) -> None:
@@ -134,3 +138,20 @@ def test_the_head_behind_a_label_of_a_dashed_line_is_no_letter_of_it(tmp_path: P
 
     regions = scanned(tmp_path / "pair.pdf", pair, **CLEAN)
     assert among(boxes(regions, "arrow"), (141, 110, 204, 120))
+
+
+def test_a_node_over_whose_corner_and_text_a_line_passes_stays_whole(tmp_path: Path) -> None:
+    def chain(page: Any) -> None:
+        page.draw_line((255, 130), (255, 192), color=INK, width=1)
+        head(page, 255, 197, "down")
+        node(page, (210, 100, 300, 130), "Gateway")
+        page.draw_oval((210, 198, 300, 230), color=(0.3, 0.5, 0.2), fill=(0.88, 0.94, 0.82), width=1)
+        page.insert_text((232, 217), "Warehouse", fontsize=8)
+        node(page, (340, 198, 400, 230), "Courier")
+        page.draw_polyline([(340, 115), (276, 115), (276, 214), (332, 214)], color=INK, width=1)
+        head(page, 338, 214, "right")
+        node(page, (340, 100, 400, 130), "Partner")
+
+    regions = found(tmp_path / "chain.pdf", chain)
+    assert among(boxes(regions, "node"), (210, 198, 300, 230), 0.9)
+    assert among(arrows(regions), (251, 130, 259, 197))
