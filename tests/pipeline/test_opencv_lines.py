@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from pipeline.docparse.opencv.ends import End, reaching
+from pipeline.docparse.opencv.ends import End, Nearness, reaching
+from pipeline.docparse.opencv.interrupted import parted
 from pipeline.docparse.opencv.shapes import Shape
+from pipeline.docparse.opencv.skeleton import Graph, Way
 from tests.pipeline.test_opencv_arrows import LINE, among, arrows, head, node
 from tests.pipeline.test_opencv_boards import found
 from tests.pipeline.test_opencv_scans import boxes, scanned
@@ -17,6 +20,13 @@ INK = (0.1, 0.12, 0.15)
 DASHES = "[4 3] 0"
 CLEAN: Any = {"blur": 0.01, "grain": 0.0, "paper": 255.0, "toner": 0.0, "quality": 100}
 """A picture of a page without a text layer, as sharp as the page."""
+
+
+def box_shape(left: int, top: int, right: int, bottom: int, ring: int | None = None) -> Shape:
+    """A white box with an outline."""
+    contour = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.int32)[:, None]
+    inside = (float(left), float(top), float(right), float(bottom))
+    return Shape(inside, inside, contour, 1.0, 1.0, (255, 255, 255), False, False, "lined", ring)
 
 
 def test_a_dashed_elbow_whose_corner_lies_at_a_node_is_one_arrow(tmp_path: Path) -> None:
@@ -87,9 +97,7 @@ def test_a_head_before_the_tip_of_a_thick_outline_ends_before_it(tmp_path: Path)
 
 
 def test_a_line_that_glances_at_an_outline_ends_where_it_meets_it() -> None:
-    contour = np.array([[100, 50], [200, 50], [200, 100], [100, 100]], np.int32)[:, None]
-    inside = (100.0, 50.0, 200.0, 100.0)
-    shape = Shape(inside, inside, contour, 1.0, 1.0, (255, 255, 255), False, False, "lined", 8)
+    shape = box_shape(100, 50, 200, 100, ring=8)
     whole = np.zeros((150, 300), np.uint8)
     whole[101:109, 92:208] = 1
     whole[104:107, 180:260] = 1
@@ -155,3 +163,15 @@ def test_a_node_over_whose_corner_and_text_a_line_passes_stays_whole(tmp_path: P
     regions = found(tmp_path / "chain.pdf", chain)
     assert among(boxes(regions, "node"), (210, 198, 300, 230), 0.9)
     assert among(arrows(regions), (251, 130, 259, 197))
+
+
+@pytest.mark.parametrize(("back", "lines"), [(20, 2), (160, 1)])
+def test_a_line_that_turns_back_at_a_third_shape_is_two_arrows_whose_heads_touch(back: int, lines: int) -> None:
+    shapes = [box_shape(0, 80, 60, 120), box_shape(220, 80, 300, 120), box_shape(0, 180, 60 + back, 220)]
+    near = Nearness(shapes, (150, 200))
+    there = [(x, 50) for x in range(34, 106)]
+    low = [(round(105 - (105 - 34 - back / 2) * step / 45), 50 + step) for step in range(1, 46)]
+    graph = Graph({0: there[0], 1: low[-1]}, [Way(0, 1, [*there, *low])])
+    parted(graph, near)
+    assert len(graph.ways) == lines
+    assert sum(len(way.pixels) for way in graph.ways) == len(there) + len(low) + lines - 1

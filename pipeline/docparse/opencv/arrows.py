@@ -30,7 +30,7 @@ from pipeline.docparse.opencv.ends import (
     reaching,
 )
 from pipeline.docparse.opencv.geometry import gap, grown, union
-from pipeline.docparse.opencv.interrupted import mended
+from pipeline.docparse.opencv.interrupted import mended, parted
 from pipeline.docparse.opencv.routes import meeting_of, pairs_of, route
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels
@@ -97,6 +97,7 @@ def find_arrows(ink: Pixels, shapes: Sequence[Shape], lines: Sequence[TextLine],
     graph = graph_of(thinned(half))
     _pruned(graph, near)
     mended(graph, near, _label_boxes(lines))
+    parted(graph, near)
     seen = Lines(joined, whole, shapes, Drawn(graph))
     for part in graph.parts():
         arrows += _arrows_of(graph, part, near, seen)

@@ -97,6 +97,12 @@ class Nearness:
         index = int(window[ys[nearest], xs[nearest]]) - 1
         return (index if away <= CONTACT_PX else None), away
 
+    def away(self, pixels: Sequence[Pixel]) -> Pixels:
+        """Distances to the nearest shape's inside (n,), in page pixels."""
+        places = np.array(pixels)
+        found: Pixels = self._away[places[:, 1], places[:, 0]]
+        return found
+
     def ahead(self, pixel: Pixel, angle: float) -> int | None:
         """Index of the first shape that a pixel points at, or None."""
         height, width = self._labels.shape

@@ -1,4 +1,5 @@
-"""Lines that something has interrupted: a text that was taken out, a frame's line, a dash that went with either.
+"""Lines that something has interrupted: a text that was taken out, a frame's line, a dash that went with either; and
+lines that their heads have joined.
 
 A line ends at a shape. One that ends elsewhere, and before which another one ends that comes towards it, goes on there;
 the same holds for two that would meet at a corner hidden by a label.
@@ -26,6 +27,10 @@ BLOT_PX = 22.0
 TAKEN_PIXELS = 16
 """A line's direction at its end is taken over so many pixels of the graph."""
 AHEAD_PIXELS = 6
+TOUCHING_PX = 20.0
+"""Heads that touch lie so near to the shape that they point at."""
+BACK_COS = -0.2
+"""Cosine of the least turn there: an elbow's is 0."""
 CORNER_PX = 40.0
 """A corner that a label hides is no further from either end."""
 CORNER_SLACK = 0.2
@@ -58,6 +63,32 @@ def mended(graph: Graph, near: Nearness, labels: Sequence[Box]) -> None:
             graph.ways.append(Way(a.node, b.node, _drawn(places)))
     if done:
         graph.smooth()
+
+
+def parted(graph: Graph, near: Nearness) -> None:
+    """Part lines at which two arrows' heads touch: at a third shape, where a line from shape to shape turns back."""
+    for way in list(graph.ways):
+        if len(way.pixels) <= 2 * TAKEN_PIXELS or any(len(graph.at(node)) != 1 for node in (way.start, way.end)):
+            continue
+        shapes = [near.of(way.pixels[index])[0] for index in (0, -1)]
+        at = _turning_back(way.pixels, near)
+        if at is None or None in shapes or near.of(way.pixels[at])[0] in (None, *shapes):
+            continue
+        number = max(graph.places) + 1
+        graph.places |= {number: way.pixels[at], number + 1: way.pixels[at]}
+        graph.ways = [one for one in graph.ways if one is not way]
+        graph.ways += [Way(way.start, number, way.pixels[: at + 1]), Way(number + 1, way.end, way.pixels[at:])]
+
+
+def _turning_back(pixels: Sequence[Pixel], near: Nearness) -> int | None:
+    """Where a line (pixels of the graph) close to a shape turns most, if by more than an elbow does."""
+    places = np.array(pixels, np.float64)
+    before = places[TAKEN_PIXELS:-TAKEN_PIXELS] - places[: -2 * TAKEN_PIXELS]
+    after = places[2 * TAKEN_PIXELS :] - places[TAKEN_PIXELS:-TAKEN_PIXELS]
+    cos = (before * after).sum(axis=1) / np.maximum(1e-6, np.hypot(*before.T) * np.hypot(*after.T))
+    cos[near.away(pixels)[TAKEN_PIXELS:-TAKEN_PIXELS] > TOUCHING_PX] = 1.0
+    sharpest = int(cos.argmin())
+    return sharpest + TAKEN_PIXELS if cos[sharpest] < BACK_COS else None
 
 
 def _loose(graph: Graph, node: int, near: Nearness) -> _Loose | None:
