@@ -6,20 +6,19 @@ thousands of commands. Nothing here reads them again; they are the operator's.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shlex
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from console.language import _
 from console.workspace import remembers
+from remote.line_file import append_line
 
 REMEMBERED = 500
 FILE_BYTES = 1024 * 1024
@@ -138,35 +137,9 @@ def append(path: Path, entry: Ran) -> None:
     """
     if not remembers(path.parent):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     said = {name: value for name, value in asdict(entry).items() if name not in ("number", "waited_for")}
     line = (json.dumps(said, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-    with _with_room(path) as descriptor:
-        os.write(descriptor, line)
-
-
-@contextmanager
-def _with_room(path: Path) -> Iterator[int]:
-    """The file open at its end, and held; one that is long is put aside first, and who had opened it opens the next."""
-    while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not _is_still_there(path, descriptor):
-                continue
-            if os.fstat(descriptor).st_size < FILE_BYTES:
-                yield descriptor
-                return
-            path.replace(path.with_suffix(f".1{path.suffix}"))
-        finally:
-            os.close(descriptor)
-
-
-def _is_still_there(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    append_line(path, line, FILE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,24 @@
-"""One JSON line per call to the cloud: what was asked, what came back, how long it took. Neither key nor body."""
+"""One JSON line per call to the cloud: what was asked, what came back, how long it took. Neither key nor body.
+
+A file that is full becomes `….1.jsonl`, in place of the one before.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from remote.line_file import append_line
 from remote.vast.redaction import redacted
 
 LOG = logging.getLogger(__name__)
+FILE_BYTES = 16 * 1024 * 1024
+"""Some 60,000 calls; the file before is kept too."""
 
 
 class AuditLog:
@@ -67,19 +72,11 @@ class AuditLog:
         }
         line = redacted(json.dumps(row, ensure_ascii=False), secret)
         try:
-            self._append(f"{line}\n".encode(errors="replace"))
+            append_line(self._path, f"{line}\n".encode(errors="replace"), FILE_BYTES)
         except OSError as error:
             if not self._told:
                 self._told = True
                 LOG.warning("calls to the cloud cannot be noted in %s (%s): make room, they go on", self._path, error)
-
-    def _append(self, line: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line)
-        finally:
-            os.close(descriptor)
 
 
 def _digest(body: Any) -> str | None:

@@ -25,6 +25,7 @@ from remote.cloud import (
     SearchQuota,
     Unauthorized,
 )
+from remote.vast import audit
 from remote.vast.cloud import VastCloud
 from tests.remote.rude_server import Scripted, script
 
@@ -405,6 +406,20 @@ def test_every_call_leaves_a_row_without_the_key(script: Scripted, cloud: VastCl
     ]
     assert KEY not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_rows_of_calls_keep_to_two_files(
+    script: Scripted, cloud: VastCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "FILE_BYTES", 1000)
+    script.answers = [(200, {"instances": None})] * 20
+    for number in range(20):
+        cloud.instance(number)
+    kept = {path.name: path.read_text().splitlines() for path in tmp_path.glob("calls*")}
+    assert kept.keys() == {"calls.jsonl", "calls.1.jsonl"}
+    paths = [json.loads(line)["path"] for line in (*kept["calls.1.jsonl"], *kept["calls.jsonl"])]
+    assert paths == [f"/api/v0/instances/{number}/" for number in range(20 - len(paths), 20)]
+    assert len(paths) < 20
 
 
 def test_a_server_that_says_the_key_back_does_not_get_it_into_an_error_or_a_row(
