@@ -158,3 +158,38 @@ def test_names_at_the_left_and_numbers_at_the_right_of_columns_are_a_table(tmp_p
 
     box = only(found(tmp_path / "table.pdf", table), "table")
     assert iou(box, (60, 94, 360, 196)) > 0.85
+
+
+def test_a_board_with_three_notes_of_one_size_is_a_canvas(tmp_path: Path) -> None:
+    for name, places in (("a", [(110, 112), (250, 108), (112, 200)]), ("b", [(110, 112), (190, 200), (262, 198)])):
+
+        def board(page: Any, places: list[tuple[float, float]] = places) -> None:
+            page.draw_rect((100, 100, 334, 286))
+            notes(page, places, 62, 74)
+
+        assert iou(only(found(tmp_path / f"{name}.pdf", board), "canvas"), (100, 100, 334, 286)) > 0.9
+
+
+def test_a_single_row_of_tall_cells_with_lists_is_a_canvas(tmp_path: Path) -> None:
+    def sheet(page: Any) -> None:
+        for column in range(3):
+            x = 54 + 160 * column
+            page.draw_rect((x, 100, x + 160, 200), color=(0.7, 0.45, 0.1), fill=(1, 0.92, 0.8) if column == 0 else None)
+            for line in range(5):
+                page.insert_text((x + 6, 116 + 10.5 * line), f"Line {line} of a list", fontsize=7.5)
+
+    regions = found(tmp_path / "sheet.pdf", sheet)
+    assert iou(only(regions, "canvas"), (54, 100, 534, 200)) > 0.95
+    assert not [one for one in regions if one.label == "table"]
+
+
+def test_a_dashed_frame_whose_sides_its_nodes_hide_is_a_canvas_in_the_diagram(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 334, 186), dashes="[5 3] 0", color=(0.3, 0.5, 0.2), radius=0.18)
+        notes(page, [(100, 120), (272, 120)], 62, 46)
+        page.draw_line((162, 143), (266, 143))
+        page.draw_polyline([(265, 140), (265, 146), (271, 143)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "zone.pdf", zone)
+    assert iou(only(regions, "canvas"), (100, 100, 334, 186)) > 0.9
+    assert iou(only(regions, "diagram"), (100, 100, 334, 186)) > 0.9

@@ -97,7 +97,7 @@ class PageFinds:
             candidates = [with_ring(shape, self._ink) for shape in candidates]
         texts = [line.box for line in self._lines]
         inked = without_outlines(unexplained(self._ink, texts, taken, candidates), containers)
-        frames = find_frames(inked)
+        frames = find_frames(inked, [shape.box for shape in candidates])
         strokes = without_outlines(inked, frames)
         boxes = [shape.box for shape in candidates]
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.6 for box in [*taken, *boxes])]
@@ -235,6 +235,8 @@ class PageFinds:
                 if cell.height > 0.5 * CANVAS_CELL_PX and self._text_in(cell.box):
                     self._add("textbox", cell.box, 0.9)
             return True
+        if len(grid.rows) == 2:
+            return False
         grid = completed(grid, self._lines)
         if is_table(grid, self._lines):
             self._add("table", grid.box, score.of_grid(grid), grid=self._rules_on_page(grid.columns, grid.rows))
