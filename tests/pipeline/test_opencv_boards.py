@@ -193,3 +193,34 @@ def test_a_dashed_frame_whose_sides_its_nodes_hide_is_a_canvas_in_the_diagram(tm
     regions = found(tmp_path / "zone.pdf", zone)
     assert iou(only(regions, "canvas"), (100, 100, 334, 186)) > 0.9
     assert iou(only(regions, "diagram"), (100, 100, 334, 186)) > 0.9
+
+
+def test_a_frame_with_a_name_and_dots_is_a_canvas_in_the_diagram(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 400, 145), radius=0.18)
+        page.insert_text((107, 110), "Search", fontsize=7.5, fontname="hebo")
+        notes(page, [(86, 200), (350, 200)], 62, 40)
+        for x in (117, 381):
+            page.draw_circle((x, 127), 8, color=(0, 0, 0), fill=(0.76, 0.33, 0.23))
+            page.draw_line((x, 135), (x, 194), width=1.2)
+            page.draw_polyline([(x - 4, 192), (x + 4, 192), (x, 200)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "zone.pdf", zone)
+    assert iou(only(regions, "canvas"), (100, 100, 400, 145)) > 0.9
+    assert len([one for one in regions if one.label == "node"]) == 4
+
+
+def test_a_node_that_its_letters_cut_in_two_is_one_node_and_no_frame(tmp_path: Path) -> None:
+    def drawing(page: Any) -> None:
+        colours = {"color": (0.2, 0.23, 0.27), "fill": (0.9, 0.92, 0.93), "width": 1.2}
+        page.draw_rect((300, 100, 378, 154), **colours)
+        for x, y, text in ((322, 116, "Partner"), (322, 131, "and"), (302, 146, "agreementsagreem")):
+            page.insert_text((x, y), text, fontsize=9)
+        page.draw_rect((140, 114, 200, 140), **colours)
+        page.insert_text((154, 130), "Billing", fontsize=9)
+        page.draw_line((200, 127), (292, 127), width=1.2)
+        page.draw_polyline([(291, 123), (291, 131), (299, 127)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "node.pdf", drawing)
+    assert not [one for one in regions if one.label == "canvas"]
+    assert len([one for one in regions if one.label == "node"]) == 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipeline.docparse.opencv.geometry import grown, union
+from pipeline.docparse.opencv.geometry import area, grown, union
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.text import TextLine, held
 
@@ -20,6 +20,10 @@ BAYED_SOLIDITY = 0.5
 """A shape with larger bays is no outline that letters touch."""
 WHOLE_SOLIDITY = 0.93
 """With its letters, it fills so much of its hull."""
+PART_SHARE = 0.5
+"""The larger part of a fill that letters cut in two covers so much of it."""
+PART_EDGE_PX = 6.0
+"""Its sides, but for the one that was cut, lie so near to the fill's."""
 LETTER_REACH_PX = 5
 """From a letter to the outline that it touches."""
 
@@ -80,3 +84,11 @@ def without_bays(shape: Shape, lines: Sequence[TextLine]) -> Shape:
         return shape
     fill = float(cv2.contourArea(hull)) / max(1.0, float((right - left) * (bottom - top)))
     return replace(shape, contour=hull, solidity=solidity, fill=fill)
+
+
+def is_part(shape: Shape, fill: Shape) -> bool:
+    """Whether a lined shape is what letters that run from side to side cut off a fill: the fill is the shape then."""
+    if shape.source != "lined" or not shape.filled or fill.source != "tinted" or shape.colour != fill.colour:
+        return False
+    at_edge = sum(abs(a - b) <= PART_EDGE_PX for a, b in zip(shape.box, fill.box, strict=True))
+    return at_edge == 3 and area(shape.box) >= PART_SHARE * area(fill.box)
