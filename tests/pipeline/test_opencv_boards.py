@@ -158,3 +158,69 @@ def test_names_at_the_left_and_numbers_at_the_right_of_columns_are_a_table(tmp_p
 
     box = only(found(tmp_path / "table.pdf", table), "table")
     assert iou(box, (60, 94, 360, 196)) > 0.85
+
+
+def test_a_board_with_three_notes_of_one_size_is_a_canvas(tmp_path: Path) -> None:
+    for name, places in (("a", [(110, 112), (250, 108), (112, 200)]), ("b", [(110, 112), (190, 200), (262, 198)])):
+
+        def board(page: Any, places: list[tuple[float, float]] = places) -> None:
+            page.draw_rect((100, 100, 334, 286))
+            notes(page, places, 62, 74)
+
+        assert iou(only(found(tmp_path / f"{name}.pdf", board), "canvas"), (100, 100, 334, 286)) > 0.9
+
+
+def test_a_single_row_of_tall_cells_with_lists_is_a_canvas(tmp_path: Path) -> None:
+    def sheet(page: Any) -> None:
+        for column in range(3):
+            x = 54 + 160 * column
+            page.draw_rect((x, 100, x + 160, 200), color=(0.7, 0.45, 0.1), fill=(1, 0.92, 0.8) if column == 0 else None)
+            for line in range(5):
+                page.insert_text((x + 6, 116 + 10.5 * line), f"Line {line} of a list", fontsize=7.5)
+
+    regions = found(tmp_path / "sheet.pdf", sheet)
+    assert iou(only(regions, "canvas"), (54, 100, 534, 200)) > 0.95
+    assert not [one for one in regions if one.label == "table"]
+
+
+def test_a_dashed_frame_whose_sides_its_nodes_hide_is_a_canvas_in_the_diagram(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 334, 186), dashes="[5 3] 0", color=(0.3, 0.5, 0.2), radius=0.18)
+        notes(page, [(100, 120), (272, 120)], 62, 46)
+        page.draw_line((162, 143), (266, 143))
+        page.draw_polyline([(265, 140), (265, 146), (271, 143)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "zone.pdf", zone)
+    assert iou(only(regions, "canvas"), (100, 100, 334, 186)) > 0.9
+    assert iou(only(regions, "diagram"), (100, 100, 334, 186)) > 0.9
+
+
+def test_a_frame_with_a_name_and_dots_is_a_canvas_in_the_diagram(tmp_path: Path) -> None:
+    def zone(page: Any) -> None:
+        page.draw_rect((100, 100, 400, 145), radius=0.18)
+        page.insert_text((107, 110), "Search", fontsize=7.5, fontname="hebo")
+        notes(page, [(86, 200), (350, 200)], 62, 40)
+        for x in (117, 381):
+            page.draw_circle((x, 127), 8, color=(0, 0, 0), fill=(0.76, 0.33, 0.23))
+            page.draw_line((x, 135), (x, 194), width=1.2)
+            page.draw_polyline([(x - 4, 192), (x + 4, 192), (x, 200)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "zone.pdf", zone)
+    assert iou(only(regions, "canvas"), (100, 100, 400, 145)) > 0.9
+    assert len([one for one in regions if one.label == "node"]) == 4
+
+
+def test_a_node_that_its_letters_cut_in_two_is_one_node_and_no_frame(tmp_path: Path) -> None:
+    def drawing(page: Any) -> None:
+        colours = {"color": (0.2, 0.23, 0.27), "fill": (0.9, 0.92, 0.93), "width": 1.2}
+        page.draw_rect((300, 100, 378, 154), **colours)
+        for x, y, text in ((322, 116, "Partner"), (322, 131, "and"), (302, 146, "agreementsagreem")):
+            page.insert_text((x, y), text, fontsize=9)
+        page.draw_rect((140, 114, 200, 140), **colours)
+        page.insert_text((154, 130), "Billing", fontsize=9)
+        page.draw_line((200, 127), (292, 127), width=1.2)
+        page.draw_polyline([(291, 123), (291, 131), (299, 127)], fill=(0, 0, 0), closePath=True)
+
+    regions = found(tmp_path / "node.pdf", drawing)
+    assert not [one for one in regions if one.label == "canvas"]
+    assert len([one for one in regions if one.label == "node"]) == 2

@@ -26,6 +26,10 @@ PIECE_MOST = 0.3
 ALIKE_COLOUR = 6
 CUT_PX = 15
 """A line that cuts a shape leaves a gap no wider between its parts."""
+PART_SHARE = 0.5
+"""The larger part of a fill that letters cut in two covers so much of it."""
+PART_EDGE_PX = 6.0
+"""Its sides, but for the one that was cut, lie so near to the fill's."""
 LETTER_REACH_PX = 5
 """From a letter to the outline that it touches."""
 
@@ -114,3 +118,11 @@ def without_bays(shape: Shape, lines: Sequence[TextLine], pieces: Sequence[Shape
     inner = (float(left), float(top), float(right), float(bottom))
     whole = replace(shape, contour=hull, solidity=solidity, fill=fill)
     return replace(whole, box=box, inner=inner) if pieces else whole
+
+
+def is_part(shape: Shape, fill: Shape) -> bool:
+    """Whether a lined shape is what letters that run from side to side cut off a fill: the fill is the shape then."""
+    if shape.source != "lined" or not shape.filled or fill.source != "tinted" or shape.colour != fill.colour:
+        return False
+    at_edge = sum(abs(a - b) <= PART_EDGE_PX for a, b in zip(shape.box, fill.box, strict=True))
+    return at_edge == 3 and area(shape.box) >= PART_SHARE * area(fill.box)

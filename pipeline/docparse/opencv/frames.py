@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import cv2
@@ -18,12 +19,16 @@ MIN_INK_PX = 24
 """Dashes of a line so long have at least so much ink."""
 CORNER_PX = 24
 """A round corner takes so much from the ends of its lines."""
+HIDDEN_REACH_PX = 12
+"""A shape at a side hides so much of its line beyond itself: its outline, and the dash that this cuts off."""
 MIN_COVER = 0.7
 """Share of a side that its line must cover; arrows may cross it."""
 
 
-def find_frames(strokes: Pixels) -> list[Box]:
-    """Boxes of dashed frames; `strokes` without text, and without what closed shapes explain."""
+def find_frames(strokes: Pixels, shapes: Sequence[Box] = ()) -> list[Box]:
+    """Boxes of dashed frames; `strokes` without text, and without what closed `shapes` explain: where one of these
+    stands at an upright side, it hides the side's line.
+    """
     across = _long_lines(strokes, vertical=False)
     down = _long_lines(strokes, vertical=True)
     corner = CORNER_PX
@@ -32,8 +37,9 @@ def find_frames(strokes: Pixels) -> list[Box]:
         if abs(upper[0] - lower[0]) > corner or abs(upper[2] - lower[2]) > corner:
             continue
         top, bottom = upper[1], lower[3]
-        left = _side(down, min(upper[0], lower[0]), top, bottom, corner, -1)
-        right = _side(down, max(upper[2], lower[2]), top, bottom, corner, +1)
+        within = [box for box in shapes if box[1] >= top and box[3] <= bottom]
+        left = _side(down, within, min(upper[0], lower[0]), top, bottom, -1)
+        right = _side(down, within, max(upper[2], lower[2]), top, bottom, +1)
         if bottom - top > 2 * corner and left is not None and right is not None:
             frames.append((left, top, right, bottom))
     return frames
@@ -58,8 +64,14 @@ def _long_lines(strokes: Pixels, *, vertical: bool) -> list[Box]:
     return [(float(x), float(y), float(x + w), float(y + h)) for x, y, w, h in boxes if (w if vertical else h) <= thick]
 
 
-def _side(lines: list[Box], x: float, top: float, bottom: float, corner: float, outward: int) -> float | None:
-    """Outer edge of the upright lines that close a frame near `x`, or None; a shape on the side parts them."""
+def _side(
+    lines: Sequence[Box], shapes: Sequence[Box], x: float, top: float, bottom: float, outward: int
+) -> float | None:
+    """Outer edge of the upright lines that close a frame near `x`, or None.
+
+    A shape at the side parts its line, or leaves so little of it that the shape's own edge tells where it ran.
+    """
+    corner = CORNER_PX
     edge, longest, closed = x, 0.0, 0.0
     for line in lines:
         there = line[0] if outward < 0 else line[2]
@@ -68,4 +80,11 @@ def _side(lines: list[Box], x: float, top: float, bottom: float, corner: float, 
             closed += covered
             if covered > longest:
                 edge, longest = there, covered
+    seen = longest > 0
+    for box in shapes:
+        there = box[0] if outward < 0 else box[2]
+        if -corner / 3 <= (there - x) * outward <= corner + HIDDEN_REACH_PX:
+            closed += box[3] - box[1] + 2 * HIDDEN_REACH_PX
+            if not seen:
+                longest, edge = 1.0, there if (there - edge) * outward > 0 else edge
     return edge if longest and closed >= MIN_COVER * (bottom - top - 2 * corner) else None

@@ -62,7 +62,10 @@ class Grid:
 
 
 def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
-    """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips."""
+    """Groups of at least four adjacent boxes in at least two rows and two columns, or of three full-width strips.
+
+    Three tall boxes side by side count as well: a canvas may have a single row.
+    """
     boxes = [shape for shape in shapes if _may_be_cell(shape)]
     leaves = [shape for shape in boxes if _holds_letters_at_most(shape, boxes)]
     grids = []
@@ -75,7 +78,8 @@ def find_grids(shapes: Sequence[Shape]) -> list[Grid]:
         rows = _rules([(cell.box[1], cell.box[3], cell.width) for cell in cells], box[2] - box[0], 10)
         cover = min(1.0, sum(area(cell.box) for cell in cells) / area(box))
         strips = len(columns) == 2 and len(rows) >= 4
-        if cover >= MIN_COVER and len(rows) >= 3 and (len(columns) >= 3 or strips):
+        row = len(rows) == 2 and len(columns) >= 4 and min(cell.height for cell in cells) >= CANVAS_CELL_PX
+        if cover >= MIN_COVER and (row or (len(rows) >= 3 and (len(columns) >= 3 or strips))):
             grids.append(Grid(box, tuple(cells), tuple(columns), tuple(rows), cover))
     return grids
 
@@ -201,12 +205,16 @@ def filled_share(notes: Sequence[Shape], frame: Shape) -> float:
 
 
 def in_even_rows(notes: Sequence[Shape]) -> bool:
-    """Whether at least four boxes of one size stand in at least two rows and two columns, a little out of line."""
+    """Whether at least three boxes of one size stand in at least two rows and two columns, a little out of line.
+
+    Of three, each may stand in a column of its own.
+    """
     wide, tall = median(note.width for note in notes), median(note.height for note in notes)
-    if len(notes) < 4 or any(
+    if len(notes) < 3 or any(
         abs(note.width - wide) > SIZE_SLACK * wide or abs(note.height - tall) > SIZE_SLACK * tall for note in notes
     ):
         return False
     columns = merge_close([(note.box[0] + note.box[2]) / 2 for note in notes], 0.2 * wide)
     rows = merge_close([(note.box[1] + note.box[3]) / 2 for note in notes], 0.2 * tall)
-    return 2 <= len(columns) <= len(notes) - 1 and 2 <= len(rows) <= len(notes) - 1
+    most = max(3, len(notes) - 1)
+    return 2 <= len(columns) <= most and 2 <= len(rows) <= most

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv import score
 from pipeline.docparse.opencv.arrows import find_arrows
-from pipeline.docparse.opencv.bays import pieces_of, with_lids, without_bays
+from pipeline.docparse.opencv.bays import is_part, pieces_of, with_lids, without_bays
 from pipeline.docparse.opencv.blocks import group_lines, in_rows
 from pipeline.docparse.opencv.charts import find_charts, with_legend
 from pipeline.docparse.opencv.drawings import Drawing, find_drawings
@@ -46,12 +46,15 @@ NODE_LEAST_SIDE_PX = 20.0
 NODE_SOLIDITY = 0.82
 DOT_PX = (20.0, 64.0)
 """A node without text is a filled dot of this size."""
+FRAMED_DOTS = 2
 BOARD_MIN_PAGE_SHARE = 0.035
 BOARD_MOST_INK_PX = 260
 """A board has no more ink between its notes: no arrows."""
 SPARSE_MOST_INK_PX = 120
 """A board with few notes has less than a short arrow."""
 CONTAINER_MIN_HEIGHT_PX = 40.0
+OWN_SHARE = 0.6
+"""A frame stands around several nodes, of which none fills so much of it."""
 WORDED_CELLS = 0.6
 """A table has text in so many of its cells; what a chart's lines close in has none."""
 
@@ -90,14 +93,16 @@ class PageFinds:
             for shape in self._shapes
             if id(shape) not in known
             and shape.height > CONTAINER_MIN_HEIGHT_PX
-            and any(share_inside(other.box, shape.box) > 0.9 and other is not shape for other in candidates)
+            and any(share_inside(other.box, shape.box) > 0.9 for other in candidates)
+            # What one node fills is its own outline, seen twice.
+            and not any(overlap(other.box, shape.box) > OWN_SHARE * area(shape.box) for other in candidates)
             and drawn_all_round(self._sheet, shape.box)
         ]
         if not self._sheet.noisy:
             candidates = [with_ring(shape, self._ink) for shape in candidates]
         texts = [line.box for line in self._lines]
         inked = without_outlines(unexplained(self._ink, texts, taken, candidates), containers)
-        frames = find_frames(inked)
+        frames = find_frames(inked, [shape.box for shape in candidates])
         strokes = without_outlines(inked, frames)
         boxes = [shape.box for shape in candidates]
         free = [line for line in self._lines if not any(share_inside(line.box, box) > 0.6 for box in [*taken, *boxes])]
@@ -242,6 +247,8 @@ class PageFinds:
                 if cell.height > 0.5 * CANVAS_CELL_PX and self._text_in(cell.box):
                     self._add("textbox", cell.box, 0.9)
             return True
+        if len(grid.rows) == 2:
+            return False
         grid = completed(grid, self._lines)
         if is_table(grid, self._lines):
             self._add("table", grid.box, score.of_grid(grid), grid=self._rules_on_page(grid.columns, grid.rows))
@@ -297,7 +304,10 @@ class PageFinds:
             and shape.solidity >= NODE_SOLIDITY
             and not any(share_inside(shape.box, box) > 0.8 for box in taken)
         ]
-        with_text = [shape for shape in fitting if self._text_in(shape.box)]
+        fills = [shape for shape in fitting if shape.source == "tinted"]
+        with_text = [
+            shape for shape in fitting if self._text_in(shape.box) and not any(is_part(shape, fill) for fill in fills)
+        ]
         leaves = [shape for shape in with_text if not any(holds(shape, other) for other in with_text)]
         leaves = [shape for shape in leaves if not _hemmed_in(shape, leaves)]
         dots = [
@@ -308,8 +318,14 @@ class PageFinds:
             and max(shape.width, shape.height) <= DOT_PX[1]
             and 0.7 <= shape.width / shape.height <= 1.4
             and shape.solidity > 0.9
-            and not any(
-                share_inside(shape.box, other.box) > 0.5 or share_inside(other.box, shape.box) > 0.5 for other in leaves
+        ]
+        # What holds text and several dots is a frame with its name.
+        leaves = [shape for shape in leaves if sum(holds(shape, dot) for dot in dots) < FRAMED_DOTS]
+        dots = [
+            dot
+            for dot in dots
+            if not any(
+                share_inside(dot.box, leaf.box) > 0.5 or share_inside(leaf.box, dot.box) > 0.5 for leaf in leaves
             )
         ]
         return _one_each([*leaves, *dots])
