@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.docparse.opencv.geometry import iou
-from tests.pipeline.test_opencv_boards import found, only
+from tests.pipeline.test_opencv_boards import ZOOM, found, only
 
 SIZE = 8.5
 DIGIT = 4.7
@@ -76,3 +76,39 @@ def test_lines_of_a_column_beside_a_table_are_none_of_its_cells(tmp_path: Path) 
             page.insert_text((300, 100 + 15 * number), "A word of text, a short one"[: 20 + number % 3], fontsize=SIZE)
 
     assert iou(only(found(tmp_path / "beside.pdf", beside), "table"), (60, 94, 240, 173)) > 0.9
+
+
+def ruled(page: Any, left: float, right: float, top: float, rows: int = 4, pitch: float = 20) -> float:
+    """A table of three columns with three rules; returns its last one's y."""
+    step = (right - left) / 3
+    columns = [(left + step * place + 6, left + step * (place + 1) - 6) for place in range(3)]
+    set_rows(page, [("Order", "Cache", "Audit log")] * rows, columns, top + 13, pitch)
+    for y in (top, top + pitch, top + rows * pitch):
+        page.draw_line((left, y), (right, y), width=1)
+    return top + rows * pitch
+
+
+def test_a_rule_over_the_page_is_none_of_a_table_s_though_as_wide(tmp_path: Path) -> None:
+    def page_of_two(page: Any) -> None:
+        page.draw_line((54, 42), (540, 42), width=0.6)
+        ruled(page, 54, 380, 120)
+        ruled(page, 54, 540, 240)
+
+    boxes = [one.box for one in found(tmp_path / "two.pdf", page_of_two) if one.label == "table"]
+    assert len(boxes) == 2
+    for wanted in ((54, 120, 380, 200), (54, 240, 540, 320)):
+        assert any(iou(tuple(side / ZOOM for side in box), wanted) > 0.9 for box in boxes)  # type: ignore[arg-type]
+
+
+def test_a_box_under_a_table_as_wide_is_none_of_it(tmp_path: Path) -> None:
+    rows: list[Row] = [("Billing", "Audit", "Cache"), ("Order", 12, 345), ("Mobile", 7, 21), ("Refund", "Stock", 8)]
+
+    def between(page: Any) -> None:
+        bottom = ruled(page, 54, 540, 100)
+        set_rows(page, rows, [(60, 160), (170, 260), (280, 380)], bottom + 40, 18)
+        page.draw_rect((54, bottom + 150, 540, bottom + 200), color=(0.2, 0.2, 0.3))
+        page.insert_text((66, bottom + 170), "Anyone may read the minutes of the meeting", fontsize=9)
+
+    boxes = [one.box for one in found(tmp_path / "under.pdf", between) if one.label == "table"]
+    assert any(iou(tuple(side / ZOOM for side in box), (54, 100, 540, 180)) > 0.9 for box in boxes)  # type: ignore[arg-type]
+    assert len(boxes) == 2

@@ -13,6 +13,9 @@ from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
 
+LEAST_RULES = 3
+RULE_REACH = 3.0
+"""From a rule to the text of its row are no more than so many letter heights."""
 STRIPE_HEIGHT_PX = (16.0, 110.0)
 STRIPE_LEAST_WIDTH_PX = 120.0
 FRAME_LEAST_PX = 26.0
@@ -89,37 +92,51 @@ def _mostly_tabular(lines: Sequence[TextLine]) -> bool:
 
 def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Shape], taken: Sequence[Box]) -> list[Box]:
     """Between three rules or more of one extent, one under the other, with cells between each two."""
-    found = []
+    groups: list[list[Box]] = []
     left_over = list(rules)
     while left_over:
-        first = left_over.pop(0)
-        same = [
-            first,
-            *(r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX),
-        ]
-        left_over = [rule for rule in left_over if rule not in same]
+        first = left_over[0]
+        groups.append(
+            [r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX]
+        )
+        left_over = [rule for rule in left_over if rule not in groups[-1]]
+    found = []
+    for same in groups:
+        others = [group for group in groups if group is not same and len(group) >= LEAST_RULES]
         chain = [same[0]]
         for upper, lower in pairwise(same):
-            around = (first[0] - 4, upper[1], first[2] + 4, lower[3])
-            between = [line for line in lines if share_inside(line.box, around) > 0.8]
             if lower[1] - upper[3] < 6:
                 continue
-            space = (first[0], upper[3], first[2], lower[1])
-            empty = not any(overlap(space, box) > 0.3 * area(box) for box in taken) and not any(
-                share_inside(shape.box, space) > 0.9
-                and shape.height > FRAME_LEAST_PX
-                and shape.width < 0.8 * (space[2] - space[0])
-                for shape in shapes
+            space = (same[0][0], upper[3], same[0][2], lower[1])
+            around = (space[0] - 4, upper[1], space[2] + 4, lower[3])
+            between = [line for line in lines if share_inside(line.box, around) > 0.8]
+            empty = (
+                not any(overlap(space, box) > 0.3 * area(box) for box in taken)
+                and not any(
+                    share_inside(shape.box, space) > 0.9
+                    and shape.height > FRAME_LEAST_PX
+                    and shape.width < 0.8 * (space[2] - space[0])
+                    for shape in shapes
+                )
+                and not any(sum(overlap(rule, space) > 0 for rule in group) >= LEAST_RULES for group in others)
             )
-            if between and empty and _mostly_tabular(between):
+            if between and empty and _mostly_tabular(between) and _close(between, space):
                 chain.append(lower)
                 continue
-            if len(chain) >= 3:
+            if len(chain) >= LEAST_RULES:
                 found.append(union(chain))
             chain = [lower]
-        if len(chain) >= 3:
+        if len(chain) >= LEAST_RULES:
             found.append(union(chain))
     return found
+
+
+def _close(lines: Sequence[TextLine], space: Box) -> bool:
+    """Whether lines begin right under the upper of two rules and end right over the lower."""
+    most = RULE_REACH * median(line.height for line in lines)
+    return (
+        min(line.box[1] for line in lines) - space[1] <= most and space[3] - max(line.box[3] for line in lines) <= most
+    )
 
 
 def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
