@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,20 @@ def test_a_box_under_a_table_as_wide_is_none_of_it(tmp_path: Path) -> None:
     boxes = [one.box for one in found(tmp_path / "under.pdf", between) if one.label == "table"]
     assert any(iou(tuple(side / ZOOM for side in box), (54, 100, 540, 180)) > 0.9 for box in boxes)  # type: ignore[arg-type]
     assert len(boxes) == 2
+
+
+def test_a_tall_cell_that_lines_close_in_leaves_a_torn_table_whole(tmp_path: Path) -> None:
+    tops = (100, 120, 140, 174, 194, 214)
+
+    def torn(page: Any) -> None:
+        for top, bottom in pairwise(tops):
+            for x, word in ((66, "Order"), (206, "Audit log"), (346, "Cache")):
+                page.insert_text((x, top + 13), word, fontsize=SIZE)
+                if bottom - top > 20:
+                    page.insert_text((x, top + 26), "and more", fontsize=SIZE)
+        for top in tops:
+            page.draw_line((60, top), (480, top), width=0.8)
+        for x in (200, 340, 480):
+            page.draw_line((x, 140), (x, 174), width=0.8)
+
+    assert iou(only(found(tmp_path / "torn.pdf", torn), "table"), (60, 100, 480, 214)) > 0.9

@@ -19,6 +19,9 @@ RULE_REACH = 3.0
 STRIPE_HEIGHT_PX = (16.0, 110.0)
 STRIPE_LEAST_WIDTH_PX = 120.0
 FRAME_LEAST_PX = 26.0
+AT_RULE_PX = 3.0
+CELL_RULES = 1.6
+"""A cell's rules are so many times as long as it is wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ def find_open_tables(
     free = [line for line in lines if not any(share_inside(line.box, table.box) > 0.5 for table in found)]
     found += [_made(box, free, 0.85) for box in aligned_tables(free)]
     return found
+
+
+def between_rules(shape: Shape, rules: Sequence[Box]) -> bool:
+    """Whether a shape is a cell: it reaches from one rule to another, and both go on to its sides."""
+    left, top, right, bottom = shape.box
+    over = [
+        rule
+        for rule in rules
+        if rule[2] - rule[0] >= CELL_RULES * shape.width
+        and rule[0] <= left + ALIGNED_PX
+        and rule[2] >= right - ALIGNED_PX
+    ]
+    return all(any(rule[1] - AT_RULE_PX <= side <= rule[3] + AT_RULE_PX for rule in over) for side in (top, bottom))
 
 
 def _made(box: Box, lines: Sequence[TextLine], evidence: float) -> OpenTable:
@@ -112,12 +128,7 @@ def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Sha
             between = [line for line in lines if share_inside(line.box, around) > 0.8]
             empty = (
                 not any(overlap(space, box) > 0.3 * area(box) for box in taken)
-                and not any(
-                    share_inside(shape.box, space) > 0.9
-                    and shape.height > FRAME_LEAST_PX
-                    and shape.width < 0.8 * (space[2] - space[0])
-                    for shape in shapes
-                )
+                and not any(_drawn_between(shape, space) for shape in shapes)
                 and not any(sum(overlap(rule, space) > 0 for rule in group) >= LEAST_RULES for group in others)
             )
             if between and empty and _mostly_tabular(between) and _close(between, space):
@@ -129,6 +140,17 @@ def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Sha
         if len(chain) >= LEAST_RULES:
             found.append(union(chain))
     return found
+
+
+def _drawn_between(shape: Shape, space: Box) -> bool:
+    """Whether a shape stands between two rules on its own; one that reaches from rule to rule is a cell."""
+    cell = shape.box[1] <= space[1] + AT_RULE_PX and shape.box[3] >= space[3] - AT_RULE_PX
+    return (
+        share_inside(shape.box, space) > 0.9
+        and shape.height > FRAME_LEAST_PX
+        and shape.width < 0.8 * (space[2] - space[0])
+        and not cell
+    )
 
 
 def _close(lines: Sequence[TextLine], space: Box) -> bool:
