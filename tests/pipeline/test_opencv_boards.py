@@ -158,3 +158,14 @@ def test_names_at_the_left_and_numbers_at_the_right_of_columns_are_a_table(tmp_p
 
     box = only(found(tmp_path / "table.pdf", table), "table")
     assert iou(box, (60, 94, 360, 196)) > 0.85
+
+
+def test_a_stamp_whose_word_reaches_across_is_no_text(tmp_path: Path) -> None:
+    ink = (0.2, 0.2, 0.2)
+
+    def stamp(page: Any) -> None:
+        page.draw_circle((500, 780), 24, color=ink, width=1.6)
+        page.draw_circle((500, 780), 19.5, color=ink, width=0.7)
+        page.insert_text((479.5, 790), "APPROVED", fontsize=7.5, fontname="hebo", color=ink)
+
+    assert not [one for one in found(tmp_path / "stamp.pdf", stamp) if one.label == "textbox"]

@@ -326,7 +326,9 @@ class PageFinds:
 
     def _add_texts(self, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> None:
         """Add what is left of shapes with text, and text without a shape."""
-        stamps = find_stamps(shapes)
+        # A word across the whole of a stamp leaves parts of its inside without text.
+        cut = [shape for shape in self._shapes if shape.source == "lined" and not self._text_in(shape.box)]
+        stamps = find_stamps([*shapes, *cut])
         for shape in shapes:
             if self._text_in(shape.box) and not any(share_inside(shape.box, stamp) > 0.9 for stamp in stamps):
                 self._add("textbox", self._with_bar(shape), 0.9 * min(1.0, shape.fill))
