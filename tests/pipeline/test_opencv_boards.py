@@ -224,3 +224,14 @@ def test_a_node_that_its_letters_cut_in_two_is_one_node_and_no_frame(tmp_path: P
     regions = found(tmp_path / "node.pdf", drawing)
     assert not [one for one in regions if one.label == "canvas"]
     assert len([one for one in regions if one.label == "node"]) == 2
+
+
+def test_a_stamp_whose_word_reaches_across_is_no_text(tmp_path: Path) -> None:
+    ink = (0.2, 0.2, 0.2)
+
+    def stamp(page: Any) -> None:
+        page.draw_circle((500, 780), 24, color=ink, width=1.6)
+        page.draw_circle((500, 780), 19.5, color=ink, width=0.7)
+        page.insert_text((479.5, 790), "APPROVED", fontsize=7.5, fontname="hebo", color=ink)
+
+    assert not [one for one in found(tmp_path / "stamp.pdf", stamp) if one.label == "textbox"]

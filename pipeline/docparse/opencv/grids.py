@@ -145,7 +145,9 @@ def is_canvas(grid: Grid, lines: Sequence[TextLine]) -> bool:
         return False
     inside = [held(lines, cell.box) for cell in body]
     tall = sum(cell.height for cell in body) / len(body)
-    pitches = [(low.middle - high.middle) / low.height for cell in inside for high, low in pairwise(cell)]
+    # A line without high letters seems lower than it is where no text layer tells its size; one of many tells less.
+    height = median([line.height for cell in inside for line in cell] or [1.0])
+    pitches = [(low.middle - high.middle) / max(low.height, height) for cell in inside for high, low in pairwise(cell)]
     pitches = [pitch for pitch in pitches if pitch > 0.5]
     return (
         sum(map(len, inside)) / len(inside) >= CANVAS_LINES

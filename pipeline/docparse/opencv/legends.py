@@ -20,6 +20,8 @@ BESIDE_PX = (3.0, 30.0)
 CLEAR_PX = 6
 """To the left of a swatch is nothing for so long."""
 MAX_PAGE_SHARE = 0.25
+WORD_SPACE = 0.6
+"""What stands no more letter heights before text, in several parts, is a part of it."""
 ALIGNED_PX = 7.0
 ROW_PX = (16.0, 64.0)
 """From entry to entry in a column."""
@@ -97,6 +99,9 @@ def _entry(ink: Pixels, line: TextLine, shapes: Sequence[Shape]) -> _Entry | Non
         return None
     top, bottom = int(min(run[0] for run in own)), int(max(run[-1] for run in own)) + 1
     if max(bottom - top - 6, wide - 20) < 0:
+        return None
+    if gap < WORD_SPACE * line.height and (np.diff(run) > 1).any():
+        # A dash that marks an item, and a short word.
         return None
     if bottom - top > SWATCH_HEIGHT_PX or abs((top + bottom) / 2 - y) > 8:
         return None

@@ -23,6 +23,8 @@ LOW_LETTER = 0.4
 OPEN_COLUMNS = 0.2
 SWATCH_LEAST_PX = 12
 SWATCH_MOST_PX = (50.0, 32.0)
+SWATCH_ASPECT = 1.4
+SOLID_FILL = 0.95
 OUTLINE_AREA_PX = 1300
 DISC_INK = 0.73
 DISC_LEAST_PX = 15
@@ -173,7 +175,7 @@ def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]
     shapes = [shape for shape in shapes if not (shape.dark and shape.source == "tinted")]
     for shape in shapes:
         size = shape.width * shape.height
-        swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= 1.4 * shape.height
+        swatch = shape.height >= SWATCH_LEAST_PX and shape.width >= SWATCH_ASPECT * shape.height
         if shape.height > MAX_LETTER_PX or not (swatch or size > OUTLINE_AREA_PX):
             continue
         left, top, right, bottom = shape.box
@@ -208,15 +210,23 @@ def without_outlines(letters: Pixels, densities: Pixels, shapes: Sequence[Shape]
     disc = (densities >= DISC_INK) & (np.minimum(wide, tall) >= DISC_LEAST_PX)
     kept &= ~(disc & (np.abs(wide - tall) <= DISC_OUT_OF_ROUND_PX))
     for index in np.flatnonzero(~kept & (tall <= SWATCH_MOST_PX[1])):
-        kept[index] = _has_neighbour(letters, int(index))
+        others = np.delete(letters, index, axis=0)
+        kept[index] = _has_neighbour(others, letters[index])
+    for shape in shapes:
+        if not (shape.source == "dark" and shape.fill >= SOLID_FILL and SWATCH_LEAST_PX <= shape.height < HOLDER_PX[1]):
+            continue
+        if SWATCH_ASPECT * shape.height <= shape.width <= SWATCH_MOST_PX[0]:
+            # Too low for light letters: what of it is left, torn or emptied by noise, is none.
+            left, top, right, bottom = shape.box
+            pieces = ((letters[:, :2] >= (left, top)) & (letters[:, 2:] <= (right, bottom))).all(axis=1)
+            if pieces.any() and not _has_neighbour(letters[~pieces], shape.box):
+                kept &= ~pieces
     return kept
 
 
-def _has_neighbour(letters: Pixels, index: int) -> bool:
-    """Whether another component stands as near beside one of them as letters do: it is a letter of a bold word."""
-    left, top, right, bottom = letters[index]
+def _has_neighbour(letters: Pixels, box: Sequence[float]) -> bool:
+    """Whether one of letters stands as near beside a box as letters of a bold word do, of which it is one."""
+    left, top, right, bottom = box
     away = np.maximum(letters[:, 0] - right, left - letters[:, 2])
     level = np.minimum(letters[:, 3], bottom) - np.maximum(letters[:, 1], top) >= 0.6 * (bottom - top)
-    near = level & (away <= BOLD_GAP * (bottom - top)) & (away > -0.5 * (right - left))
-    near[index] = False
-    return bool(near.any())
+    return bool((level & (away <= BOLD_GAP * (bottom - top)) & (away > -0.5 * (right - left))).any())

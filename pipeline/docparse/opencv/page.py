@@ -35,7 +35,7 @@ from pipeline.docparse.opencv.rules import level_lines, upright_lines
 from pipeline.docparse.opencv.shapes import Shape, find_shapes, holds
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.opencv.stamps import find_stamps
-from pipeline.docparse.opencv.tables import find_open_tables
+from pipeline.docparse.opencv.tables import between_rules, find_open_tables
 from pipeline.docparse.opencv.text import TextLine, find_lines, held
 from pipeline.docparse.opencv.unexplained import drawn_all_round, ink_of, unexplained, with_ring, without_outlines
 from pipeline.docparse.regions import Detection
@@ -188,6 +188,7 @@ class PageFinds:
             if s.solidity >= NODE_SOLIDITY
             # Cells are boxes, and may be filled.
             and s.height > (100.0 if s.filled and s.boxy else CONTAINER_MIN_HEIGHT_PX)
+            and not between_rules(s, level)
         ]
         loose = [line for line in free if not any(share_inside(line.box, s.box) > 0.9 for s in enclosed)]
         rules = [rule for rule in level if not any(share_inside(rule, grown(box, 3)) > 0.5 for box in taken)]
@@ -348,7 +349,9 @@ class PageFinds:
 
     def _add_texts(self, shapes: Sequence[Shape], lines: Sequence[TextLine]) -> None:
         """Add what is left of shapes with text, and text without a shape."""
-        stamps = find_stamps(shapes)
+        # A word across the whole of a stamp leaves parts of its inside without text.
+        cut = [shape for shape in self._shapes if shape.source == "lined" and not self._text_in(shape.box)]
+        stamps = find_stamps([*shapes, *cut])
         for shape in shapes:
             if self._text_in(shape.box) and not any(share_inside(shape.box, stamp) > 0.9 for stamp in stamps):
                 self._add("textbox", self._with_bar(shape), 0.9 * min(1.0, shape.fill))

@@ -1,4 +1,4 @@
-"""Tables that no cells show: with a few rules, with stripes, or by the alignment of their text alone."""
+"""Tables that no cells show: with a few rules, with stripes, or by the alignment of their text alone (`aligned`)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pipeline.docparse.opencv.geometry import area, gap, overlap, share_inside, union
+from pipeline.docparse.opencv.aligned import ALIGNED_PX, CELL_GAP, aligned_tables
+from pipeline.docparse.opencv.geometry import area, overlap, share_inside, union
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.text import TextLine
 from pipeline.docparse.words import Box
 
-ALIGNED_PX = 8.0
-CELL_GAP = 1.1
-"""Between cells of a row lie at least so many letter heights."""
-CELL_GAP_MOST_PX = 620.0
-COLUMN_ROWS = 0.6
-"""The first and the last column of a table without lines stand in so many of its rows."""
-ROW_REACH = 5.5
-"""From row to row are no more than so many letter heights."""
-WIDEST_CELL_PX = 330.0
-RUNNING_WIDTH_PX = 250.0
-"""Lines so wide that follow one another closely are running text."""
+LEAST_RULES = 3
+RULE_REACH = 3.0
+"""From a rule to the text of its row are no more than so many letter heights."""
 STRIPE_HEIGHT_PX = (16.0, 110.0)
 STRIPE_LEAST_WIDTH_PX = 120.0
 FRAME_LEAST_PX = 26.0
+AT_RULE_PX = 3.0
+CELL_RULES = 1.6
+"""A cell's rules are so many times as long as it is wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,21 @@ def find_open_tables(
         if not any(overlap(box, other.box) > 0 for other in found):
             found.append(_made(box, lines, 1.0))
     free = [line for line in lines if not any(share_inside(line.box, table.box) > 0.5 for table in found)]
-    found += [_made(box, free, 0.85) for box in _aligned(free)]
+    found += [_made(box, free, 0.85) for box in aligned_tables(free)]
     return found
+
+
+def between_rules(shape: Shape, rules: Sequence[Box]) -> bool:
+    """Whether a shape is a cell: it reaches from one rule to another, and both go on to its sides."""
+    left, top, right, bottom = shape.box
+    over = [
+        rule
+        for rule in rules
+        if rule[2] - rule[0] >= CELL_RULES * shape.width
+        and rule[0] <= left + ALIGNED_PX
+        and rule[2] >= right - ALIGNED_PX
+    ]
+    return all(any(rule[1] - AT_RULE_PX <= side <= rule[3] + AT_RULE_PX for rule in over) for side in (top, bottom))
 
 
 def _made(box: Box, lines: Sequence[TextLine], evidence: float) -> OpenTable:
@@ -99,37 +108,57 @@ def _mostly_tabular(lines: Sequence[TextLine]) -> bool:
 
 def _ruled(rules: Sequence[Box], lines: Sequence[TextLine], shapes: Sequence[Shape], taken: Sequence[Box]) -> list[Box]:
     """Between three rules or more of one extent, one under the other, with cells between each two."""
-    found = []
+    groups: list[list[Box]] = []
     left_over = list(rules)
     while left_over:
-        first = left_over.pop(0)
-        same = [
-            first,
-            *(r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX),
-        ]
-        left_over = [rule for rule in left_over if rule not in same]
+        first = left_over[0]
+        groups.append(
+            [r for r in left_over if abs(r[0] - first[0]) <= ALIGNED_PX and abs(r[2] - first[2]) <= ALIGNED_PX]
+        )
+        left_over = [rule for rule in left_over if rule not in groups[-1]]
+    found = []
+    for same in groups:
+        others = [group for group in groups if group is not same and len(group) >= LEAST_RULES]
         chain = [same[0]]
         for upper, lower in pairwise(same):
-            around = (first[0] - 4, upper[1], first[2] + 4, lower[3])
-            between = [line for line in lines if share_inside(line.box, around) > 0.8]
             if lower[1] - upper[3] < 6:
                 continue
-            space = (first[0], upper[3], first[2], lower[1])
-            empty = not any(overlap(space, box) > 0.3 * area(box) for box in taken) and not any(
-                share_inside(shape.box, space) > 0.9
-                and shape.height > FRAME_LEAST_PX
-                and shape.width < 0.8 * (space[2] - space[0])
-                for shape in shapes
+            space = (same[0][0], upper[3], same[0][2], lower[1])
+            around = (space[0] - 4, upper[1], space[2] + 4, lower[3])
+            between = [line for line in lines if share_inside(line.box, around) > 0.8]
+            empty = (
+                not any(overlap(space, box) > 0.3 * area(box) for box in taken)
+                and not any(_drawn_between(shape, space) for shape in shapes)
+                and not any(sum(overlap(rule, space) > 0 for rule in group) >= LEAST_RULES for group in others)
             )
-            if between and empty and _mostly_tabular(between):
+            if between and empty and _mostly_tabular(between) and _close(between, space):
                 chain.append(lower)
                 continue
-            if len(chain) >= 3:
+            if len(chain) >= LEAST_RULES:
                 found.append(union(chain))
             chain = [lower]
-        if len(chain) >= 3:
+        if len(chain) >= LEAST_RULES:
             found.append(union(chain))
     return found
+
+
+def _drawn_between(shape: Shape, space: Box) -> bool:
+    """Whether a shape stands between two rules on its own; one that reaches from rule to rule is a cell."""
+    cell = shape.box[1] <= space[1] + AT_RULE_PX and shape.box[3] >= space[3] - AT_RULE_PX
+    return (
+        share_inside(shape.box, space) > 0.9
+        and shape.height > FRAME_LEAST_PX
+        and shape.width < 0.8 * (space[2] - space[0])
+        and not cell
+    )
+
+
+def _close(lines: Sequence[TextLine], space: Box) -> bool:
+    """Whether lines begin right under the upper of two rules and end right over the lower."""
+    most = RULE_REACH * median(line.height for line in lines)
+    return (
+        min(line.box[1] for line in lines) - space[1] <= most and space[3] - max(line.box[3] for line in lines) <= most
+    )
 
 
 def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
@@ -178,99 +207,4 @@ def _row_between(upper: Shape, lower: Shape, lines: Sequence[TextLine]) -> bool:
     between = (upper.box[0], upper.box[3], upper.box[2], lower.box[1])
     return lower.box[1] - upper.box[3] < STRIPE_HEIGHT_PX[0] or any(
         share_inside(line.box, between) > 0.6 for line in lines
-    )
-
-
-def _aligned(lines: Sequence[TextLine]) -> list[Box]:
-    """Rows of three cells or more that stand under one another: at least four rows."""
-    cells = [line for line in lines if line.box[2] - line.box[0] <= WIDEST_CELL_PX and not _running(line, lines)]
-    runs: list[list[TextLine]] = []
-    for row in rows_of(cells):
-        run = [row[0]]
-        for a, b in pairwise(row):
-            if CELL_GAP * min(a.height, b.height) <= b.box[0] - a.box[2] <= CELL_GAP_MOST_PX:
-                run.append(b)
-                continue
-            runs.append(run)
-            run = [b]
-        runs.append(run)
-    rows = sorted((run for run in runs if len(run) >= 2), key=lambda run: run[0].middle)
-    chains: list[list[list[TextLine]]] = []
-    for row in rows:
-        home = max(chains, key=lambda chain: _shared(chain, row), default=None)
-        if home is not None and _belongs(home, row):
-            home.append(row)
-        elif len(row) >= 3:
-            chains.append([row])
-    found = []
-    for chain in chains:
-        if sum(len(row) >= 3 for row in chain) < 3:
-            continue
-        # Where names stand at the left of a column and numbers at its right, a row may share little with the last.
-        if sum(_shared(chain[:index], chain[index]) for index in range(1, len(chain))) < 2 * (len(chain) - 1):
-            continue
-        chain = _without_strays(chain)
-        if len(chain) < 3:
-            continue
-        box = union([line.box for row in chain for line in row])
-        # Wrapped lines, and rows with a cell or two left empty.
-        near = [line for line in cells if line.box[0] >= box[0] - ALIGNED_PX and line.box[2] <= box[2] + ALIGNED_PX]
-        for line in near:
-            if gap(line.box, box) <= 1.0 * line.height:
-                box = union([box, line.box])
-        found.append(box)
-    return found
-
-
-def _without_strays(chain: Sequence[Sequence[TextLine]]) -> list[list[TextLine]]:
-    """Rows without what stands far to a side of the table in few of them: labels of a drawing, another column's text.
-
-    Outermost columns go while they stand in fewer than `COLUMN_ROWS` of the rows and three are left.
-    """
-    lines = sorted((line for row in chain for line in row), key=lambda line: line.box[0])
-    columns: list[list[TextLine]] = []
-    reached = 0.0
-    for line in lines:
-        if not columns or line.box[0] >= reached:
-            columns.append([])
-            reached = line.box[2]
-        columns[-1].append(line)
-        reached = max(reached, line.box[2])
-    while len(columns) > 3 and min(len(columns[0]), len(columns[-1])) < COLUMN_ROWS * len(chain):
-        columns.pop(0 if len(columns[0]) < len(columns[-1]) else -1)
-    kept = {id(line) for column in columns for line in column}
-    rows = [[line for line in row if id(line) in kept] for row in chain]
-    return [row for row in rows if len(row) >= 2]
-
-
-def _running(line: TextLine, lines: Sequence[TextLine]) -> bool:
-    """Whether a line is one of several wide ones right under one another."""
-    if line.box[2] - line.box[0] < RUNNING_WIDTH_PX:
-        return False
-    return any(
-        other is not line
-        and other.box[2] - other.box[0] >= 0.5 * RUNNING_WIDTH_PX
-        and abs(other.box[0] - line.box[0]) <= 40
-        and 0 < abs(other.middle - line.middle) <= 2.6 * line.height
-        for other in lines
-    )
-
-
-def _belongs(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> bool:
-    """Whether a row shares two columns with a chain; it may share less, or have less, where it begins as the last."""
-    shared, begins = _shared(chain, row), abs(row[0].box[0] - chain[-1][0].box[0]) <= ALIGNED_PX
-    if len(row) < 3:
-        return shared >= 2 and begins
-    return shared >= 2 or (shared == 1 and begins and len(row) == len(chain[-1]))
-
-
-def _shared(chain: Sequence[Sequence[TextLine]], row: Sequence[TextLine]) -> int:
-    """How many cells of a row begin or end where one of a chain's does; 0 where it is far below the chain's last."""
-    last = chain[-1]
-    if row[0].middle - last[0].middle > ROW_REACH * median(line.height for line in last):
-        return 0
-    above = [line.box for upper in chain for line in upper]
-    return sum(
-        any(abs(line.box[0] - box[0]) <= ALIGNED_PX or abs(line.box[2] - box[2]) <= ALIGNED_PX for box in above)
-        for line in row
     )

@@ -14,6 +14,7 @@ from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
 from pipeline.docparse.opencv.letters import WORD_ASPECT, letter_ink, letters_of, without_outlines
 from pipeline.docparse.opencv.marks import DASH_MOST_PX, goes_on, small_marks, stands_alone
+from pipeline.docparse.opencv.passing import without_passing
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
 from pipeline.docparse.words import Box, PageText
@@ -93,7 +94,7 @@ def _tight(line: TextLine, ink: Pixels) -> TextLine:
     """The line with its box drawn in to its ink: a text layer tells the room of a line, not its letters."""
     left, top, right, bottom = (round(side) for side in line.box)
     left, top = max(0, left), max(0, top)
-    part = ink[top : max(top, bottom), left : max(left, right)]
+    part = without_passing(ink, left, top, max(left, right), max(top, bottom))
     ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
     if not len(ys):
         return line
