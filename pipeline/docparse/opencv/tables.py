@@ -185,7 +185,7 @@ def _striped(shapes: Sequence[Shape], lines: Sequence[TextLine]) -> list[Box]:
             strip, last = strips[other], chain[-1]
             aligned = abs(strip.box[0] - first.box[0]) <= ALIGNED_PX and abs(strip.box[2] - first.box[2]) <= ALIGNED_PX
             away = strip.box[1] - last.box[3]
-            if aligned and -4 <= away <= 2.2 * max(strip.height, last.height) and _row_between(last, strip, lines):
+            if aligned and -4 <= away <= 2.2 * min(strip.height, last.height) and _row_between(last, strip, lines):
                 chain.append(strip)
                 used.add(other)
         box = union([strip.box for strip in chain])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -21,6 +21,7 @@ from pipeline.docparse.words import Box, PageText
 
 TALL_ASPECT = 2.6
 """What is higher than so many times its width and than its neighbours is a line or an arrow, no letter."""
+BAR_INK = 0.68
 WORD_DENSITY = 0.33
 THIN_WORD_DENSITY = 0.25
 """Of what is so wide that its columns were looked at: an arrow is gone already."""
@@ -220,7 +221,8 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
         for found in _joined(words, places)
         if len(found) > 1 or not _may_be_head(found[0], places) or stands_alone(found[0], parts[1])
     ]
-    reads = [_reads(found, _on_dark(found, places, shapes)) for found in joined]
+    full = {(box[0], box[1], box[2], box[3]) for box in letters[densities > BAR_INK].tolist()}
+    reads = [_reads(found, full, _on_dark(found, places, shapes)) for found in joined]
     lines = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if well]
     pieces = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if not well]
     return [*_without_dashes(_without_accents(lines), parts[1]), *_last_words(lines, pieces)]
@@ -331,9 +333,13 @@ def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
     return [letters for _, letters, _ in lines]
 
 
-def _reads(letters: Sequence[Box], on_dark: bool) -> bool:
-    """Whether components look like writing: several side by side, or one word, and not mostly dashes of a line."""
-    dashes = sum((box[2] - box[0]) > 2.4 * (box[3] - box[1]) and box[3] - box[1] < 8 for box in letters)
+def _reads(letters: Sequence[Box], bars: Container[Box], on_dark: bool) -> bool:
+    """Whether components look like writing: several side by side, or one word, and not mostly dashes of a line.
+
+    `bars` are the components that are full of ink; low letters that run together are not.
+    """
+    low = [box for box in letters if (box[2] - box[0]) > 2.4 * (box[3] - box[1]) and box[3] - box[1] < 8]
+    dashes = sum(box in bars for box in low)
     if on_dark and len(letters) > 1:
         dashes = 0
     box = union(letters)
