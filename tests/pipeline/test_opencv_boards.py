@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.docparse.documents import draw_page
 from pipeline.docparse.labels import LABELS
 from pipeline.docparse.media import PDF
+from pipeline.docparse.opencv.arrow import Stop, around
 from pipeline.docparse.opencv.detector import OpenCvDetector
+from pipeline.docparse.opencv.drawings import find_drawings
 from pipeline.docparse.opencv.geometry import iou
 from pipeline.docparse.regions import Detection
 from pipeline.docparse.words import Box, PageText
@@ -161,7 +165,10 @@ def test_names_at_the_left_and_numbers_at_the_right_of_columns_are_a_table(tmp_p
 
 
 def test_a_board_with_three_notes_of_one_size_is_a_canvas(tmp_path: Path) -> None:
-    for name, places in (("a", [(110, 112), (250, 108), (112, 200)]), ("b", [(110, 112), (190, 200), (262, 198)])):
+    for name, places in (
+        ("a", [(110.0, 112.0), (250.0, 108.0), (112.0, 200.0)]),
+        ("b", [(110.0, 112.0), (190.0, 200.0), (262.0, 198.0)]),
+    ):
 
         def board(page: Any, places: list[tuple[float, float]] = places) -> None:
             page.draw_rect((100, 100, 334, 286))
@@ -235,3 +242,11 @@ def test_a_stamp_whose_word_reaches_across_is_no_text(tmp_path: Path) -> None:
         page.insert_text((479.5, 790), "APPROVED", fontsize=7.5, fontname="hebo", color=ink)
 
     assert not [one for one in found(tmp_path / "stamp.pdf", stamp) if one.label == "textbox"]
+
+
+def test_a_line_that_leads_back_to_its_own_shape_makes_no_diagram() -> None:
+    ring = np.array([[480.0, 760.0], [540.0, 820.0]])
+    stops = (Stop((510.0, 760.0), 0.0), Stop((511.0, 760.0), 0.0))
+    shapes = [(484.0, 764.0, 536.0, 804.0), (490.0, 790.0, 530.0, 812.0)]
+    assert not find_drawings(shapes, [around(ring, 0, 0, False, stops, 2.9)], [], [])
+    assert find_drawings(shapes, [around(ring, 0, 1, False, stops, 2.9)], [], [])

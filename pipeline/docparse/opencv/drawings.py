@@ -76,7 +76,8 @@ def find_drawings(
         drawn = [arrows[index - first_arrow] for index in members if first_arrow <= index < first_frame]
         around = [outer[index - first_frame] for index in members if index >= first_frame]
         nodes = [index for index in members if index < first_arrow and index in reached]
-        if not drawn or not nodes:
+        # A line that only leads back to its own shape is that shape's outer ring, as stamps have one.
+        if not nodes or all(arrow.start is not None and arrow.start == arrow.end for arrow in drawn):
             continue
         box = union([*(shapes[index] for index in nodes), *(arrow.box for arrow in drawn), *around])
         for index, shape in enumerate(shapes):
