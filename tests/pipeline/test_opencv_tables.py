@@ -130,3 +130,21 @@ def test_a_tall_cell_that_lines_close_in_leaves_a_torn_table_whole(tmp_path: Pat
             page.draw_line((x, 140), (x, 174), width=0.8)
 
     assert iou(only(found(tmp_path / "torn.pdf", torn), "table"), (60, 100, 480, 214)) > 0.9
+
+
+def test_a_note_under_a_striped_table_is_none_of_its_stripes(tmp_path: Path) -> None:
+    lilac, green = (0.9, 0.87, 0.95), (0.85, 0.94, 0.92)
+
+    def page_of(page: Any) -> None:
+        for row in range(7):
+            if row % 2 == 0:
+                page.draw_rect((60, 100 + 14 * row, 220, 114 + 14 * row), color=None, fill=lilac)
+            for column, word in enumerate(("Search", "45 %", "Payment")):
+                page.insert_text((64 + 56 * column, 110 + 14 * row), word, fontsize=6)
+        page.insert_text((60, 216), "Figure 2. above it and may rely", fontsize=5.5)
+        page.draw_rect((60, 236, 220, 264), color=None, fill=green)
+        page.insert_text((68, 248), "Meet on the first Tuesday of the month", fontsize=6)
+        page.insert_text((68, 257), "and settle what two people describe", fontsize=6)
+
+    box = only(found(tmp_path / "striped.pdf", page_of), "table")
+    assert iou(box, (60, 100, 220, 198)) > 0.9

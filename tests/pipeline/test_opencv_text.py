@@ -9,6 +9,7 @@ from pipeline.docparse.opencv.grids import Grid, is_canvas
 from pipeline.docparse.opencv.passing import without_passing
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.text import TextLine
+from pipeline.docparse.opencv.writing import reads
 
 
 def room(row: slice, column: slice) -> np.ndarray:
@@ -43,3 +44,9 @@ def test_lists_of_low_letters_are_a_canvas_s() -> None:
                 lines.append(TextLine((left + 10.0, middle - 5, left + 120.0, middle + 5), 12, height, middle))
     grid = Grid((0, 0, 400, 400), tuple(cells), (0, 200, 400), (0, 200, 400), 1.0)
     assert is_canvas(grid, lines)
+
+
+def test_low_letters_that_run_together_read_and_dashes_do_not() -> None:
+    word = [(0.0, 0.0, 8.0, 11.0), (9.0, 4.0, 32.0, 11.0), (33.0, 4.0, 55.0, 11.0)]
+    assert reads(word, set(), on_dark=False)
+    assert not reads(word, set(word[1:]), on_dark=False)

@@ -274,9 +274,10 @@ def test_what_a_killed_pull_had_landed_is_listed_before_the_run_goes_to_another_
     box.write("run.json", b'{"run_id": "01run"}')
     box.write("artifacts/a", b"1")
     box.write("ledger.sqlite", b"says that a is done")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(Holdings, call, Mock(side_effect=KeyboardInterrupt))
-        pull_artifacts(transport, box.path, local)
+        with pytest.raises(KeyboardInterrupt):
+            pull_artifacts(transport, box.path, local)
     assert (local / "ledger.sqlite").exists()
     listed = local / "artifacts.jsonl"
     assert not listed.exists() or not listed.read_bytes()

@@ -24,7 +24,7 @@ class OpenCvDetector:
     """
 
     name = "opencv"
-    version = "8"
+    version = "9"
 
     def __init__(self, min_score: float, labels: Sequence[Label]) -> None:
         self._min_score = min_score

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,19 +12,16 @@ import numpy as np
 from pipeline.docparse.lines import BULLETS
 from pipeline.docparse.opencv.components import components
 from pipeline.docparse.opencv.geometry import share_inside, shared_span, union
-from pipeline.docparse.opencv.letters import WORD_ASPECT, letter_ink, letters_of, without_outlines
+from pipeline.docparse.opencv.letters import letter_ink, letters_of, without_outlines
 from pipeline.docparse.opencv.marks import DASH_MOST_PX, goes_on, small_marks, stands_alone
 from pipeline.docparse.opencv.passing import without_passing
 from pipeline.docparse.opencv.shapes import Shape
 from pipeline.docparse.opencv.sheet import Pixels, Sheet
+from pipeline.docparse.opencv.writing import BAR_INK, is_word, may_join, reads
 from pipeline.docparse.words import Box, PageText
 
 TALL_ASPECT = 2.6
 """What is higher than so many times its width and than its neighbours is a line or an arrow, no letter."""
-BAR_INK = 0.68
-WORD_DENSITY = 0.33
-THIN_WORD_DENSITY = 0.25
-"""Of what is so wide that its columns were looked at: an arrow is gone already."""
 LONE_WORD_ASPECT = 1.9
 """What is wider may be a word, or an arrow."""
 CORE_INK = 0.45
@@ -213,7 +210,7 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
     words = [
         found
         for name, found in members.items()
-        if len(found) > 1 or _is_word(found[0], dense[name]) or _may_join(found[0])
+        if len(found) > 1 or is_word(found[0], dense[name]) or may_join(found[0])
     ]
     places = _places(shapes, ink.shape)
     joined = [
@@ -222,9 +219,9 @@ def _lines_of_pixels(ink: Pixels, parts: Sequence[Pixels], shapes: Sequence[Shap
         if len(found) > 1 or not _may_be_head(found[0], places) or stands_alone(found[0], parts[1])
     ]
     full = {(box[0], box[1], box[2], box[3]) for box in letters[densities > BAR_INK].tolist()}
-    reads = [_reads(found, full, _on_dark(found, places, shapes)) for found in joined]
-    lines = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if well]
-    pieces = [_line_of_letters(found) for found, well in zip(joined, reads, strict=True) if not well]
+    well_read = [reads(found, full, _on_dark(found, places, shapes)) for found in joined]
+    lines = [_line_of_letters(found) for found, well in zip(joined, well_read, strict=True) if well]
+    pieces = [_line_of_letters(found) for found, well in zip(joined, well_read, strict=True) if not well]
     return [*_without_dashes(_without_accents(lines), parts[1]), *_last_words(lines, pieces)]
 
 
@@ -292,18 +289,6 @@ def _places(shapes: Sequence[Shape], size: tuple[int, ...]) -> Pixels:
     return places
 
 
-def _is_word(box: Box, density: float) -> bool:
-    """Whether a component may be a whole word that blur ran together; an arrow is as wide, but thinner."""
-    wide, tall = box[2] - box[0], box[3] - box[1]
-    return wide >= 1.2 * tall and density >= (THIN_WORD_DENSITY if wide > WORD_ASPECT * tall else WORD_DENSITY)
-
-
-def _may_join(box: Box) -> bool:
-    """Whether a component may be a word of one letter; alone it is none, beside other words it is."""
-    wide, tall = box[2] - box[0], box[3] - box[1]
-    return wide <= 2 * tall and tall <= 3.5 * wide
-
-
 def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
     """Words put together to lines: each level with the one before, of one size, a space apart, in the same shape."""
 
@@ -331,22 +316,6 @@ def _joined(words: Sequence[list[Box]], places: Pixels) -> list[list[Box]]:
         else:
             lines.append((word, letters, home))
     return [letters for _, letters, _ in lines]
-
-
-def _reads(letters: Sequence[Box], bars: Container[Box], on_dark: bool) -> bool:
-    """Whether components look like writing: several side by side, or one word, and not mostly dashes of a line.
-
-    `bars` are the components that are full of ink; low letters that run together are not.
-    """
-    low = [box for box in letters if (box[2] - box[0]) > 2.4 * (box[3] - box[1]) and box[3] - box[1] < 8]
-    dashes = sum(box in bars for box in low)
-    if on_dark and len(letters) > 1:
-        dashes = 0
-    box = union(letters)
-    if not on_dark and len(letters) == 2 and any(share_inside(a, b) > 0.9 for a, b in (letters, letters[::-1])):
-        return False  # an open head with the last dash of its line in it
-    wide, tall = box[2] - box[0], box[3] - box[1]
-    return dashes < len(letters) / 2 and wide >= (0.8 if len(letters) > 1 else 1.2) * tall
 
 
 def _line_of_letters(letters: Sequence[Box]) -> TextLine:
