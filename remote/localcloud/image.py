@@ -46,11 +46,11 @@ def prepare_libraries(state_dir: Path) -> Path:
             if _belongs_to_image(entry.name):
                 wanted.setdefault(entry.name, entry)
     for link in list(folder.iterdir()):
-        if link.name not in wanted or link.readlink() != wanted[link.name]:
+        if link.is_symlink() and link.readlink() != wanted.get(link.name):
             link.unlink()
     for name, target in wanted.items():
         link = folder / name
-        if not link.is_symlink():
+        if not os.path.lexists(link):
             link.symlink_to(target)
     return folder
 
@@ -62,6 +62,8 @@ def _library_folders() -> list[Path]:
 
 def _belongs_to_image(name: str) -> bool:
     stem = name.split(".", 1)[0]
+    if name == "__pycache__":  # machines write their own into the folder of links
+        return False
     return not (stem in OWN_NAMES or name.startswith(OWN_PREFIXES) or name.endswith((".pth", ".egg-link")))
 
 

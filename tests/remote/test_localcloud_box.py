@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncssh
 import psutil
@@ -13,6 +14,7 @@ import pytest
 
 from remote.cloud import Endpoint, Instance
 from remote.keys import ensure_key_pair
+from remote.localcloud import image
 from remote.localcloud.processes import processes_of
 from tests.remote.cloud_fixtures import Market, living, until
 
@@ -75,6 +77,23 @@ def test_the_image_has_libraries_but_none_of_our_packages_until_they_are_pushed(
         shared_market, endpoint, pushed + "PYTHONPATH=~/rel python3 -c 'import pipeline; print(pipeline.__file__)'"
     )
     assert (code, out.strip()) == (0, f"{home}/rel/pipeline/__init__.py")
+
+
+def test_the_image_is_brought_up_to_date_although_a_machine_wrote_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    (libraries / "old.py").touch()
+    monkeypatch.setattr(image, "_library_folders", lambda: [libraries])
+    folder = image.prepare_libraries(tmp_path / "cloud")
+    assert [link.name for link in folder.iterdir()] == ["old.py"]
+    for place in (folder, libraries):  # both compile what is one file: the machine here, this computer there
+        (place / "__pycache__").mkdir()
+    (libraries / "old.py").rename(libraries / "new.py")
+    assert image.prepare_libraries(tmp_path / "cloud") == folder
+    assert sorted(link.name for link in folder.iterdir()) == ["__pycache__", "new.py"]
+    assert not (folder / "__pycache__").is_symlink()
 
 
 def test_gpu_figures_are_queried_like_on_a_real_machine(shared_market: Market, box: Instance) -> None:
