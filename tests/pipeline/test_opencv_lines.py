@@ -175,3 +175,8 @@ def test_a_line_that_turns_back_at_a_third_shape_is_two_arrows_whose_heads_touch
     parted(graph, near)
     assert len(graph.ways) == lines
     assert sum(len(way.pixels) for way in graph.ways) == len(there) + len(low) + lines - 1
+
+
+def test_a_corner_that_was_mended_off_the_page_is_as_far_away_as_the_page_s_edge() -> None:
+    near = Nearness([box_shape(0, 80, 60, 120)], (150, 200))
+    assert near.away([(-3, 50), (260, 10)]).tolist() == near.away([(0, 50), (199, 10)]).tolist()

@@ -98,9 +98,10 @@ class Nearness:
         return (index if away <= CONTACT_PX else None), away
 
     def away(self, pixels: Sequence[Pixel]) -> Pixels:
-        """Distances to the nearest shape's inside (n,), in page pixels."""
+        """Distances to the nearest shape's inside (n,), in page pixels; a mended corner may lie off the page."""
+        height, width = self._away.shape
         places = np.array(pixels)
-        found: Pixels = self._away[places[:, 1], places[:, 0]]
+        found: Pixels = self._away[places[:, 1].clip(0, height - 1), places[:, 0].clip(0, width - 1)]
         return found
 
     def ahead(self, pixel: Pixel, angle: float) -> int | None:
