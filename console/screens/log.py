@@ -77,6 +77,7 @@ class LogView(LogKeys):
         """Begin with all live runs, unless something else is asked for at once."""
         self.set_interval(DRAIN_S, self._tick)
         self.set_interval(SLOW_S, self._slow_tick)
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.draw_side())  # names there wear its colours
         self.call_after_refresh(self._begin_somewhere)
 
     def _begin_somewhere(self) -> None:
@@ -160,9 +161,12 @@ class LogView(LogKeys):
 
     def _take(self) -> None:
         loading = self._loading  # before the drain: what it says there is, the drain can take
+        were = len(self.log_lines.buffer)
         came = self.log_lines.drain()
         if came:
             self.draw_note()
+            if not were:
+                self.draw_side()  # not a second late: whoever opens a log reads who writes it at once
             several = len(self.log_lines.buffer.names) > 2 or (self._place is not None and not self._place.run)
             if several != self.log_lines.show_sources:
                 self.log_lines.show_sources = several

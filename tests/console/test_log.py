@@ -22,6 +22,7 @@ from console.models.log_stamp import Level
 from console.operations.fleet_book import FleetBook
 from console.operations.runbook import Phase, Runbook, RunEntry, RunNotFound
 from console.screens.log import LogView
+from console.theme import LIGHT
 from console.widgets.key_line import KeyLine
 from console.workspace import Workspace, create_workspace
 from tests.console.piloting import note, said, shown, until
@@ -330,6 +331,22 @@ async def test_while_the_rest_is_read_the_newest_stand_there_and_the_note_says_h
             gate.set()
         await until(pilot, lambda: "30 kept" in note(app, "#log-note"), "the older lines that the filter keeps")
         await until(pilot, lambda: "loading" not in note(app, "#log-note"), "the end")
+
+
+async def test_who_writes_stands_beside_the_first_lines_and_wears_the_colours_of_the_theme(
+    app: SpotterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.screens.log.SLOW_S", 3600.0)  # nothing is drawn for the time that passed
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "job 1" in said(app, "#log-details"), "who writes")
+
+        def colours() -> set[str]:
+            rows = [row for row in app.screen._compositor.render_strips() if "job 1  " in row.text]
+            return {str(part.style.color) for row in rows for part in row if "job 1" in part.text and part.style}
+
+        before = colours()
+        app.theme = LIGHT.name
+        await until(pilot, lambda: colours() and not colours() & before, "the light theme's")
 
 
 async def test_the_line_of_keys_says_what_digits_do_and_the_crumbs_call_the_run_as_other_screens_do(

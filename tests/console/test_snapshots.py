@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from difflib import unified_diff
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from time import monotonic
@@ -42,12 +43,20 @@ pytestmark = [
 SIZES = ((80, 24), (120, 36), (200, 50))
 THEMES = (DARK.name, LIGHT.name)
 ARGUMENTS = {"instance": str(BUSY), "run": FAILED, "log": DONE, "review": DONE, "index": "node block", "form": ""}
-LOOK_S = 0.1
-QUIET_S = 0.3
-"""Nothing may change for so long before the screen is taken: views draw what the cursor rests on, and the meaning of
-a query, up to 0.25 s late."""
+LOOK_S = 0.05
+QUIET_S = 0.15
+QUIET_LOOKS = 4
+"""Nothing may change for so long, and for so many looks, before the screen is taken: between two looks every message
+that waited is answered, however slow the machine is."""
+DUE_S = 0.25
+"""Views draw what the cursor rests on, and the meaning of a query, at most so late; they look for news less often."""
 
-READY = {"instance": ("success, running", "refuses"), "sync": ("127.0.0.1",), "services": ("127.0.0.1",)}
+READY = {
+    "instance": ("success, running", "refuses"),
+    "log": ("job 1  ", " 202 "),
+    "sync": ("127.0.0.1",),
+    "services": ("127.0.0.1",),
+}
 """What a view must show before it is complete."""
 FINDINGS = (
     Finding("python", "ok", "3.11.7"),
@@ -109,6 +118,13 @@ def picture(app: SpotterApp, place: World) -> str:
     return text.replace(place.market.url.rpartition(":")[2], "40000").replace(place.session.ledger.mark, "aaaaaa")
 
 
+def difference(case: str, found: str) -> str:
+    """The lines in which a picture differs from the one that was kept."""
+    path = Path(__file__).parent / "__snapshots__" / "test_snapshots" / f"{case}.txt"
+    kept = path.read_text(encoding="utf-8") if path.exists() else ""
+    return "\n".join(unified_diff(kept.splitlines(), found.splitlines(), "kept", "found", lineterm="", n=0))
+
+
 class Watched(SpotterApp):
     """The console, with a count of the questions whose answers it has not drawn yet."""
 
@@ -135,24 +151,34 @@ class Watched(SpotterApp):
         super().in_background(counted, drawn)
 
 
+def is_due(app: Watched) -> bool:
+    """Whether anything on screen waits for its moment to be drawn."""
+    nodes = [app, app.screen, *app.screen.query("*")]
+    timers = [timer for node in nodes for timer in node._timers if timer._repeat == 0 and timer._interval <= DUE_S]
+    return any(timer._task is not None and not timer._task.done() for timer in timers)
+
+
 async def settled(pilot: Pilot[None], app: Watched) -> None:
-    """Wait until every answer is drawn and nothing on screen has changed for longer than any view waits to draw."""
+    """Wait until every answer is drawn, nothing waits to be, and nothing on screen has changed for a while."""
     for field in app.query(Input):
         field.cursor_blink = False
     app.view.refresh_news()  # what was drawn for another width is drawn anew
     look: list[list[Segment]] = []
     looked_at = since = monotonic()
+    quiet = 0
 
     def is_still() -> bool:
-        nonlocal look, looked_at, since
+        nonlocal look, looked_at, since, quiet
         now = monotonic()
         if now - looked_at < LOOK_S:
             return False
         looked_at = now
         before, look = look, [list(strip) for strip in app.screen._compositor.render_strips()]
-        if app.under_way or look != before:
-            since = now
-        return now - since >= QUIET_S
+        if app.under_way or is_due(app) or look != before:
+            since, quiet = now, 0
+        else:
+            quiet += 1
+        return quiet >= QUIET_LOOKS and now - since >= QUIET_S
 
     await until(pilot, is_still, "a screen that stands still")
 
@@ -161,7 +187,7 @@ async def settled(pilot: Pilot[None], app: Watched) -> None:
 @pytest.mark.parametrize("name", sorted(CLASSES))
 async def test_a_screen_looks_as_it_did(place: World, name: str, spoken: str, snapshot: SnapshotAssertion) -> None:
     app = Watched(place.workspace, name, ARGUMENTS.get(name, ""), clock=lambda: NOW)
-    different = []
+    different: list[str] = []
     async with app.run_test(size=SIZES[-1]) as pilot:
         table = app.view.table
         if name in ("fleet", "offers", "runs"):
@@ -174,6 +200,9 @@ async def test_a_screen_looks_as_it_did(place: World, name: str, spoken: str, sn
                 await pilot.resize_terminal(*size)
                 await settled(pilot, app)
                 case = f"{name}-{spoken}-{theme.removeprefix('spotter-')}-{size[0]}x{size[1]}"
-                if picture(app, place) != snapshot(name=case):
-                    different.append(case)
-    assert different == [], "look at them: --snapshot-update, then python -m tests.console.contact_sheet"
+                found, kept = picture(app, place), snapshot(name=case)
+                if found != kept:
+                    different.append(f"{case}\n{difference(case, found)}")
+    assert not different, "look at them: --snapshot-update, then python -m tests.console.contact_sheet\n" + "\n".join(
+        different
+    )
