@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -25,7 +24,7 @@ from console.operations.live_search import WAYS, Answered, Asked, LiveSearch, Wa
 from console.screens.index_ask import Asking
 from console.screens.index_jumps import Jumping
 from console.screens.index_list import FacetList, HitList, Query
-from console.screens.page_view import PageView, open_place, open_source
+from console.screens.page_view import PageView
 from console.screens.view import Copyable, Listing, PolledView
 from console.widgets.picture import Shot
 from console.widgets.preview import Preview
@@ -60,6 +59,8 @@ class Index(Asking, Jumping, PolledView[Answered]):
         self._mode: Mode = "balanced"
         self._way: Way = "hybrid"
         self._why = self._by_page = False
+        self._leaving = False
+        """Whether Enter was pressed before the hits were there."""
         self._opened: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._live: LiveSearch | None = None
@@ -144,8 +145,15 @@ class Index(Asking, Jumping, PolledView[Answered]):
     @on(Query.Submitted, "#query")
     @on(Query.Below)
     def _to_the_hits(self) -> None:
-        if self.query_one(HitList).option_count:
-            self.query_one(HitList).focus()
+        hits = self.query_one(HitList)
+        self._leaving = self.news is None or self.news.asked.query != self.query_text
+        if hits.option_count or self._leaving:  # keys pressed while the hits are on their way are no letters
+            (hits if hits.focusable else self).focus()
+
+    def _arrive(self) -> None:
+        hits, self._leaving = self.query_one(HitList), False
+        if self.app.focused in (hits, self):
+            (hits if hits.option_count and hits.focusable else self.query_one(Query)).focus()
 
     @on(HitList.Above)
     def _to_the_query(self) -> None:
@@ -156,6 +164,8 @@ class Index(Asking, Jumping, PolledView[Answered]):
         event.stop()
         if event.answered.asked.query == self.query_text:
             self.show(event.answered)
+            if self._leaving:
+                self._arrive()
 
     # ---- drawing ----
 
@@ -307,23 +317,6 @@ class Index(Asking, Jumping, PolledView[Answered]):
         hit = self.marked()
         if hit is not None:
             self.query_one(Query).value = words_like(hit.text)
-
-    def action_index_open(self) -> None:
-        """Open the document at its page."""
-        hit = self.marked()
-        if hit is None:
-            return
-        place = place_of(hit)
-        if place is not None:
-            open_place(self.app, place)
-        else:
-            self.in_background(partial(open_source, hit.source_path, hit.page), self._opened_source)
-
-    def _opened_source(self, answer: tuple[str, str]) -> None:
-        line, words = answer
-        if line:
-            self.app.log_command(line, words)
-        self.app.say(words)
 
     def action_index_collect(self) -> None:
         """Collect the marked hit, or put it back."""

@@ -1,11 +1,14 @@
-"""From a hit to what made it: its region, its run, the log and the measurements of that second."""
+"""From a hit to what made it: its document, region and run, the log and the measurements of that second."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from console.language import _
+from console.models.index_pages import place_of
 from console.models.jumps import Moment, moment_of
+from console.screens.page_view import open_place, open_source
 from console.screens.view import View
 
 if TYPE_CHECKING:
@@ -23,6 +26,23 @@ class Jumping(View):
         """The run that made it."""
         if (hit := self.marked()) is not None:
             self.app.go("run", hit.run_id)
+
+    def action_index_open(self) -> None:
+        """Open the document at its page."""
+        hit = self.marked()
+        if hit is None:
+            return
+        place = place_of(hit)
+        if place is not None:
+            open_place(self.app, place)
+        else:
+            self.in_background(partial(open_source, hit.source_path, hit.page), self._opened_source)
+
+    def _opened_source(self, answer: tuple[str, str]) -> None:
+        line, words = answer
+        if line:
+            self.app.log_command(line, words)
+        self.app.say(words)
 
     def action_index_region(self) -> None:
         """Its region, in the review of its run."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.widget import Widget
 from textual.widgets import Input
 
 from console import language
 from console.app import SpotterApp
 from console.models.hits import result_note
 from console.models.index_query import choices, with_filter
+from console.operations import live_search
 from console.operations.live_search import Asked, search_once
 from console.operations.search import open_searcher
 from console.screens.index_list import FacetList, HitList
 from console.screens.page_view import PageView
 from console.widgets.preview import Preview
 from console.workspace import Workspace, create_workspace
+from index.found import SearchResult
 from index.layout import Layout
 from tests.console.index_driving import answered, at_the_hits, found, view_of
 from tests.console.index_places import BITING, indexed
@@ -46,6 +51,30 @@ async def test_every_keystroke_searches_and_enter_walks_from_query_to_page(works
         assert isinstance(app.focused, HitList)
         await pilot.press("k")
         assert isinstance(app.focused, Input), "above the first hit stands the query"
+
+
+@pytest.mark.parametrize(("query", "ends"), [("слой", HitList), ("nothing-is-called-so", Input)])
+async def test_keys_after_enter_are_no_letters_though_the_hits_are_on_their_way(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, query: str, ends: type[Widget]
+) -> None:
+    gate, search = threading.Event(), live_search.search_once
+
+    def late(*arguments: Any) -> SearchResult:
+        gate.wait(60)
+        return search(*arguments)
+
+    monkeypatch.setattr(live_search, "search_once", late)
+    app = SpotterApp(workspace, "index")
+    async with app.run_test(size=(120, 36)) as pilot:
+        try:
+            await until(pilot, lambda: isinstance(app.focused, Input), "the query")
+            await pilot.press(*query, "enter", "y")
+            assert view_of(app).query_text == query
+            assert not isinstance(app.focused, Input)
+        finally:
+            gate.set()
+        await answered(pilot, app, query)
+        await until(pilot, lambda: isinstance(app.focused, ends), "the hits, or without any the query again")
 
 
 async def test_letters_are_text_in_the_query_and_keys_in_the_list(workspace: Workspace) -> None:
