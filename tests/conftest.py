@@ -31,8 +31,9 @@ sys.dont_write_bytecode = False
 if [name for name in ("SPOTTER_LANG", "LC_ALL", "LC_MESSAGES", "LANGUAGE", "LANG") if os.environ.pop(name, None)]:
     os.environ["LANG"] = "C.UTF-8"
 
-# Several workers share few processors: threads of BLAS would only wait for each other.
+# Several workers share few processors: threads of BLAS and of OpenMP would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist (-p no:xdist) nobody asks
