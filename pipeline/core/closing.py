@@ -60,11 +60,14 @@ class ClosingRunner(Runner):
         eligible, skipped = self._outcomes.split(stage.requires or (SCAN,))
         wanted = {item.item_id for item in eligible}
         results: dict[str, Result] = {}
-        span = _Span()
+        span, torn = _Span(), 0
         for result in self._ledger.each(stage.name, self._run.keys[stage.name]):
             span.add(result)
-            if result.item_id in wanted and self._is_here(result):
-                results[result.item_id] = result.bare()
+            if result.item_id in wanted:
+                if self._is_here(result):
+                    results[result.item_id] = result.bare()
+                else:
+                    torn += 1
         before: Counter[str] = Counter({"skipped": len(skipped)})
         for item in eligible:
             if item.item_id not in results:
@@ -75,6 +78,9 @@ class ClosingRunner(Runner):
             before[result.status] += 1
             if result.status == "failed":
                 self._events.emit(self._item_event(result))
+        if len(results) < len(eligible):
+            left = len(eligible) - len(results)
+            self._say(f"{stage.name}: the boxes left {left} of {len(eligible)} open; of {torn} the files are not whole")
         self._close_stage(StageProgress(stage.name, len(self._run.scope), before, self._events), stage.name)
         self._outcomes.stages[stage.name]["elapsed_s"] = span.elapsed_s
         self._gate()

@@ -67,6 +67,12 @@ class Operator:
         count = len(self.started)
         return (self.root.parent / f"console-{range(count)[number]}.log").read_text("utf-8", "replace")
 
+    def story(self) -> str:
+        """What the console said, and the sessions that closed its runs: for the reader of a failed test."""
+        logs = sorted((self.root / ".spotter" / "runs").glob("*/logs/job-*-closing.log"))
+        told = [f"== {path}\n{path.read_text('utf-8', 'replace')}" for path in logs]
+        return "\n".join([self.log(), *told])
+
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with this workspace, this test's own aside."""
         found = []

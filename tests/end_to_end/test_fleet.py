@@ -151,7 +151,7 @@ def test_a_box_that_is_killed_and_taken_away_changes_nothing_in_the_result(opera
     local_cloud(operator.root / ".spotter" / "cloud").destroy(victim)
     assert console.poll() is None, operator.log()
 
-    assert console.wait(timeout=240) == 0, operator.log()
+    assert console.wait(timeout=240) == 0, operator.story()
     assert "renting another machine" in operator.log() or "take over" in operator.log()
     assert "Traceback" not in operator.log()
     assert_as_if_one_box_had_done_it(folder, calm.run_folder())
@@ -241,7 +241,7 @@ def test_each_gpu_of_a_box_has_a_worker_of_its_own(operator: Operator, calm: Ope
         toml.write('\n[profiles.two]\ngpu = ["RTX 4090"]\ngpu_count = 2\ngpu_ram_gb = 24\ndisk_gb = 40\n')
     console = operator.start("run", "--yes", "--profile", "two", "--param", "workers=1")
     wait_for(lambda: gpus_at_work(operator) >= {"0", "1"}, "two workers, one a GPU", 120)
-    assert console.wait(timeout=240) == 0, operator.log()
+    assert console.wait(timeout=240) == 0, operator.story()
     folder = operator.run_folder()
     assert_as_if_one_box_had_done_it(folder, calm.run_folder())
     assert repeated(folder) == []

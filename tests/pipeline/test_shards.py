@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import shutil
 import signal
@@ -236,7 +237,9 @@ def test_a_run_that_could_not_be_finished_says_why_and_is_gone_on_with(bench: Be
     boxes.give("a", "b")
     boxes.work("a")
     boxes.merge("a")
-    assert "interrupted" in boxes.close(check=5)
+    said = boxes.close(check=5)
+    assert "interrupted" in said
+    assert re.search(r": the boxes left \d+ of \d+ open; of 0 the files are not whole", said), said
     assert "the boxes were lost" in boxes.close("--problem", "the boxes were lost", check=1)
     boxes.folder.cancel_file.touch()
     boxes.close(check=4)
