@@ -69,7 +69,7 @@ class Operator:
 
     def story(self) -> str:
         """What the console said, and the sessions that closed its runs: for the reader of a failed test."""
-        logs = sorted((self.root / ".spotter" / "runs").glob("*/logs/job-*-closing.log"))
+        logs = sorted((self.root / "out" / "runs").glob("*/logs/job-*-closing.log"))
         told = [f"== {path}\n{path.read_text('utf-8', 'replace')}" for path in logs]
         return "\n".join([self.log(), *told])
 
