@@ -63,10 +63,12 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     """Leave what was imported and collected to itself: every full collection of garbage would walk through all of it.
 
-    With thousands of tests in one process much of the processor time went there.
+    With thousands of tests in one process much of the processor time went there. What comes later is looked through
+    at every twenty thousandth new object, not at every seven hundredth.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

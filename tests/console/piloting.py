@@ -22,10 +22,13 @@ PATIENCE_S = 60.0
 """A machine that many tests share is slow, not wrong: only what never comes is to fail."""
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str) -> None:
+async def until(
+    pilot: Pilot[Any], condition: Callable[[], object], what: str, *, every: float | None = None
+) -> None:
     """Wait for a condition while the app goes on.
 
-    A widget that is not there yet is a condition that does not hold yet.
+    A widget that is not there yet is a condition that does not hold yet. `every`: seconds between two looks; without
+    it they are the further apart the longer it takes.
 
     Raises:
         AssertionError: it never came; says what, and what the screen showed instead.
@@ -39,7 +42,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str) -
             pass
         if time.monotonic() > deadline:
             break
-        await pilot.pause(min(LONGEST_STEP_S, STEP_S * (1 + step / 20)))
+        await pilot.pause(every or min(LONGEST_STEP_S, STEP_S * (1 + step / 20)))
     raise AssertionError(f"never saw {what}; the screen:\n{shown(pilot.app)}")
 
 

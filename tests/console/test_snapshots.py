@@ -13,15 +13,17 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from rich.console import RenderableType
 from rich.segment import Segment
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from syrupy.location import PyTestLocation
 from syrupy.types import SnapshotIndex
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from console import app as app_module
@@ -130,6 +132,12 @@ class Watched(SpotterApp):
 
     CSS_PATH = [Path(app_module.__file__).parent / name for name in SpotterApp.CSS_PATH]  # noqa: RUF012 - not beside this file
     under_way = 0
+    painted = 0
+    """How many times anything was painted; without that no look can differ from the one before."""
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        self.painted += 1
+        super()._display(screen, renderable)
 
     def in_background(self, ask: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         """Count one more until it has failed or been drawn."""
@@ -164,23 +172,23 @@ async def settled(pilot: Pilot[None], app: Watched) -> None:
         field.cursor_blink = False
     app.view.refresh_news()  # what was drawn for another width is drawn anew
     look: list[list[Segment]] = []
-    looked_at = since = monotonic()
+    painted = -1
+    since = monotonic()
     quiet = 0
 
     def is_still() -> bool:
-        nonlocal look, looked_at, since, quiet
+        nonlocal look, painted, since, quiet
         now = monotonic()
-        if now - looked_at < LOOK_S:
-            return False
-        looked_at = now
-        before, look = look, [list(strip) for strip in app.screen._compositor.render_strips()]
+        before = look
+        if painted != app.painted:
+            painted, look = app.painted, [list(strip) for strip in app.screen._compositor.render_strips()]
         if app.under_way or is_due(app) or look != before:
             since, quiet = now, 0
         else:
             quiet += 1
         return quiet >= QUIET_LOOKS and now - since >= QUIET_S
 
-    await until(pilot, is_still, "a screen that stands still")
+    await until(pilot, is_still, "a screen that stands still", every=LOOK_S)
 
 
 @pytest.mark.parametrize("spoken", language.LANGUAGES, indirect=True)
