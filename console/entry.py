@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from itertools import pairwise
@@ -10,6 +12,7 @@ from pathlib import Path
 
 def main() -> None:
     """Entry point of the `spotter` command."""
+    atexit.register(gc.freeze)  # the end looks through all that was loaded for garbage, a tenth of a second long
     # One query scans memory, not arithmetic: a second BLAS thread adds nothing, and waits for a busy core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "_SPOTTER_COMPLETE" in os.environ:  # a shell asks what a word may become; it gives no arguments
@@ -25,7 +28,7 @@ def main() -> None:
             from console.cli import app
             from console.commands.translated import command_of
 
-            command_of(app)(prog_name="spotter")
+            command_of(app, arguments)(prog_name="spotter")
             return
     _speak([])
     sys.exit(open_console(directory))
@@ -75,8 +78,6 @@ def open_console(directory: Path | None, *, read_only: bool = False) -> int:
     except WorkspaceError as error:
         print(f"spotter: {error}", file=sys.stderr)
         return 2
-    import gc
-
     from console import language
 
     # Collecting garbage over what is still being loaded takes a seventh of the first frame; the app turns it on again.

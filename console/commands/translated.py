@@ -7,6 +7,7 @@ What commands print, for logs and programs, stays English.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import typer.main
@@ -23,11 +24,40 @@ FRAME = (
 """Texts of the library that draws the help."""
 
 
-def command_of(app: Typer) -> Any:
-    """The command line of `app`, whose help speaks the language spoken now."""
-    command = typer.main.get_command(app)
+WITH_VALUE = frozenset({"-C", "--lang"})
+"""Options that may stand before a command, with the word behind them."""
+
+
+def command_of(app: Typer, arguments: Sequence[str] = ()) -> Any:
+    """The command line of `app`, whose help speaks the language spoken now; with `arguments`, as much as they ask for.
+
+    Making every command from its function's annotations takes longer than most commands.
+    """
+    command = typer.main.get_command(_only(app, _asked(arguments)))
     _translate(command)
     return command
+
+
+def _asked(arguments: Sequence[str]) -> str:
+    """The first word that can be a command; empty where an option before it may be about all commands."""
+    words = iter(arguments)
+    for word in words:
+        if word in WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("--lang="):
+            return "" if word.startswith("-") else word
+    return ""
+
+
+def _only(app: Typer, name: str) -> Typer:
+    """`app` with the one command or group of this name; all of it when there is none."""
+    commands = [each for each in app.registered_commands if each.name == name]
+    groups = [each for each in app.registered_groups if each.name == name]
+    if not name or not (commands or groups):
+        return app
+    narrow = copy(app)
+    narrow.registered_commands, narrow.registered_groups = commands, groups
+    return narrow
 
 
 def texts_of(app: Typer) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
+import gc
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal
 
 from pipeline.core.artifacts import Artifact, ArtifactWriter
+from pipeline.core.child import die_with
 from pipeline.core.errors import ErrorInfo, PipelineError, StageCrash, is_stage_crash
 from pipeline.core.ledger import Ledger
 from pipeline.core.manifest import Item
@@ -137,7 +136,7 @@ def serve(pipe: Connection, setup: WorkerSetup, parent: int) -> None:
                 data = ForkingPickler.dumps(Done(done.elapsed_s, error=told, crash=True))
             pipe.send_bytes(data)
     except (EOFError, ConnectionError):
-        return
+        gc.freeze()  # the end looks through all that was loaded for garbage, and the run waits for it
 
 
 def _bench(setup: WorkerSetup) -> StageBench | ErrorInfo:
@@ -145,13 +144,3 @@ def _bench(setup: WorkerSetup) -> StageBench | ErrorInfo:
         return StageBench(setup)
     except Exception as error:  # noqa: BLE001 - told as the stage's crash, whatever it is
         return ErrorInfo.of(error)
-
-
-def die_with(parent: int) -> None:
-    """Ask Linux to kill this process when its parent dies, so that a killed run leaves no worker behind."""
-    if sys.platform != "linux":
-        return
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)

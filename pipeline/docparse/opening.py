@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.core.child import die_with
 from pipeline.core.errors import UsageError
-from pipeline.core.worker import die_with
 from pipeline.docparse import mupdf
 from pipeline.docparse.documents import count_pages
 from pipeline.docparse.pages.source import DocumentProblem, Renderer

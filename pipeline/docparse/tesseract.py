@@ -12,9 +12,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.core.child import die_with
 from pipeline.core.errors import ItemError, RetryableError, UsageError
 from pipeline.core.files import sha256_file
-from pipeline.core.worker import die_with
 from pipeline.docparse.ocr_params import TesseractParams, debian_packages, unpackaged
 from pipeline.docparse.words import Word
 

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import site
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from remote.localcloud.box.settings import FULL_NAME
 
 OWN_NAMES = frozenset({"console", "remote", "pipeline", "index"})
 OWN_PREFIXES = ("spotter_console", "__editable__", "_editable_impl")
+COMPILED = "__pycache__"
+"""Where Python keeps what it compiled of modules that are one file. What it compiles itself replaces a link."""
 SHIM_MODE = 0o755
 BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -40,11 +43,21 @@ def prepare_libraries(state_dir: Path) -> Path:
     """The folder of links to this machine's libraries; brought up to date, so that it may be called at every start."""
     folder = state_dir / "image" / "site-packages"
     folder.mkdir(parents=True, exist_ok=True)
+    libraries = _library_folders()
+    _link(folder, (entry for library in libraries for entry in library.iterdir()))
+    compiled = [entry for library in libraries for entry in library.glob(f"{COMPILED}/*.pyc")]
+    if compiled or (folder / COMPILED).is_dir():
+        (folder / COMPILED).mkdir(exist_ok=True)
+        _link(folder / COMPILED, compiled)
+    return folder
+
+
+def _link(folder: Path, entries: Iterable[Path]) -> None:
+    """Make the links in `folder` those to the first of each name among `entries`; what is no link stays."""
     wanted: dict[str, Path] = {}
-    for source in _library_folders():
-        for entry in source.iterdir():
-            if _belongs_to_image(entry.name):
-                wanted.setdefault(entry.name, entry)
+    for entry in entries:
+        if _belongs_to_image(entry.name):
+            wanted.setdefault(entry.name, entry)
     for link in list(folder.iterdir()):
         if link.is_symlink() and link.readlink() != wanted.get(link.name):
             link.unlink()
@@ -52,7 +65,6 @@ def prepare_libraries(state_dir: Path) -> Path:
         link = folder / name
         if not os.path.lexists(link):
             link.symlink_to(target)
-    return folder
 
 
 def _library_folders() -> list[Path]:
@@ -62,7 +74,7 @@ def _library_folders() -> list[Path]:
 
 def _belongs_to_image(name: str) -> bool:
     stem = name.split(".", 1)[0]
-    if name == "__pycache__":  # machines write their own into the folder of links
+    if name == COMPILED:  # a folder of links too: machines write their own among them
         return False
     return not (stem in OWN_NAMES or name.startswith(OWN_PREFIXES) or name.endswith((".pth", ".egg-link")))
 
@@ -140,6 +152,7 @@ def _nvidia_smi(hardware: Hardware) -> str:
 # Speaks for a GPU that is not there.
 name={name} count={hardware.gpu_count} memory={hardware.gpu_ram_mb} driver={hardware.driver}
 fields= units=1 header=1 every=
+set -f
 while [ $# -gt 0 ]; do
   case "$1" in
     --query-gpu=*) fields="${{1#*=}}" ;;
@@ -179,7 +192,7 @@ rows() {{
     rest="$fields,"
     while [ -n "$rest" ]; do
       field="${{rest%%,*}}"; rest="${{rest#*,}}"
-      line="$line$separator$(value "$(printf '%s' "$field" | tr -d ' ')" $i)"; separator=', '
+      line="$line$separator$(value $field $i)"; separator=', '
     done
     printf '%s\\n' "$line"
     i=$((i+1))

@@ -23,7 +23,18 @@ def test_the_command_line_and_docparse_stages_import_no_image_library_until_they
     assert not any(name.startswith("pipeline.docparse") for name in imported_by("pipeline.core.runner"))
 
 
-def imported_by(module: str) -> set[str]:
-    script = f"import sys, {module}; print(' '.join(sys.modules))"
+def test_a_run_gives_its_work_away_without_what_the_work_needs() -> None:
+    stages = (
+        "p = pipeline.core.registry.load_pipeline('docparse'); p.make_stages(p.parse_params({'sources': ['data']}))"
+    )
+    assert not imported_by("pipeline.core.registry", stages) & (HEAVY - {"sqlite3"})
+
+
+def test_opening_documents_needs_no_stages() -> None:
+    assert "pipeline.core.worker" not in imported_by("pipeline.docparse.opening")
+
+
+def imported_by(module: str, then: str = "pass") -> set[str]:
+    script = f"import sys, {module}; {then}; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())

@@ -96,6 +96,26 @@ def test_the_image_is_brought_up_to_date_although_a_machine_wrote_into_it(
     assert not (folder / "__pycache__").is_symlink()
 
 
+def test_what_this_computer_compiled_of_its_libraries_is_not_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = tmp_path / "libraries"
+    (libraries / "__pycache__").mkdir(parents=True)
+    ours, gone = (libraries / "__pycache__" / f"{name}.cpython-311.pyc" for name in ("library", "gone"))
+    for each in (ours, gone, libraries / "__pycache__" / "_editable_impl_spotter.cpython-311.pyc"):
+        each.write_bytes(b"compiled here")
+    monkeypatch.setattr(image, "_library_folders", lambda: [libraries])
+    folder = image.prepare_libraries(tmp_path / "cloud") / "__pycache__"
+    assert {link.name: link.readlink() for link in folder.iterdir()} == {ours.name: ours, gone.name: gone}
+    draft = folder / "draft"  # as Python writes what it compiles
+    draft.write_bytes(b"compiled there")
+    draft.rename(folder / ours.name)
+    gone.unlink()
+    image.prepare_libraries(tmp_path / "cloud")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {ours.name: b"compiled there"}
+    assert ours.read_bytes() == b"compiled here"
+
+
 def test_gpu_figures_are_queried_like_on_a_real_machine(shared_market: Market, box: Instance) -> None:
     query = "nvidia-smi --query-gpu=index,name,memory.total,utilization.gpu --format=csv,noheader,nounits"
     _code, out, _err = run(shared_market, box.endpoints[0], query)

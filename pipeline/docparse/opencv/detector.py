@@ -11,6 +11,7 @@ import cv2
 from pipeline.docparse.labels import Label
 from pipeline.docparse.opencv.compose import in_reading_order, suppress, with_parents
 from pipeline.docparse.opencv.geometry import clipped
+from pipeline.docparse.opencv.identity import NAME, VERSION
 from pipeline.docparse.opencv.page import PageFinds
 from pipeline.docparse.opencv.sheet import Pixels, make_sheet
 from pipeline.docparse.regions import Detection
@@ -23,8 +24,8 @@ class OpenCvDetector:
     Where the page has a text layer, its words say where text is; shapes and lines always come from pixels.
     """
 
-    name = "opencv"
-    version = "9"
+    name = NAME
+    version = VERSION
 
     def __init__(self, min_score: float, labels: Sequence[Label]) -> None:
         self._min_score = min_score

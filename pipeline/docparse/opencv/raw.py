@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.docparse.labels import LABELS
-from pipeline.docparse.opencv.detector import OpenCvDetector
+from pipeline.docparse.opencv.identity import NAME, VERSION
 from pipeline.docparse.raw import RAW_FLOOR, PageImage, RawPage
+
+if TYPE_CHECKING:
+    from pipeline.docparse.opencv.detector import OpenCvDetector
 
 
 class OpenCvRawDetector:
     """Finds all that scores above the floor of raw boxes, on the processor, a page at a time."""
 
-    name = OpenCvDetector.name
-    version = OpenCvDetector.version
+    name = NAME
+    version = VERSION
     device = False
     reads_words = True
     batch_size = 1
 
-    def __init__(self) -> None:
-        self._detector = OpenCvDetector(RAW_FLOOR, LABELS)
+    @cached_property
+    def _detector(self) -> OpenCvDetector:
+        """Loaded where pages are looked at: whoever only plans or counts the work has no use for OpenCV."""
+        from pipeline.docparse.opencv.detector import OpenCvDetector
+
+        return OpenCvDetector(RAW_FLOOR, LABELS)
 
     def key_parts(self) -> Mapping[str, Any]:
-        """What the rules are."""
-        return self._detector.key_parts()
+        """Nothing beyond name and version."""
+        return {}
 
     def libraries(self) -> Mapping[str, str]:
         """The library whose pixels it trusts."""
