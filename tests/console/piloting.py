@@ -22,9 +22,7 @@ PATIENCE_S = 60.0
 """A machine that many tests share is slow, not wrong: only what never comes is to fail."""
 
 
-async def until(
-    pilot: Pilot[Any], condition: Callable[[], object], what: str, *, every: float | None = None
-) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, *, every: float | None = None) -> None:
     """Wait for a condition while the app goes on.
 
     A widget that is not there yet is a condition that does not hold yet. `every`: seconds between two looks; without
