@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 8
 """OpenSSH allows ten sessions on a connection by default."""
+REFUSED_S = 10.0
+"""So long may a box count commands that ended: a busy one buries them late, and refuses the next until then."""
+REFUSED_PAUSE_S = 0.05
 BULK_WINDOW_BYTES = 4 << 20
 """How far the box may send ahead of us: twice what a line of 200 Mbit/s and 80 ms holds. Four times as much was slower
 (`benchmarks/sync.py`, small files over the slow line)."""
@@ -103,7 +106,7 @@ class Transport:
         self._acquire_slot(timeout_s)
         channel: paramiko.Channel | None = None
         try:
-            channel = self._wire.open_session(BULK_WINDOW_BYTES if bulk else None, timeout=timeout_s)
+            channel = self._open_session(BULK_WINDOW_BYTES if bulk else None, timeout_s)
             with self._watchdog.deadline(timeout_s, channel.close):
                 channel.exec_command(line.encode("utf-8", "surrogateescape"))
         except paramiko.ChannelException as error:
@@ -123,6 +126,19 @@ class Transport:
             self._slots.release()
             raise
         return Stream(channel, brief(command), self.lost, self._slots.release)
+
+    def _open_session(self, window_bytes: int | None, timeout_s: float) -> paramiko.Channel:
+        """A channel for a command; asked for again while the box refuses it, which hears late that a slot is free."""
+        import paramiko
+
+        deadline = time.monotonic() + min(timeout_s, REFUSED_S)
+        while True:
+            try:
+                return self._wire.open_session(window_bytes, timeout=timeout_s)
+            except paramiko.ChannelException:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(REFUSED_PAUSE_S)
 
     def open_port(self, host: str, port: int, *, timeout_s: float = 15) -> paramiko.Channel:
         """A byte stream to `host:port` as the box sees it (`direct-tcpip`); it counts as no command.

@@ -21,6 +21,7 @@ from remote.transport import (
     SshRefused,
     SshSilent,
     Transport,
+    TransportError,
     connect,
 )
 from tests.remote.sshd import Sshd, Starved, eventually, free_port, new_key, signal_all
@@ -102,6 +103,22 @@ def test_twenty_threads_share_one_connection(transport: Transport) -> None:
     for thread in threads:
         thread.join(30)
     assert outputs == {number: f"{number}\n".encode() for number in range(20)}
+
+
+def test_a_box_that_still_counts_commands_that_ended_is_asked_again(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [transport._wire.open_session() for _ in range(10)]  # as many as OpenSSH allows on a connection
+    with monkeypatch.context() as hurried:
+        hurried.setattr("remote.ssh.connection.REFUSED_S", 0.3)
+        with pytest.raises(TransportError, match="the box refuses another command on this connection"):
+            transport.run("true")
+    later = threading.Timer(0.5, held[0].close)
+    later.start()
+    assert transport.run("true").exit_code == 0
+    later.join()
+    for channel in held:
+        channel.close()
 
 
 def test_a_stream_is_a_conversation(transport: Transport) -> None:
