@@ -75,14 +75,18 @@ class Operator:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with this workspace, this test's own aside."""
-        found = []
+        return list(self.commands())
+
+    def commands(self) -> dict[psutil.Process, list[str]]:
+        """Every such process with its command line, read once: asked again, a process may have ended."""
+        found = {}
         for process in psutil.process_iter():
             try:
-                words = " ".join(process.cmdline()) + " " + process.environ().get("SPOTTER_BOX", "")
+                words, box = process.cmdline(), process.environ().get("SPOTTER_BOX", "")
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
-            if str(self.root) in words and process.pid != os.getpid():
-                found.append(process)
+            if str(self.root) in " ".join([*words, box]) and process.pid != os.getpid():
+                found[process] = words
         return found
 
     @property
@@ -109,7 +113,7 @@ class Operator:
 
     def on_boxes(self) -> list[psutil.Process]:
         """Boxes and whatever runs on them: everything but the marketplace itself."""
-        return [process for process in self.processes() if "--detach" not in process.cmdline()]
+        return [process for process, words in self.commands().items() if "--detach" not in words]
 
     def stop_cloud(self) -> None:
         """End the marketplace, and whatever is rented there."""
