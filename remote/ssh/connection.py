@@ -135,8 +135,9 @@ class Transport:
         while True:
             try:
                 return self._wire.open_session(window_bytes, timeout=timeout_s)
-            except paramiko.ChannelException:
-                if time.monotonic() >= deadline:
+            except paramiko.ChannelException as error:
+                forbidden = error.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+                if forbidden or time.monotonic() >= deadline:
                     raise
             time.sleep(REFUSED_PAUSE_S)
 
